@@ -1,0 +1,680 @@
+//! Containers: what decides one (its spec), what it is doing (its state), and what a list returns of it (its info).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::resource::id::{ContainerId, ImageId, NetworkId};
+use crate::resource::name::ContainerName;
+use crate::resource::time::Timestamp;
+
+/// Everything that decides what a container is; equal specs make equal containers.
+///
+/// A field that is `None` (or an empty list where the image has one) takes the image's value. The engine implements every field or
+/// refuses the container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainerSpec {
+    /// The image, as it was written: a reference or an id.
+    pub image: String,
+    /// The platform asked for, `os/arch[/variant]`.
+    pub platform: Option<String>,
+    /// Replaces the image's entry point; `Some([])` clears it. Setting it drops the image's command.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// Added to the image's environment; `None` removes a variable the image sets.
+    pub environment: BTreeMap<String, Option<String>>,
+    /// Replaces the image's working directory.
+    pub working_dir: Option<String>,
+    /// `user[:group]`, names or numbers, looked up in the image's files.
+    pub user: Option<String>,
+    /// Supplementary groups, names or numbers.
+    pub group_add: Vec<String>,
+    /// The host name; the first twelve digits of the id when absent.
+    pub hostname: Option<String>,
+    /// The NIS domain name.
+    pub domainname: Option<String>,
+    /// Labels, beside the image's.
+    pub labels: BTreeMap<String, String>,
+    /// A pseudo-terminal instead of pipes.
+    pub tty: bool,
+    /// Standard input stays open without a client.
+    pub stdin_open: bool,
+    /// Standard input is closed after the first client left (Docker's `StdinOnce`).
+    pub stdin_once: bool,
+    /// A reaper as process 1.
+    pub init: bool,
+    /// Sent to stop it: a name with or without `SIG`, or a number.
+    pub stop_signal: Option<String>,
+    /// From the stop signal to SIGKILL.
+    pub stop_grace: Option<Duration>,
+    /// Whether it starts again by itself.
+    pub restart: RestartPolicy,
+    /// Removed with its anonymous volumes when it ends (Docker's `AutoRemove`).
+    pub auto_remove: bool,
+    /// Replaces the image's health check.
+    pub health: Option<HealthCheck>,
+    /// Ports it listens on, published or not.
+    pub exposed: BTreeSet<ContainerPort>,
+    /// Ports of the host that lead to it.
+    pub ports: Vec<PortBinding>,
+    /// Volumes, binds and in-memory file systems.
+    pub mounts: Vec<Mount>,
+    /// The networks it joins, or whose namespace it lives in.
+    pub network: NetworkMode,
+    /// What it is called and which addresses it wants on each network, by network name or id.
+    pub endpoints: BTreeMap<String, EndpointSpec>,
+    /// Lines of `/etc/hosts`: host name to address or `host-gateway`.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Name servers instead of the host's.
+    pub dns: Vec<IpAddr>,
+    /// Search domains instead of the host's.
+    pub dns_search: Vec<String>,
+    /// Options of `resolv.conf`.
+    pub dns_options: Vec<String>,
+    /// The root file system cannot be written.
+    pub read_only: bool,
+    /// Every capability, every device, no seccomp, nothing masked.
+    pub privileged: bool,
+    /// Capabilities beside the default ones, without `CAP_`, or `ALL`.
+    pub cap_add: BTreeSet<String>,
+    /// Capabilities taken away, without `CAP_`, or `ALL`.
+    pub cap_drop: BTreeSet<String>,
+    /// `no-new-privileges`, `seccomp=unconfined`, `systempaths=unconfined`, `apparmor=…`, `label=…`.
+    pub security_options: Vec<String>,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// Kernel parameters of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Process limits.
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// Control-group limits.
+    pub resources: Resources,
+    /// Size of `/dev/shm` in bytes; 64 MiB when absent.
+    pub shm_size: Option<u64>,
+    /// Adjustment of the out-of-memory score, -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// Where its output goes.
+    pub log: LogSpec,
+    /// The process-id namespace.
+    pub pid: NamespaceMode,
+    /// The System V IPC namespace.
+    pub ipc: NamespaceMode,
+    /// The host-name namespace: private or the host's.
+    pub uts: NamespaceMode,
+    /// The control-group namespace: private or the host's.
+    pub cgroup: NamespaceMode,
+    /// Files written into the container before it starts, with owner and mode.
+    pub files: Vec<InjectedFile>,
+}
+
+impl Default for ContainerSpec {
+    fn default() -> Self {
+        Self {
+            image: String::new(),
+            platform: None,
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            working_dir: None,
+            user: None,
+            group_add: Vec::new(),
+            hostname: None,
+            domainname: None,
+            labels: BTreeMap::new(),
+            tty: false,
+            stdin_open: false,
+            stdin_once: false,
+            init: false,
+            stop_signal: None,
+            stop_grace: None,
+            restart: RestartPolicy::No,
+            auto_remove: false,
+            health: None,
+            exposed: BTreeSet::new(),
+            ports: Vec::new(),
+            mounts: Vec::new(),
+            network: NetworkMode::Bridge,
+            endpoints: BTreeMap::new(),
+            extra_hosts: Vec::new(),
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_options: Vec::new(),
+            read_only: false,
+            privileged: false,
+            cap_add: BTreeSet::new(),
+            cap_drop: BTreeSet::new(),
+            security_options: Vec::new(),
+            devices: Vec::new(),
+            sysctls: BTreeMap::new(),
+            ulimits: BTreeMap::new(),
+            resources: Resources::default(),
+            shm_size: None,
+            oom_score_adj: None,
+            log: LogSpec::default(),
+            pid: NamespaceMode::Private,
+            ipc: NamespaceMode::Private,
+            uts: NamespaceMode::Private,
+            cgroup: NamespaceMode::Private,
+            files: Vec::new(),
+        }
+    }
+}
+
+/// Whether a container starts again by itself (Docker's restart policies).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    #[default]
+    No,
+    /// After every exit, and when the engine starts.
+    Always,
+    /// After an exit with another code than 0, at most so many times in a row; 0 is without limit.
+    OnFailure {
+        /// The number of attempts.
+        maximum: u32,
+    },
+    /// After every exit, and when the engine starts unless it was stopped by hand.
+    UnlessStopped,
+}
+
+/// How a container's health is probed (Docker's `HEALTHCHECK`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The probe.
+    pub test: HealthTest,
+    /// From the end of one probe to the start of the next; 30 s.
+    pub interval: Duration,
+    /// How long one probe may take; 30 s.
+    pub timeout: Duration,
+    /// So many failures in a row make it unhealthy; 3.
+    pub retries: u32,
+    /// Failures in this time after the start do not count; 0 s.
+    pub start_period: Duration,
+    /// The interval within the start period; 5 s.
+    pub start_interval: Duration,
+}
+
+/// The command of a health check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthTest {
+    /// No check, not even the image's (`NONE`).
+    Disabled,
+    /// The image's check, with the durations written here.
+    Inherit,
+    /// A program and its arguments (`CMD`).
+    Exec(Vec<String>),
+    /// A line for the container's shell (`CMD-SHELL`).
+    Shell(String),
+}
+
+/// A transport protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// The lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+/// A port inside a container, written `80/tcp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContainerPort {
+    /// The number.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl std::fmt::Display for ContainerPort {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.port, self.protocol.as_str())
+    }
+}
+
+/// A wish that a port of the host leads to a port of the container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortBinding {
+    /// The port inside.
+    pub container: ContainerPort,
+    /// The address on the host; every one, v4 and v6, when absent.
+    pub host_ip: Option<IpAddr>,
+    /// The first port on the host; 0 lets the engine choose.
+    pub host_port: u16,
+    /// The last port of a range from which the engine takes a free one; equal to the first otherwise.
+    pub host_port_end: u16,
+}
+
+/// A port of the host that does lead to a port of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The port inside.
+    pub container: ContainerPort,
+    /// The address on the host; `0.0.0.0` and `::` are every one of theirs.
+    pub host_ip: IpAddr,
+    /// The port on the host.
+    pub host_port: u16,
+}
+
+/// A mount in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Where in the container; an absolute, clean path.
+    pub target: String,
+    /// Nothing below it can be written.
+    pub read_only: bool,
+    /// What is mounted.
+    pub source: MountSource,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountSource {
+    /// A path of the host.
+    Bind {
+        /// The path.
+        path: PathBuf,
+        /// Makes the directory when it is missing.
+        create: bool,
+        /// `rprivate`, `shared`…; `rprivate` when absent.
+        propagation: Option<String>,
+    },
+    /// A volume of the engine.
+    Volume {
+        /// Its name; an anonymous one when absent.
+        name: Option<String>,
+        /// An empty volume is not filled from the image.
+        no_copy: bool,
+        /// A directory inside the volume.
+        subpath: Option<String>,
+        /// Labels of the volume if it is made now.
+        labels: BTreeMap<String, String>,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Bytes; half of the machine's memory when absent.
+        size: Option<u64>,
+        /// Permission bits; 1777 when absent.
+        mode: Option<u32>,
+        /// Further options as mount(8) writes them: `uid=1000`, `exec`…
+        options: Vec<String>,
+    },
+}
+
+/// Where a container's network lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkMode {
+    /// The engine's own network `bridge`, or the networks that the endpoints name.
+    #[default]
+    Bridge,
+    /// A namespace with nothing but the loopback interface.
+    None,
+    /// The host's namespace.
+    Host,
+    /// The namespace of another container, by name or id.
+    Container(String),
+    /// A network, by name or id.
+    Named(String),
+}
+
+/// A namespace: one's own, the host's, or another container's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamespaceMode {
+    /// One's own.
+    #[default]
+    Private,
+    /// The host's.
+    Host,
+    /// Another container's, by name or id.
+    Container(String),
+}
+
+/// What a container wants on one network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointSpec {
+    /// Names beside the container's own that resolve to it there.
+    pub aliases: Vec<String>,
+    /// Names of others, valid for this container only: `(container name, alias)`.
+    pub links: Vec<(String, String)>,
+    /// A static v4 address.
+    pub ipv4_address: Option<Ipv4Addr>,
+    /// A static v6 address.
+    pub ipv6_address: Option<Ipv6Addr>,
+    /// A hardware address instead of the one derived from the v4 address.
+    pub mac_address: Option<String>,
+    /// The network with the greatest one has the default route.
+    pub gateway_priority: i64,
+}
+
+/// What a container has on one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// The network.
+    pub network: NetworkId,
+    /// Its name.
+    pub network_name: String,
+    /// What was wanted.
+    pub spec: EndpointSpec,
+    /// The v4 address while running.
+    pub ipv4: Option<(Ipv4Addr, u8)>,
+    /// The v6 address while running.
+    pub ipv6: Option<(Ipv6Addr, u8)>,
+    /// The v4 gateway.
+    pub gateway: Option<Ipv4Addr>,
+    /// The v6 gateway.
+    pub gateway6: Option<Ipv6Addr>,
+    /// The hardware address.
+    pub mac: Option<String>,
+    /// Every name that resolves to it there.
+    pub dns_names: Vec<String>,
+}
+
+/// A device of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The path on the host.
+    pub source: String,
+    /// The path in the container.
+    pub target: String,
+    /// `r`, `w` and `m`.
+    pub permissions: String,
+}
+
+/// A process limit; -1 is unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// The limit in force.
+    pub soft: i64,
+    /// How far it may be raised.
+    pub hard: i64,
+}
+
+/// Control-group limits; absent ones are not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Bytes kept for it when memory is short.
+    pub memory_reservation: Option<u64>,
+    /// Bytes of memory and swap together; -1 is without limit.
+    pub memory_swap: Option<i64>,
+    /// Processors in billionths.
+    pub nano_cpus: Option<u64>,
+    /// Relative weight of its processor time, 2 to 262144.
+    pub cpu_shares: Option<u64>,
+    /// Microseconds of processor time a period.
+    pub cpu_quota: Option<i64>,
+    /// The period in microseconds.
+    pub cpu_period: Option<u64>,
+    /// Processors it may run on: `0-3,5`.
+    pub cpuset: Option<String>,
+    /// Processes; -1 is without limit.
+    pub pids: Option<i64>,
+}
+
+/// Where a container's output goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogSpec {
+    /// A file in Docker's json-file form.
+    JsonFile {
+        /// A file is rotated when it would grow beyond so many bytes; never when absent.
+        max_size: Option<u64>,
+        /// So many files are kept; 1 when absent.
+        max_file: u32,
+    },
+    /// Nowhere.
+    None,
+}
+
+impl Default for LogSpec {
+    fn default() -> Self {
+        Self::JsonFile { max_size: None, max_file: 1 }
+    }
+}
+
+/// A file written into a container before it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InjectedFile {
+    /// Where in the container.
+    pub target: String,
+    /// The bytes.
+    pub content: Vec<u8>,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// How a process ended, as Docker counts: a signal is 128 and its number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitStatus {
+    /// The code.
+    pub code: i32,
+    /// The kernel ended it for want of memory.
+    pub out_of_memory: bool,
+    /// Why it never ran, or was ended by the engine; empty otherwise.
+    pub error: String,
+}
+
+/// What a container is doing; data lives in the variant it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerState {
+    /// Never started.
+    Created,
+    /// Its process runs.
+    Running {
+        /// In the host's process-id namespace.
+        pid: i32,
+        /// When its command was executed.
+        started_at: Timestamp,
+        /// Frozen.
+        paused: bool,
+    },
+    /// It ended and will start again.
+    Restarting {
+        /// How it ended.
+        status: ExitStatus,
+        /// When it was started.
+        started_at: Timestamp,
+        /// When it ended.
+        finished_at: Timestamp,
+    },
+    /// It ended.
+    Exited {
+        /// How.
+        status: ExitStatus,
+        /// When it was started, if it ever was.
+        started_at: Option<Timestamp>,
+        /// When it ended.
+        finished_at: Timestamp,
+    },
+    /// It is being removed.
+    Removing,
+    /// It could not be removed whole.
+    Dead,
+}
+
+impl ContainerState {
+    /// Docker's word for it: `created`, `running`, `paused`, `restarting`, `exited`, `removing`, `dead`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running { paused: false, .. } => "running",
+            Self::Running { paused: true, .. } => "paused",
+            Self::Restarting { .. } => "restarting",
+            Self::Exited { .. } => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether a process of it exists.
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+/// A container's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// Not yet known.
+    Starting,
+    /// The last probe succeeded.
+    Healthy,
+    /// As many probes in a row failed as were allowed.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Docker's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthResult {
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// Its exit code; -1 when it took too long.
+    pub exit_code: i32,
+    /// What it wrote, at most 4096 bytes.
+    pub output: String,
+}
+
+/// A container's health and the last five probes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthState {
+    /// The verdict.
+    pub status: HealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The last five probes, oldest first.
+    pub log: Vec<HealthResult>,
+}
+
+/// What an engine tells of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerInfo {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What was wanted.
+    pub spec: ContainerSpec,
+    /// The image it was made from.
+    pub image: ImageId,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// Its health, if it has a check.
+    pub health: Option<HealthState>,
+    /// The spec and the image's configuration together: what runs.
+    pub effective: EffectiveConfig,
+    /// What it has on each network.
+    pub endpoints: Vec<EndpointState>,
+    /// The ports of the host that lead to it now.
+    pub published: Vec<PublishedPort>,
+    /// Its mounts, with the names of anonymous volumes.
+    pub mounts: Vec<MountInfo>,
+    /// Restarts by its policy.
+    pub restart_count: u32,
+    /// The file its output goes to.
+    pub log_path: Option<PathBuf>,
+    /// Running exec ids.
+    pub execs: Vec<crate::resource::id::ExecId>,
+}
+
+/// What a container runs once the image's configuration is merged in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectiveConfig {
+    /// Entry point.
+    pub entrypoint: Vec<String>,
+    /// Command.
+    pub command: Vec<String>,
+    /// `NAME=value`, in order.
+    pub environment: Vec<String>,
+    /// Working directory.
+    pub working_dir: String,
+    /// User as written.
+    pub user: String,
+    /// Labels of image and spec.
+    pub labels: BTreeMap<String, String>,
+    /// Exposed ports of image and spec.
+    pub exposed: BTreeSet<ContainerPort>,
+    /// The stop signal as written.
+    pub stop_signal: Option<String>,
+    /// The health check in force.
+    pub health: Option<HealthCheck>,
+    /// The host name in force.
+    pub hostname: String,
+}
+
+/// A mount as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountInfo {
+    /// `bind`, `volume` or `tmpfs`.
+    pub kind: String,
+    /// The volume's name.
+    pub name: Option<String>,
+    /// The path on the host.
+    pub source: PathBuf,
+    /// The path in the container.
+    pub target: String,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// The volume was made for this container and goes with it.
+    pub anonymous: bool,
+    /// Propagation of a bind.
+    pub propagation: String,
+}
+
+/// How to stop a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopOptions {
+    /// From the stop signal to SIGKILL; the container's own when absent.
+    pub timeout: Option<Duration>,
+    /// The wait may be skipped where nobody can notice: DESIGN.md §5, Life. Only our own command line asks.
+    pub skip_deaf: bool,
+}
+
+/// Which containers a list is to hold, in Docker's terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerFilter {
+    /// Those that do not run, too.
+    pub all: bool,
+    /// `label`, `name`, `id`, `status`, `network`, `volume`, `ancestor`, `health`, `exited`… and their values.
+    pub filters: BTreeMap<String, Vec<String>>,
+}

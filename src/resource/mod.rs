@@ -1,0 +1,16 @@
+//! What an engine manages, as plain data: identifiers, names, wanted specs, states, events. No I/O, no async, no clock.
+//!
+//! Words, fixed: a *spec* is what is wanted, a *state* is what is, an *info* is what a list returns (spec and state together).
+
+pub mod container;
+pub mod event;
+pub mod exec;
+pub mod failure;
+pub mod id;
+pub mod image;
+pub mod log;
+pub mod name;
+pub mod network;
+pub mod operation;
+pub mod time;
+pub mod volume;

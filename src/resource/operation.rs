@@ -1,0 +1,103 @@
+//! The closed set of changes a plan is made of. Each refers to things by name, never by an id born during the run.
+
+use std::time::Duration;
+
+use crate::resource::container::ContainerSpec;
+use crate::resource::name::{ContainerName, NetworkName, VolumeName};
+use crate::resource::network::NetworkSpec;
+use crate::resource::volume::VolumeSpec;
+
+/// What a waiting operation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The container runs.
+    Started,
+    /// Its health check succeeded.
+    Healthy,
+    /// It ended with code 0.
+    Completed,
+}
+
+/// One change to one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Brings an image in.
+    PullImage {
+        /// The reference as written.
+        image: String,
+        /// The platform asked for.
+        platform: Option<String>,
+    },
+    /// Makes a network.
+    CreateNetwork {
+        /// Its name.
+        name: NetworkName,
+        /// What is wanted.
+        spec: Box<NetworkSpec>,
+    },
+    /// Removes a network; one still in use is left with a warning.
+    RemoveNetwork {
+        /// Its name or id.
+        name: String,
+    },
+    /// Makes a volume.
+    CreateVolume {
+        /// Its name.
+        name: VolumeName,
+        /// What is wanted.
+        spec: Box<VolumeSpec>,
+    },
+    /// Removes a volume; one still in use is left with a warning.
+    RemoveVolume {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a container.
+    CreateContainer {
+        /// Its name.
+        name: ContainerName,
+        /// What is wanted.
+        spec: Box<ContainerSpec>,
+        /// The container whose anonymous volumes it takes over.
+        inherit: Option<String>,
+    },
+    /// Gives a container another name.
+    RenameContainer {
+        /// The old name.
+        from: String,
+        /// The new name.
+        to: ContainerName,
+    },
+    /// Starts a container.
+    StartContainer {
+        /// Its name.
+        name: ContainerName,
+    },
+    /// Waits for a container.
+    AwaitContainer {
+        /// Its name.
+        name: ContainerName,
+        /// What for.
+        condition: Condition,
+        /// The dependency may fail or be missing; then this is a warning.
+        required: bool,
+        /// The service that waits, for messages.
+        waiter: String,
+    },
+    /// Stops a container.
+    StopContainer {
+        /// Its name.
+        name: String,
+        /// From the stop signal to SIGKILL; the container's own when absent.
+        timeout: Option<Duration>,
+        /// Somebody may notice that the wait was skipped: a one-off, or a job that others await.
+        patient: bool,
+    },
+    /// Removes a container.
+    RemoveContainer {
+        /// Its name.
+        name: String,
+        /// Its anonymous volumes, too.
+        volumes: bool,
+    },
+}
