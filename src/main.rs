@@ -1,1 +1,3 @@
+//! Picks a role before any thread exists: cli, keeper, engine, shim or init.
+
 fn main() {}

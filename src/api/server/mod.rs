@@ -1,0 +1,1 @@
+//! Routes over the `Engine` handle; no state, no decision.

@@ -1,0 +1,1 @@
+//! Arguments, one page per command, all terminal output, exit codes.

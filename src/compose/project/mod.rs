@@ -1,0 +1,3 @@
+//! Compose files to a resolved `Project`, or to diagnostics with spans.
+
+pub mod model;

@@ -1,0 +1,1 @@
+//! Containers and their life on top of image, network and runtime.

@@ -1,0 +1,1 @@
+//! References, blobs by digest, layers, snapshots and archives.

@@ -1,0 +1,1 @@
+//! IPAM, netlink, nftables, bridges, endpoints, published ports and names.

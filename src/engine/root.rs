@@ -1,0 +1,51 @@
+//! Where an engine keeps things: one root, its data, its run directory and its socket.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+/// The folders of one engine. `GANTRY_ROOT` moves all of them together; two roots never see each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    data: PathBuf,
+    run: PathBuf,
+    tag: String,
+}
+
+impl Root {
+    /// The root of the machine's engine, or the one below `moved` (the value of `GANTRY_ROOT`).
+    pub fn new(moved: Option<&Path>) -> Self {
+        let (data, run) = match moved {
+            Some(root) => (root.join("data"), root.join("run")),
+            None => (PathBuf::from("/var/lib/gantry"), PathBuf::from("/run/gantry")),
+        };
+        Self::of(data, run)
+    }
+
+    /// A root with these two folders.
+    pub fn of(data: PathBuf, run: PathBuf) -> Self {
+        let digest = Sha256::digest(run.as_os_str().as_encoded_bytes());
+        let tag = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        Self { data, run, tag }
+    }
+
+    /// What survives a reboot.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What lives only as long as the machine is up.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// The API socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("engine.sock")
+    }
+
+    /// Six hexadecimal digits that tell this root's interfaces, tables and control groups from another's.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+}

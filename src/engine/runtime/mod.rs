@@ -1,0 +1,3 @@
+//! Keeper, shim and init: the only room with `unsafe`.
+
+#![expect(unsafe_code, reason = "the kernel is spoken to here, and only here")]
