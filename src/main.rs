@@ -1,3 +1,12 @@
 //! Picks a role before any thread exists: cli, keeper, engine, shim or init.
 
-fn main() {}
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = gantry::engine::runtime::role::main(&arguments) {
+        return code;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,3 +1,6 @@
 //! Keeper, shim and init: the only room with `unsafe`.
 
 #![expect(unsafe_code, reason = "the kernel is spoken to here, and only here")]
+
+pub mod link;
+pub mod role;
