@@ -678,3 +678,32 @@ pub struct ContainerFilter {
     /// `label`, `name`, `id`, `status`, `network`, `volume`, `ancestor`, `health`, `exited`… and their values.
     pub filters: BTreeMap<String, Vec<String>>,
 }
+
+/// Which end of a container a caller waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitCondition {
+    /// It does not run; true at once where it never ran.
+    #[default]
+    NotRunning,
+    /// The next time it ends, even if it has not been started yet.
+    NextExit,
+    /// It is removed.
+    Removed,
+}
+
+/// What of a container's streams a caller wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// The caller sends standard input.
+    pub stdin: bool,
+    /// The caller wants standard output.
+    pub stdout: bool,
+    /// The caller wants standard error.
+    pub stderr: bool,
+    /// What was written before, first.
+    pub logs: bool,
+    /// What will be written; without it the stream ends after the logs.
+    pub stream: bool,
+    /// Keys that detach, in Docker's spelling.
+    pub detach_keys: Option<String>,
+}

@@ -253,6 +253,63 @@ pub struct ImageProgress {
     pub total: Option<u64>,
 }
 
+/// How a caller proves to a registry who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A user's name and password.
+    Password {
+        /// The name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A refresh token, to be exchanged for an access token.
+    IdentityToken(String),
+    /// An access token, sent as it is.
+    RegistryToken(String),
+}
+
+impl fmt::Debug for Credentials {
+    /// Keeps secrets out of logs.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials(…)")
+    }
+}
+
+/// One effect of the removal of an image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ImageRemoval {
+    /// A name no longer points to it.
+    Untagged(String),
+    /// It, or a layer of it, is gone: the digest.
+    Deleted(String),
+}
+
+/// What a prune of images removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImagePrune {
+    /// What went, in order.
+    pub removed: Vec<ImageRemoval>,
+    /// Bytes given back.
+    pub reclaimed: u64,
+}
+
+/// One step of an image's history, as its configuration tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryEntry {
+    /// When the step was made.
+    pub created: Option<Timestamp>,
+    /// The command that made it.
+    pub created_by: String,
+    /// The author's comment.
+    pub comment: String,
+    /// It changed nothing but the configuration.
+    pub empty_layer: bool,
+    /// Bytes of its layer.
+    pub size: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,5 +12,6 @@ pub mod log;
 pub mod name;
 pub mod network;
 pub mod operation;
+pub mod system;
 pub mod time;
 pub mod volume;

@@ -1,0 +1,77 @@
+//! What an engine tells of itself and its machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::resource::time::Timestamp;
+
+/// Which engine it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineVersion {
+    /// The product: `Gantry`, or `Docker Engine - Community` and others.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The newest version of the Docker Engine API it speaks.
+    pub api_version: String,
+    /// The oldest.
+    pub min_api_version: String,
+    /// The commit it was built from, if that is known.
+    pub commit: String,
+    /// Operating system: `linux`.
+    pub os: String,
+    /// Architecture in Go's spelling: `amd64`.
+    pub architecture: String,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+/// What an engine tells of itself and its machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemInfo {
+    /// A number drawn once for each data directory.
+    pub id: String,
+    /// The machine's host name.
+    pub name: String,
+    /// Running containers, paused ones not counted.
+    pub running: u64,
+    /// Paused containers.
+    pub paused: u64,
+    /// All others.
+    pub stopped: u64,
+    /// Images.
+    pub images: u64,
+    /// Where its data lies.
+    pub data_root: String,
+    /// Where its run-time files lie.
+    pub run_root: String,
+    /// Processors.
+    pub cpus: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The system by its own name: `Debian GNU/Linux 12 (bookworm)`.
+    pub operating_system: String,
+    /// The system's version.
+    pub os_version: String,
+    /// Architecture in the kernel's spelling: `x86_64`.
+    pub architecture: String,
+    /// The machine's clock.
+    pub time: Option<Timestamp>,
+    /// The engine's version.
+    pub version: String,
+    /// Packets are forwarded between IPv4 networks.
+    pub ipv4_forwarding: bool,
+    /// Limits of memory can be set.
+    pub memory_limit: bool,
+    /// Limits of processor time can be set.
+    pub cpu_limit: bool,
+    /// Limits of the number of processes can be set.
+    pub pids_limit: bool,
+    /// Which security features are in force: `name=seccomp,profile=builtin`…
+    pub security_options: Vec<String>,
+    /// What the engine wants people to know.
+    pub warnings: Vec<String>,
+}
