@@ -7,9 +7,7 @@ use crate::engine::container::attach::{AttachReader, AttachWriter};
 use crate::engine::container::log::LogReader;
 use crate::engine::container::process::ProcessList;
 use crate::engine::container::wait::ContainerWait;
-use crate::resource::container::{
-    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition,
-};
+use crate::resource::container::{AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
