@@ -1,1 +1,10 @@
-//! IPAM, netlink, nftables, bridges, endpoints, published ports and names.
+//! Networks: addresses, bridges, endpoints, published ports and names.
+//!
+//! Everything here speaks to the kernel by netlink; no other program is run. What the kernel or a record on disk knows is not
+//! kept a second time: at start the room reads both, adopts what belongs to somebody, and sweeps the rest.
+
+pub mod dns;
+pub mod error;
+pub mod handle;
+pub mod nft;
+pub mod port;

@@ -1,0 +1,20 @@
+//! Names: every container asks 127.0.0.11, and the engine answers from one table or asks the host's resolvers.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+
+/// How a container's foreign names are looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// The name servers for names that are nobody's here; the host's when empty.
+    pub upstreams: Vec<IpAddr>,
+}
+
+/// A container's sockets at 127.0.0.11, made by its init inside its namespace.
+#[derive(Debug)]
+pub struct DnsSockets {
+    /// Bound, datagram.
+    pub udp: OwnedFd,
+    /// Listening, stream.
+    pub tcp: OwnedFd,
+}

@@ -1,0 +1,13 @@
+//! Published ports: a bound socket with the keeper, an element in a map of the kernel, and a proxy for what neither reaches.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Keeps sockets open while no engine runs; the keeper does.
+pub trait PortHolder: Send + Sync {
+    /// Keeps these sockets under a key, instead of what was kept under it.
+    fn hold(&self, key: &str, sockets: Vec<OwnedFd>) -> io::Result<()>;
+
+    /// Closes what is kept under a key.
+    fn release(&self, key: &str);
+}
