@@ -1,1 +1,3 @@
 //! The distribution protocol, client side.
+
+pub mod config;

@@ -1,1 +1,4 @@
-//! References, blobs by digest, layers, snapshots and archives.
+//! Images: blobs by digest, unpacked layers, names, and the ways in and out.
+
+pub mod error;
+pub mod handle;
