@@ -18,7 +18,6 @@ pub struct Images {
 
 struct Shared;
 
-
 /// Told by the caller: which container an image is in use by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageUse {
