@@ -1,5 +1,6 @@
 //! What runs: containers and all they need. The handle is the only door.
 
+pub mod clock;
 pub mod container;
 mod engine_container;
 mod engine_exec;
