@@ -6,5 +6,8 @@
 pub mod dns;
 pub mod error;
 pub mod handle;
+mod netlink;
 pub mod nft;
 pub mod port;
+#[cfg(test)]
+mod test_namespace;

@@ -1,3 +1,5 @@
 //! nf_tables over netlink: an encoder, our table, and the two rules that other people's tables need.
 
+pub(super) mod batch;
 pub mod dns_redirect;
+pub(super) mod expression;

@@ -1,0 +1,4 @@
+//! Netlink: messages as bytes, and one blocking socket for requests and their answers.
+
+pub(super) mod socket;
+pub(super) mod wire;
