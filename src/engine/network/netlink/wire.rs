@@ -38,7 +38,14 @@ impl Writer {
     }
 
     /// Writes a message: the header of its family, then what `body` writes.
-    pub(in crate::engine::network) fn message(&mut self, kind: u16, flags: u16, sequence: u32, family: &[u8], body: impl FnOnce(&mut Self)) {
+    pub(in crate::engine::network) fn message(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        sequence: u32,
+        family: &[u8],
+        body: impl FnOnce(&mut Self),
+    ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(&kind.to_ne_bytes());

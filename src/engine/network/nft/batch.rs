@@ -170,7 +170,15 @@ impl Batch {
     }
 
     /// Makes a chain of type `filter` or `nat` that the kernel calls; its policy is to accept.
-    pub(in crate::engine::network) fn add_base_chain(&mut self, family: Family, table: &str, chain: &str, kind: &str, hook: Hook, priority: i32) {
+    pub(in crate::engine::network) fn add_base_chain(
+        &mut self,
+        family: Family,
+        table: &str,
+        chain: &str,
+        kind: &str,
+        hook: Hook,
+        priority: i32,
+    ) {
         self.request(NEW_CHAIN, CREATE, family, |body| {
             body.text(1, table);
             body.text(3, chain);
@@ -232,7 +240,14 @@ impl Batch {
     }
 
     /// Adds elements; with `exclusive`, none of them may exist.
-    pub(in crate::engine::network) fn add_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element], exclusive: bool) {
+    pub(in crate::engine::network) fn add_elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        elements: &[Element],
+        exclusive: bool,
+    ) {
         let flags = CREATE | if exclusive { EXCLUSIVE } else { 0 };
         self.elements(NEW_ELEMENT, flags, family, table, set, elements);
     }
