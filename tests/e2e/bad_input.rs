@@ -1,0 +1,92 @@
+//! Bad input and bad luck: each message names the service, the place and the way out; nothing half-made stays.
+
+use crate::bottle::Bottle;
+use crate::up::RUNS;
+
+/// Runs `up -d` on the project; it must fail, say all of `words`, and leave no container behind.
+#[track_caller]
+fn refused(bottle: &Bottle, project: &str, words: &[&str]) -> String {
+    bottle.compose(project);
+    let message = bottle.gantry(["up", "-d"]).failure(1);
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in:\n{message}");
+    }
+    message
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_said_all_at_once_with_its_place() {
+    let bottle = Bottle::with_image();
+    refused(
+        &bottle,
+        "services:\n  web:\n    image: IMAGE\n    comand: [true]\n    ports: {a: b}\n    restart: sometimes\n",
+        &["compose.yaml:4", "comand", "command", "compose.yaml:5", "ports", "compose.yaml:6", "sometimes"],
+    );
+    refused(
+        &bottle,
+        "services:\n  web:\n    image: ${MISSING:?set it to the image}\n",
+        &["compose.yaml:3", "MISSING", "set it to the image"],
+    );
+    refused(&bottle, "services:\n  web:\n    image: IMAGE\n    gpus: all\n", &["compose.yaml:4", "gpus", "not yet"]);
+    refused(
+        &bottle,
+        "services:\n  a:\n    image: IMAGE\n    depends_on: [b]\n  b:\n    image: IMAGE\n    depends_on: [a]\n",
+        &["cycle", "a -> b -> a"],
+    );
+    assert!(bottle.containers().is_empty());
+}
+
+#[test]
+fn a_missing_image_and_an_unreachable_registry_are_named() {
+    let bottle = Bottle::with_image();
+    refused(&bottle, "services:\n  web:\n    image: 127.0.0.1:1/nothing:here\n", &["web", "127.0.0.1:1"]);
+    assert!(bottle.containers().is_empty());
+    assert_eq!(bottle.get("/networks").as_array().expect("a list").iter().filter(|it| it["Name"] == "project_default").count(), 0);
+}
+
+#[test]
+fn a_command_that_is_not_in_the_image_is_named() {
+    let bottle = Bottle::with_image();
+    refused(&bottle, "services:\n  web:\n    image: IMAGE\n    command: [no-such-program, x]\n", &["web", "no-such-program"]);
+    assert_eq!(bottle.inspect("project-web-1").expect("it was created")["State"]["ExitCode"], 127);
+    bottle.gantry(["down"]).success();
+}
+
+#[test]
+fn a_missing_bind_source_is_named() {
+    let bottle = Bottle::with_image();
+    refused(
+        &bottle,
+        &format!(
+            "services:\n  web:\n    image: IMAGE\n    command: {RUNS}\n    volumes: [{{type: bind, source: ./absent, target: /x, bind: {{create_host_path: false}}}}]\n"
+        ),
+        &["web", "absent"],
+    );
+}
+
+#[test]
+fn a_job_that_fails_is_named_with_what_it_said() {
+    let bottle = Bottle::with_image();
+    refused(
+        &bottle,
+        &format!(
+            "services:\n  job:\n    image: IMAGE\n    command: [sh, -c, 'echo no such table; exit 4']\n  web:\n    image: IMAGE\n    command: {RUNS}\n    depends_on: {{job: {{condition: service_completed_successfully}}}}\n"
+        ),
+        &["job", "exit 4", "no such table"],
+    );
+    assert_eq!(bottle.state("project-web-1"), "created");
+}
+
+#[test]
+fn who_is_not_root_is_told_what_to_do_in_one_sentence() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  a:\n    image: IMAGE\n");
+    // The binary lies in a folder that only root may enter; a copy is run by another user.
+    let folder = bottle.project().parent().expect("a parent").display().to_string();
+    let line = format!(
+        "chmod -R a+rX {folder}/project; chmod a+rx {folder} && cp $GANTRY gantry && setpriv --reuid=65534 --regid=65534 --clear-groups ./gantry ps"
+    );
+    let message = bottle.shell(&line).stderr;
+    assert!(message.contains("root") || message.contains("sudo"), "{message}");
+    assert_eq!(message.trim().lines().count(), 1, "{message}");
+}

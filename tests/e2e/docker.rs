@@ -1,0 +1,115 @@
+//! The ordinary `docker`: as a client on our socket, and as an engine beside ours.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::bottle::Bottle;
+use crate::program::{Outcome, foreign, run};
+use crate::up::RUNS;
+
+/// A Docker Engine of Debian forky's, unpacked, with a data root of its own.
+pub(crate) struct Docker<'bottle> {
+    bottle: &'bottle Bottle,
+    process: Child,
+}
+
+impl<'bottle> Docker<'bottle> {
+    fn folder(bottle: &Bottle) -> PathBuf {
+        bottle.project().parent().expect("a parent").with_extension("docker")
+    }
+
+    /// Starts the daemon and waits for its word of readiness.
+    pub(crate) fn start(bottle: &'bottle Bottle) -> Self {
+        let folder = Self::folder(bottle);
+        std::fs::create_dir_all(&folder).expect("Docker's folder");
+        let programs =
+            ["usr/bin", "usr/sbin", "usr/libexec/docker"].map(|path| crate::program::top().join("target/foreign/root").join(path));
+        let path = programs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
+        let mut command = bottle.command(foreign("usr/sbin/dockerd"));
+        command
+            .env("PATH", format!("{path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+            .env_remove("GANTRY_ROOT")
+            .arg("--data-root")
+            .arg(folder.join("data"))
+            .arg("--exec-root")
+            .arg(folder.join("exec"))
+            .arg("--pidfile")
+            .arg(folder.join("pid"))
+            .arg("-H")
+            .arg(format!("unix://{}", folder.join("sock").display()));
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dockerd starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("API listen on"));
+        assert!(ready, "dockerd did not start");
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { bottle, process }
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Outcome {
+        let host = format!("unix://{}", Self::folder(self.bottle).join("sock").display());
+        run(self.bottle.command(foreign("usr/bin/docker")).arg("-H").arg(host).args(arguments))
+    }
+
+    /// Starts a server of Docker's own on port 8097.
+    pub(crate) fn run_server(&self) {
+        let tar = self.bottle.project().join("busybox.tar");
+        self.bottle.shell("mkdir -p image/bin image/etc && cp /bin/busybox image/bin/ && ln -sf busybox image/bin/httpd && echo dockers > image/etc/page && tar -C image -cf busybox.tar .").success();
+        self.docker(&["import", &tar.display().to_string(), "server:test"]).success();
+        self.docker(&["run", "-d", "--name", "server", "-p", "8097:80", "server:test", "/bin/httpd", "-f", "-p", "80", "-h", "/etc"])
+            .success();
+        self.assert_server_answers();
+    }
+
+    /// Docker's own container answers on its port.
+    #[track_caller]
+    pub(crate) fn assert_server_answers(&self) {
+        assert_eq!(self.bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8097/page").success(), "dockers\n");
+    }
+}
+
+impl Drop for Docker<'_> {
+    fn drop(&mut self) {
+        let _ = self.docker(&["rm", "-f", "server"]);
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(Self::folder(self.bottle));
+    }
+}
+
+/// The real `docker` on our engine's socket.
+fn docker(bottle: &Bottle) -> Command {
+    let mut command = bottle.command(foreign("usr/bin/docker"));
+    command.arg("-H").arg(format!("unix://{}", bottle.socket().display()));
+    command
+}
+
+#[test]
+fn the_docker_command_line_works_on_our_socket() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!(
+        "services:\n  a:\n    image: IMAGE\n    command: {}\n    ports: ['8080:80']\n",
+        RUNS.replace("trap", "echo hello from a; trap")
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let docker = |arguments: &[&str]| run(docker(&bottle).args(arguments));
+    let listed = docker(&["ps", "--format", "{{.Names}} {{.Image}} {{.Ports}} {{.State}}"]).success();
+    assert_eq!(listed, "project-a-1 busybox:test 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp running\n");
+    assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}} {{.State.Running}}", "project-a-1"]).success(), "busybox:test true\n");
+    assert_eq!(docker(&["logs", "project-a-1"]).success(), "hello from a\n");
+    let outcome = docker(&["exec", "project-a-1", "sh", "-c", "echo out; exit 5"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (5, "out\n"));
+    let terminal = bottle.shell(&format!(
+        "script -qec '{} -H unix://{} exec -it project-a-1 sh -c \"tty; exit 6\"' /dev/null",
+        foreign("usr/bin/docker").display(),
+        bottle.socket().display()
+    ));
+    assert!(terminal.stdout.contains("/dev/pts/0") && terminal.code == 6, "{terminal:?}");
+    assert!(docker(&["version", "--format", "{{.Server.Version}}"]).code == 0);
+    docker(&["stop", "-t", "1", "project-a-1"]).success();
+    assert_eq!(bottle.state("project-a-1"), "exited");
+    assert!(docker(&["network", "ls", "--format", "{{.Name}}"]).success().contains("project_default"));
+    docker(&["rm", "project-a-1"]).success();
+    assert!(bottle.containers().is_empty());
+}

@@ -1,0 +1,114 @@
+//! SIGKILL at any moment: engine, keeper, shim, client.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::bottle::Bottle;
+use crate::up::RUNS;
+use crate::world::processes_of;
+
+/// The process of this bottle whose command line holds `word`.
+fn process(bottle: &Bottle, word: &str) -> i32 {
+    let folder = bottle.project().parent().expect("a parent").to_owned();
+    let found = processes_of(&folder);
+    found
+        .iter()
+        .find(|(_, line)| line.split(' ').next().is_some_and(|name| name.contains(word)))
+        .unwrap_or_else(|| panic!("no {word} in {found:?}"))
+        .0
+}
+
+fn end(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there");
+}
+
+#[test]
+fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
+    let bottle = Bottle::with_image();
+    // The client looks the name up for each request; a request that fails is counted.
+    let client =
+        "n=0; while test $$n -lt 600; do wget -q -T 10 -O /dev/null http://web/group || echo failed $$n; n=$$((n+1)); done; echo finished";
+    bottle.compose(&format!(
+        "services:
+  web:
+    image: IMAGE
+    command: [httpd, -f, -p, '80', -h, /etc]
+    ports: ['8080:80']
+  client:
+    image: IMAGE
+    command: [sh, -c, '{client}']
+  writer:
+    image: IMAGE
+    command: [sh, -c, 'seq 1 300000; exit 7']
+"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    for _ in 0..3 {
+        end(process(&bottle, "engine"));
+        bottle.shell("for i in 1 2 3 4 5; do curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group || exit 1; done").success();
+        // The next command works.
+        bottle.gantry(["ps"]).success();
+    }
+    bottle.eventually("the client ends", || bottle.state("project-client-1") == "exited");
+    bottle.eventually("the writer ends", || bottle.state("project-writer-1") == "exited");
+    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "client"]).success(), "finished\n");
+    assert_eq!(bottle.inspect("project-writer-1").expect("it exists")["State"]["ExitCode"], 7);
+    let expected: String = (1..=300_000).map(|number| format!("{number}\n")).collect();
+    let lines = bottle.gantry(["logs", "--no-log-prefix", "writer"]).success();
+    assert!(lines == expected, "lines are missing: {} of {}", lines.len(), expected.len());
+}
+
+#[test]
+fn the_keeper_is_killed_and_nothing_is_noticed() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  web:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8080:80']\n");
+    bottle.gantry(["up", "-d"]).success();
+    let pid = bottle.pid("project-web-1");
+    end(process(&bottle, "keeper"));
+    bottle.shell("curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group").success();
+    bottle.gantry(["up", "-d"]).success();
+    assert_eq!(bottle.pid("project-web-1"), pid);
+    // And the one after it brings back an engine.
+    end(process(&bottle, "engine"));
+    bottle.gantry(["ps"]).success();
+    assert_eq!(bottle.pid("project-web-1"), pid);
+}
+
+#[test]
+fn a_shim_is_killed_its_container_goes_and_comes_back_by_its_policy() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    user: app\n    restart: always\n  b:\n    image: IMAGE\n    command: {RUNS}\n    user: app\n"));
+    bottle.gantry(["up", "-d"]).success();
+    for name in ["project-a-1", "project-b-1"] {
+        let pid = bottle.pid(name);
+        let shim: i32 = std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .expect("it runs")
+            .lines()
+            .find_map(|line| line.strip_prefix("PPid:").and_then(|rest| rest.trim().parse().ok()))
+            .expect("a parent");
+        end(shim);
+        if name == "project-a-1" {
+            bottle.eventually("a runs again", || bottle.state(name) == "running" && bottle.pid(name) != pid);
+        } else {
+            bottle.eventually("b has ended", || bottle.state(name) == "exited");
+            assert_eq!(bottle.inspect(name).expect("it exists")["State"]["ExitCode"], 137);
+        }
+        assert!(!std::path::Path::new(&format!("/proc/{pid}/root/bin")).exists(), "the process of {name} is gone");
+    }
+}
+
+#[test]
+fn the_client_is_killed_at_any_moment_and_the_next_up_completes() {
+    let bottle = Bottle::with_image();
+    let services: String = (0..6).map(|number| format!("  s{number}:\n    image: IMAGE\n    command: {RUNS}\n")).collect();
+    bottle.compose(&format!("services:\n{services}"));
+    for milliseconds in [3, 10, 20, 30, 45, 60, 90] {
+        let _ = bottle.shell(&format!("timeout -s KILL 0.{milliseconds:03} $GANTRY up -d"));
+        bottle.gantry(["up", "-d"]).success();
+        let expected: Vec<_> = (0..6).map(|number| format!("project-s{number}-1")).collect();
+        assert_eq!(bottle.containers(), expected);
+        assert!(expected.iter().all(|name| bottle.state(name) == "running"));
+        bottle.gantry(["down"]).success();
+        assert!(bottle.containers().is_empty());
+    }
+}

@@ -1,0 +1,42 @@
+//! Logs: all lines, tails, times, followers.
+
+use crate::bottle::Bottle;
+
+#[test]
+fn every_line_is_kept_in_order_and_tails_count_from_the_end() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [seq, '1', '20000']\n");
+    bottle.gantry(["up", "-d"]).success();
+    bottle.eventually("the end", || bottle.state("project-a-1") == "exited");
+    let all = bottle.gantry(["logs", "--no-log-prefix"]).success();
+    let expected: String = (1..=20000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(all, expected);
+    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "--tail", "2"]).success(), "19999\n20000\n");
+    let stamped = bottle.gantry(["logs", "-t", "--tail", "1"]).success();
+    assert!(stamped.starts_with("a-1  | 20") && stamped.ends_with("Z 20000\n"), "{stamped}");
+}
+
+#[test]
+fn a_follower_sees_what_comes_and_ends_with_the_container() {
+    let bottle = Bottle::with_image();
+    bottle.compose(
+        "services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'echo one; until test -e /tmp/go; do usleep 10000; done; echo two']\n",
+    );
+    bottle.gantry(["up", "-d"]).success();
+    let outcome =
+        bottle.shell("($GANTRY logs -f --no-log-prefix > out; echo ended >> out) & $GANTRY exec -T a touch /tmp/go; wait; cat out");
+    assert_eq!(outcome.success(), "one\ntwo\nended\n");
+}
+
+#[test]
+fn the_file_is_in_dockers_form() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [seq, '1', '20000']\n");
+    bottle.gantry(["up", "-d"]).success();
+    bottle.eventually("the end", || bottle.state("project-a-1") == "exited");
+    let path = bottle.inspect("project-a-1").expect("it exists")["LogPath"].as_str().expect("a path").to_owned();
+    let first = std::fs::read_to_string(path).expect("the log is a file");
+    let line: serde_json::Value = serde_json::from_str(first.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((line["log"].as_str(), line["stream"].as_str()), (Some("1\n"), Some("stdout")));
+    assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')));
+}

@@ -1,0 +1,78 @@
+//! Networks: names, replicas, aliases, isolation, internal networks.
+
+use crate::bottle::Bottle;
+use crate::up::RUNS;
+
+#[test]
+fn services_find_each_other_by_every_name() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!(
+        "services:
+  web:
+    image: IMAGE
+    command: {RUNS}
+    scale: 3
+    networks:
+      default: {{aliases: [www]}}
+  client:
+    image: IMAGE
+    command: {RUNS}
+"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let addresses = |name: &str| {
+        let answer = bottle.gantry(["exec", "-T", "client", "nslookup", "-type=a", name, "127.0.0.11"]).stdout;
+        let mut found: Vec<_> = answer.lines().skip(2).filter_map(|line| line.strip_prefix("Address: ").map(str::to_owned)).collect();
+        found.sort();
+        found
+    };
+    let mut expected: Vec<_> = (1..=3)
+        .map(|number| {
+            let container = bottle.inspect(&format!("project-web-{number}")).expect("it runs");
+            container["NetworkSettings"]["Networks"]["project_default"]["IPAddress"].as_str().expect("an address").to_owned()
+        })
+        .collect();
+    expected.sort();
+    assert_eq!(addresses("web"), expected);
+    assert_eq!(addresses("www"), expected);
+    assert_eq!(addresses("project-web-2").len(), 1);
+    assert_ne!(bottle.gantry(["exec", "-T", "client", "nslookup", "nobody", "127.0.0.11"]).code, 0);
+    // One replica leaves; its address leaves with it.
+    bottle.gantry(["up", "-d", "--scale", "web=1"]).success();
+    assert_eq!(addresses("web").len(), 1);
+    bottle.gantry(["exec", "-T", "client", "ping", "-c", "1", "-W", "2", "web"]).success();
+}
+
+#[test]
+fn networks_are_isolated_from_each_other() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!(
+        "services:
+  a:
+    image: IMAGE
+    command: {RUNS}
+    networks: [front]
+  b:
+    image: IMAGE
+    command: {RUNS}
+    networks: [front, back]
+  c:
+    image: IMAGE
+    command: {RUNS}
+    networks: [back]
+networks:
+  front: {{}}
+  back: {{internal: true}}
+"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let address = |name: &str, network: &str| {
+        let container = bottle.inspect(name).expect("it runs");
+        container["NetworkSettings"]["Networks"][network]["IPAddress"].as_str().expect("an address").to_owned()
+    };
+    let reaches = |from: &str, to: &str| bottle.gantry(["exec", "-T", from, "ping", "-c", "1", "-W", "1", to]).code == 0;
+    assert!(reaches("a", "b") && reaches("b", "c") && reaches("c", "b"));
+    assert!(!reaches("a", &address("project-c-1", "project_back")));
+    assert!(!reaches("c", &address("project-a-1", "project_front")));
+    assert_ne!(bottle.gantry(["exec", "-T", "a", "nslookup", "c", "127.0.0.11"]).code, 0);
+}

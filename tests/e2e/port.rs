@@ -1,0 +1,56 @@
+//! Published ports: loopback of both families, other addresses, clashes, release.
+
+use crate::bottle::Bottle;
+
+const SERVER: &str = "services:\n  web:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8080:80']\n";
+
+#[test]
+fn a_published_port_answers_on_every_address_and_is_free_after_down() {
+    let bottle = Bottle::with_image();
+    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.compose(SERVER);
+    bottle.gantry(["up", "-d"]).success();
+    for host in ["127.0.0.1", "[::1]", "198.51.100.7", "localhost"] {
+        let page = bottle.shell(&format!("curl -sS --max-time 5 http://{host}:8080/group"));
+        assert!(page.stdout.contains("root:x:0:"), "{host}: {page:?}");
+    }
+    let ports = &bottle.inspect("project-web-1").expect("it runs")["NetworkSettings"]["Ports"]["80/tcp"];
+    assert_eq!(ports[0]["HostPort"], "8080");
+    assert!(bottle.shell("ss -Hltn sport = :8080").success().contains("8080"), "the port is seen to be taken");
+    bottle.gantry(["down"]).success();
+    assert_eq!(bottle.shell("ss -Hltn sport = :8080").success(), "");
+    bottle.shell("timeout 1 busybox nc -l -p 8080; test $? -eq 124").success();
+}
+
+#[test]
+fn a_port_in_use_names_its_holder_and_leaves_nothing() {
+    let bottle = Bottle::with_image();
+    bottle.compose(SERVER);
+    let line = "busybox nc -l -p 8080 & holder=$!; until ss -Hltn sport = :8080 | grep -q 8080; do :; done; $GANTRY up -d; code=$?; kill $holder; exit $code";
+    let message = bottle.shell(line).failure(1);
+    assert!(message.contains("8080") && message.contains("busybox") && message.contains("web"), "{message}");
+    assert_ne!(bottle.state("project-web-1"), "running");
+    // The way is free now.
+    bottle.gantry(["up", "-d"]).success();
+    assert_eq!(bottle.state("project-web-1"), "running");
+}
+
+#[test]
+fn a_port_on_one_address_is_only_there() {
+    let bottle = Bottle::with_image();
+    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.compose(&SERVER.replace("8080:80", "127.0.0.1:8080:80"));
+    bottle.gantry(["up", "-d"]).success();
+    bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8080/group").success();
+    assert_ne!(bottle.shell("curl -sS --max-time 2 http://198.51.100.7:8080/group").code, 0);
+}
+
+#[test]
+fn containers_reach_each_other_through_the_hosts_port() {
+    let bottle = Bottle::with_image();
+    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.compose(SERVER);
+    bottle.gantry(["up", "-d"]).success();
+    let page = bottle.gantry(["exec", "-T", "web", "wget", "-q", "-T", "5", "-O", "-", "http://198.51.100.7:8080/group"]);
+    assert!(page.stdout.contains("root:x:0:"), "{page:?}");
+}

@@ -1,0 +1,80 @@
+//! Programs that tests run: ours and foreign ones, each bounded in time.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The folder the project lies in.
+pub(crate) fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where the project's own script unpacked Docker.
+pub(crate) fn foreign(path: &str) -> PathBuf {
+    let program = top().join("target/foreign/root").join(path);
+    assert!(program.exists(), "{} is missing: run tests/run, which unpacks it", program.display());
+    program
+}
+
+/// A command that is ended after two minutes.
+#[expect(clippy::disallowed_methods, reason = "tests run programs: ours, and foreign ones as judges")]
+pub(crate) fn bounded(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "120"]).arg(program.as_ref());
+    command
+}
+
+/// What a program left: exit code and both outputs.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Outcome {
+    /// The exit code; 124 when it took too long.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test unless the program succeeded; returns its standard output.
+    #[track_caller]
+    pub(crate) fn success(self) -> String {
+        assert_eq!(self.code, 0, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// Fails the test unless the program failed with this code; returns its standard error.
+    #[track_caller]
+    pub(crate) fn failure(self, code: i32) -> String {
+        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self.stderr
+    }
+}
+
+/// Runs a command with nothing on its standard input.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    Outcome::of(&command.stdin(Stdio::null()).output().expect("a program of this test starts"))
+}
+
+/// Runs a command with `input` on its standard input.
+pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Outcome {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a program of this test starts");
+    child.stdin.take().expect("a piped standard input").write_all(input).expect("the program reads its input");
+    Outcome::of(&child.wait_with_output().expect("the program ends"))
+}
+
+/// Runs a line in a shell.
+pub(crate) fn shell(line: &str) -> Outcome {
+    run(bounded("sh").args(["-c", line]))
+}

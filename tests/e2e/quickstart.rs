@@ -1,0 +1,25 @@
+//! examples/quickstart: the README's first command, here without its release build.
+
+use crate::bottle::Bottle;
+use crate::program::{bounded, run, top};
+
+#[test]
+fn the_example_runs_and_its_page_opens() {
+    let bottle = Bottle::new();
+    let image = bottle.project().join("image");
+    std::fs::create_dir(&image).expect("a folder");
+    let mut compiler = bounded("rustc");
+    compiler.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static"]);
+    run(compiler.args(["--target", "x86_64-unknown-linux-gnu", "-o"]).arg(image.join("app")).arg(top().join("examples/quickstart/app.rs")))
+        .success();
+    bottle.shell("tar -C image --owner=0 --group=0 -cf app.tar app").success();
+    bottle.gantry(["image", "import", "--change", "ENTRYPOINT [\"/app\"]", "app.tar", "quickstart-app:latest"]).success();
+    let example = top().join("examples/quickstart");
+    let gantry = |arguments: &[&str]| run(bottle.command(Bottle::binary()).args(arguments).current_dir(&example));
+    gantry(&["up", "--detach"]).success();
+    bottle.eventually("the worker counts", || gantry(&["logs", "worker"]).stdout.contains("counted to 1"));
+    let page = bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8080/").success();
+    assert!(page.contains("Hello from Gantry"), "{page}");
+    gantry(&["down", "--volumes"]).success();
+    assert!(bottle.containers().is_empty());
+}

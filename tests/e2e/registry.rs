@@ -1,0 +1,54 @@
+//! A real registry on loopback: Debian's docker-registry.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::bottle::Bottle;
+use crate::program::{run, top};
+
+/// A registry that ends with the test.
+pub(crate) struct Registry {
+    process: Child,
+}
+
+impl Registry {
+    /// Starts one on this port of the bottle's loopback, with its files in `folder`.
+    pub(crate) fn start(bottle: &Bottle, folder: &Path, port: u16) -> Self {
+        let config = folder.join("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            folder.join("registry").display()
+        );
+        std::fs::write(&config, text).expect("the registry's configuration");
+        let mut command = bottle.command("docker-registry");
+        let mut process = command
+            .arg("serve")
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("docker-registry is installed by tests/run");
+        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening on"));
+        assert!(ready, "the registry did not start");
+        // Its pipe is read to the end, so that it never blocks.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process }
+    }
+
+    /// Pushes the image of examples/cache.
+    pub(crate) fn push_redis(bottle: &Bottle, port: u16) {
+        run(bottle.command(top().join("tests/support/redis-image")).arg(top().join("target/redis")).arg(format!("127.0.0.1:{port}")))
+            .success();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // `timeout` passes the signal on and ends with the registry.
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+}

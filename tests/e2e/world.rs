@@ -1,0 +1,78 @@
+//! What a host has: links, addresses, routes, mounts, rules, sysctls, control groups, processes. Taken twice and compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::program::shell;
+
+/// One look at the host this thread lives in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct World(BTreeMap<&'static str, String>);
+
+impl World {
+    /// Looks. Processes and control groups are those that name this bottle's folder or the tag of its root.
+    pub(crate) fn look(folder: &Path) -> Self {
+        let mut seen = BTreeMap::new();
+        let commands = [
+            ("links", "ip -o link | sed 's/ state .*//; s/^[0-9]*: //' | sort"),
+            ("addresses", "ip -o address | awk '{print $2,$3,$4}' | sort"),
+            ("routes", "ip route show table all; ip -6 route show table all; ip rule"),
+            ("mounts", "awk '{print $5,$9,$10}' /proc/self/mountinfo | sort"),
+            ("nftables", "nft list ruleset"),
+            ("iptables", "iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'; ip6tables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'"),
+            // `ip_forward` is the one documented exception.
+            (
+                "sysctls",
+                "sysctl -a 2>/dev/null | grep -E '^net\\.(ipv4|ipv6|bridge)' | grep -v -e ip_forward -e '\\.forwarding' -e mc_forwarding -e neigh | sort",
+            ),
+            ("namespaces", "ls /run/netns 2>/dev/null; true"),
+        ];
+        for (name, command) in commands {
+            seen.insert(name, shell(command).success());
+        }
+        let tag = gantry::engine::root::Root::new(Some(&folder.join("root"))).tag().to_owned();
+        seen.insert("groups", shell(&format!("find /sys/fs/cgroup -type d -name '*{tag}*'")).success());
+        let processes: Vec<_> = processes_of(folder).into_iter().map(|(pid, line)| format!("{pid} {line}")).collect();
+        seen.insert("processes", processes.join("\n"));
+        Self(seen)
+    }
+
+    /// Fails the test with the first thing that differs.
+    #[track_caller]
+    pub(crate) fn assert_same(&self, later: &Self) {
+        for (name, before) in &self.0 {
+            assert_eq!(before, &later.0[name], "{name} differ");
+        }
+    }
+}
+
+/// Processes whose environment names this folder as their engine's root, or whose command line does.
+pub(crate) fn processes_of(folder: &Path) -> Vec<(i32, String)> {
+    let marker = folder.display().to_string();
+    let own = std::process::id();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if u32::try_from(pid) == Ok(own) {
+            continue;
+        }
+        let read = |name: &str| String::from_utf8_lossy(&fs::read(entry.path().join(name)).unwrap_or_default()).replace('\0', " ");
+        let line = read("cmdline");
+        if line.contains(&marker) || read("environ").contains(&marker) {
+            found.push((pid, line));
+        }
+    }
+    found
+}
+
+/// Kills what a bottle left running: only processes that name its own folder.
+pub(crate) fn end_processes_of(folder: &Path) {
+    for (pid, _) in processes_of(folder) {
+        // It may be gone already.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
