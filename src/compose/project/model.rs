@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::resource::container::{ContainerPort, HealthCheck, Mount, PortBinding, RestartPolicy};
+use crate::compose::project::node::Node;
+use crate::resource::container::{ContainerPort, HealthCheck, Mount, MountSource, PortBinding, RestartPolicy};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::network::NetworkSpec;
 use crate::resource::operation::Condition;
@@ -34,10 +35,12 @@ pub struct Project {
     pub networks: BTreeMap<String, Network>,
     /// Volumes by key.
     pub volumes: BTreeMap<String, Volume>,
+    /// The merged and normalised files, which `config` prints.
+    pub(crate) document: Arc<Node>,
 }
 
 /// One service, every short form expanded, every default filled.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
@@ -95,6 +98,16 @@ pub struct Service {
     pub replicas: u32,
     /// The profiles that enable it; always enabled when empty.
     pub profiles: BTreeSet<String>,
+}
+
+impl Service {
+    /// The keys of the project's volumes that it mounts.
+    pub fn volume_keys(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume { name: Some(name), .. } => Some(name.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// A service's place on one network.

@@ -1,0 +1,240 @@
+//! Scalars: what a plain one means (as Docker Compose's YAML library has it), and the grammars of durations and sizes.
+
+use std::time::Duration;
+
+use crate::compose::project::node::Value;
+
+/// Resolves a plain scalar: null, boolean, number or text.
+pub(crate) fn resolve(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Boolean(true),
+        "false" | "False" | "FALSE" => return Value::Boolean(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Value::Float(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
+        _ => {}
+    }
+    if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        return Value::Text(text.to_owned());
+    }
+    integer(text).map(Value::Integer).or_else(|| float(text).map(Value::Float)).unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// Reads a whole number in Go's spelling: `10`, `0x1f`, `0o17`, `017`, `0b101`, `1_000`.
+fn integer(text: &str) -> Option<i64> {
+    let plain = text.replace('_', "");
+    let (negative, digits) = match plain.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+    };
+    let (digits, radix) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&digits[2..], 16),
+        [b'0', b'o' | b'O', ..] => (&digits[2..], 8),
+        [b'0', b'b' | b'B', ..] => (&digits[2..], 2),
+        [b'0', _, ..] => (&digits[1..], 8),
+        _ => (digits, 10),
+    };
+    if !digits.starts_with(|first: char| first.is_ascii_hexdigit()) {
+        return None;
+    }
+    let number = i128::from_str_radix(digits, radix).ok()?;
+    i64::try_from(if negative { -number } else { number }).ok()
+}
+
+/// Reads a decimal number; Rust's own words for infinity are none in YAML.
+fn float(text: &str) -> Option<f64> {
+    let plain = text.replace('_', "");
+    if plain.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E')) || !plain.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    plain.parse().ok()
+}
+
+/// Formats a number as Go's `%v` does: shortest, with an exponent below 1e-4 and from 1e21.
+pub(crate) fn format_float(float: f64) -> String {
+    if float.is_nan() {
+        return "NaN".to_owned();
+    }
+    if float.is_infinite() {
+        return if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let magnitude = float.abs();
+    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+        let text = format!("{float:e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+        return format!("{mantissa}e{sign}{digits:0>2}");
+    }
+    float.to_string()
+}
+
+/// Reads a boolean in any of YAML 1.1's words; the flag says that the word is an old one.
+pub(crate) fn boolean(text: &str) -> Option<(bool, bool)> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Some((true, false)),
+        "false" => Some((false, false)),
+        "1" | "t" | "y" | "yes" | "on" => Some((true, true)),
+        "0" | "f" | "n" | "no" | "off" => Some((false, true)),
+        _ => None,
+    }
+}
+
+/// Reads a duration in Go's syntax, `1h5m30s20ms`; never negative.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: f64 = 0.0;
+    let mut exact: u128 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.').filter(|&end| end > 0)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|character: char| character.is_ascii_digit() || character == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let nanoseconds: u64 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            "d" => 86_400_000_000_000,
+            "w" => 604_800_000_000_000,
+            _ => return None,
+        };
+        if let Ok(whole) = number.parse::<u64>() {
+            exact += u128::from(whole) * u128::from(nanoseconds);
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "a fraction of a unit is rounded to nanoseconds anyway")]
+            let unit = nanoseconds as f64;
+            total += number.parse::<f64>().ok()? * unit;
+        }
+        rest = tail;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative: no sign is read above")]
+    let fraction = total.round() as u128;
+    u64::try_from(exact + fraction).ok().map(Duration::from_nanos)
+}
+
+/// Formats a duration as Go does: `1m30s`, `1.5s`, `0s`.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    let nanoseconds = duration.as_nanos();
+    let (unit, suffix) = match nanoseconds {
+        0 => return "0s".to_owned(),
+        1..1_000 => (1, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => {
+            let (hours, minutes, rest) = (nanoseconds / 3_600_000_000_000, nanoseconds / 60_000_000_000 % 60, nanoseconds % 60_000_000_000);
+            let seconds = decimal(rest, 1_000_000_000);
+            return match (hours, minutes) {
+                (0, 0) => format!("{seconds}s"),
+                (0, _) => format!("{minutes}m{seconds}s"),
+                _ => format!("{hours}h{minutes}m{seconds}s"),
+            };
+        }
+    };
+    format!("{}{suffix}", decimal(nanoseconds, unit))
+}
+
+fn decimal(value: u128, unit: u128) -> String {
+    let (whole, fraction) = (value / unit, value % unit);
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let width = unit.ilog10() as usize;
+    format!("{whole}.{fraction:0width$}").trim_end_matches('0').to_owned()
+}
+
+/// Reads a size in bytes: `512`, `1.5g`, `64mb`, `1KiB`; units are powers of 1024.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim().to_ascii_lowercase();
+    let shift = match unit.trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        _ => return None,
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(1 << shift);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a fraction of a unit is rounded to bytes anyway")]
+    let scaled = number.parse::<f64>().ok()? * (1_u64 << shift) as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative: no sign is read above; saturates")]
+    let bytes = scaled as u64;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_and_print_as_in_go() {
+        for (text, expect) in [
+            ("90s", Some("1m30s")),
+            ("1h5m30s20ms", Some("1h5m30.02s")),
+            ("1.5s", Some("1.5s")),
+            ("0s", Some("0s")),
+            ("1m", Some("1m0s")),
+            ("2h", Some("2h0m0s")),
+            ("1500us", Some("1.5ms")),
+            ("20ns", Some("20ns")),
+            ("10", None),
+            ("", None),
+            ("s", None),
+            ("-5s", None),
+            ("5 s", None),
+        ] {
+            assert_eq!(duration(text).map(format_duration).as_deref(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, expect) in [("512", Some(512)), ("64m", Some(64 << 20)), ("1.5g", Some(3 << 29)), ("1KiB", Some(1024)), ("1 kb", Some(1024)), ("x", None), ("", None)] {
+            assert_eq!(bytes(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_scalars_resolve_as_in_yaml_1_1() {
+        let shown = |text: &str| format!("{:?}", resolve(text));
+        for (text, expect) in [
+            ("yes", "Text(\"yes\")"),
+            ("0755", "Integer(493)"),
+            ("0o17", "Integer(15)"),
+            ("1_000", "Integer(1000)"),
+            ("1.10", "Float(1.1)"),
+            ("1e3", "Float(1000.0)"),
+            ("-", "Text(\"-\")"),
+            ("+", "Text(\"+\")"),
+            ("1.2.3", "Text(\"1.2.3\")"),
+            ("80:80", "Text(\"80:80\")"),
+            ("", "Null"),
+            ("~", "Null"),
+            ("0x1F", "Integer(31)"),
+            ("09", "Float(9.0)"),
+        ] {
+            assert_eq!(shown(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_print_as_in_go() {
+        for (number, expect) in [(1.1, "1.1"), (1.0, "1"), (1e21, "1e+21"), (1.5e-7, "1.5e-07"), (0.0, "0")] {
+            assert_eq!(format_float(number), expect);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Profiles and service arguments: which part of a project is meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::compose::project::model::{Project, Service};
+use crate::resource::failure::Failure;
+use crate::resource::name::ServiceName;
+
+/// Why a project cannot be cut down to the services that were named.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// The project has no such service.
+    #[error("no such service: {name}{}", suggestion.as_ref().map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
+    Unknown {
+        /// What was named.
+        name: String,
+        /// A service with a similar name.
+        suggestion: Option<String>,
+    },
+    /// The service exists but no active profile enables it.
+    #[error("no such service: {name}: it is disabled; enable it with `--profile {profile}`")]
+    Disabled {
+        /// The service.
+        name: ServiceName,
+        /// A profile that enables it.
+        profile: String,
+    },
+    /// A service that is needed is not enabled.
+    #[error("service \"{dependency}\" is required by \"{service}\" but is disabled. Can be enabled by profiles [{profiles}]")]
+    DependencyDisabled {
+        /// What needs it.
+        service: ServiceName,
+        /// What is needed.
+        dependency: ServiceName,
+        /// The profiles that enable it.
+        profiles: String,
+    },
+}
+
+impl From<SelectError> for Failure {
+    fn from(error: SelectError) -> Self {
+        Self::not_found(error.to_string())
+    }
+}
+
+impl Project {
+    /// Returns the project with only the named services (patterns as of a shell are allowed), what they depend on if asked for, and the
+    /// networks and volumes those use. Every service when none is named.
+    pub fn select(&self, services: &[String], with_dependencies: bool) -> Result<Self, SelectError> {
+        if services.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut wanted: BTreeSet<ServiceName> = BTreeSet::new();
+        for pattern in services {
+            let before = wanted.len();
+            wanted.extend(self.services.keys().filter(|name| matches(pattern, name.as_str())).cloned());
+            if wanted.len() == before && !wanted.contains(pattern.as_str()) {
+                return Err(self.unknown(pattern));
+            }
+        }
+        if with_dependencies {
+            let mut open: Vec<ServiceName> = wanted.iter().cloned().collect();
+            while let Some(name) = open.pop() {
+                let Some(service) = self.services.get(&name) else { continue };
+                for (dependency, terms) in &service.depends_on {
+                    if self.services.contains_key(dependency) {
+                        if wanted.insert(dependency.clone()) {
+                            open.push(dependency.clone());
+                        }
+                    } else if terms.required {
+                        return Err(self.dependency_disabled(&name, dependency));
+                    }
+                }
+            }
+        }
+        let mut selected = self.clone();
+        selected.services.retain(|name, _| wanted.contains(name));
+        let unselected = self.services.iter().filter(|(name, _)| !wanted.contains(*name));
+        selected.disabled.extend(unselected.map(|(name, service)| (name.clone(), Arc::clone(service))));
+        selected.drop_unused();
+        Ok(selected)
+    }
+
+    /// Drops the networks and volumes that no enabled service uses.
+    fn drop_unused(&mut self) {
+        let networks: BTreeSet<&String> = self.services.values().flat_map(|service| service.networks.keys()).collect();
+        let networks: BTreeSet<String> = networks.into_iter().cloned().collect();
+        let volumes: BTreeSet<String> = self.services.values().flat_map(|service| service.volume_keys()).map(str::to_owned).collect();
+        self.networks.retain(|key, _| networks.contains(key));
+        self.volumes.retain(|key, _| volumes.contains(key));
+    }
+
+    fn unknown(&self, name: &str) -> SelectError {
+        match self.disabled.get(name) {
+            Some(service) if !service.profiles.is_empty() => SelectError::Disabled {
+                name: service.name.clone(),
+                profile: service.profiles.first().cloned().unwrap_or_default(),
+            },
+            _ => SelectError::Unknown {
+                name: name.to_owned(),
+                suggestion: crate::compose::project::suggest::nearest(name, self.services.keys().map(ServiceName::as_str)),
+            },
+        }
+    }
+
+    fn dependency_disabled(&self, service: &ServiceName, dependency: &ServiceName) -> SelectError {
+        let profiles = self.disabled.get(dependency).map(|disabled| disabled.profiles.iter().cloned().collect::<Vec<_>>().join(" "));
+        SelectError::DependencyDisabled { service: service.clone(), dependency: dependency.clone(), profiles: profiles.unwrap_or_default() }
+    }
+}
+
+impl Service {
+    /// Whether it is enabled: it has no profiles, or one of them is active; `*` activates all.
+    pub(crate) fn is_enabled(&self, profiles: &BTreeSet<String>) -> bool {
+        self.profiles.is_empty() || profiles.contains("*") || self.profiles.iter().any(|profile| profiles.contains(profile))
+    }
+}
+
+/// Splits services into those that are enabled and those that are not.
+pub(crate) fn split(
+    services: BTreeMap<ServiceName, Arc<Service>>,
+    profiles: &BTreeSet<String>,
+) -> (BTreeMap<ServiceName, Arc<Service>>, BTreeMap<ServiceName, Arc<Service>>) {
+    services.into_iter().partition(|(_, service)| service.is_enabled(profiles))
+}
+
+/// Whether a name matches a shell pattern: `*`, `?`, `[a-z]`, `[^a-z]`, `\` before a literal (Go's `filepath.Match`).
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    match_from(&pattern, &name)
+}
+
+fn match_from(pattern: &[char], name: &[char]) -> bool {
+    match pattern.split_first() {
+        None => name.is_empty(),
+        Some(('*', rest)) => (0..=name.len()).any(|skip| match_from(rest, &name[skip..])),
+        Some(('?', rest)) => !name.is_empty() && match_from(rest, &name[1..]),
+        Some(('[', rest)) => {
+            let Some(close) = rest.iter().skip(1).position(|&character| character == ']').map(|at| at + 1) else { return false };
+            let Some(&character) = name.first() else { return false };
+            let (set, negated) = match rest[..close].split_first() {
+                Some(('^', set)) => (set, true),
+                _ => (&rest[..close], false),
+            };
+            in_set(set, character) != negated && match_from(&rest[close + 1..], &name[1..])
+        }
+        Some(('\\', [literal, rest @ ..])) => name.first() == Some(literal) && match_from(rest, &name[1..]),
+        Some((literal, rest)) => name.first() == Some(literal) && match_from(rest, &name[1..]),
+    }
+}
+
+fn in_set(set: &[char], character: char) -> bool {
+    let mut at = 0;
+    while at < set.len() {
+        if at + 2 < set.len() && set[at + 1] == '-' {
+            if (set[at]..=set[at + 2]).contains(&character) {
+                return true;
+            }
+            at += 3;
+        } else {
+            if set[at] == character {
+                return true;
+            }
+            at += 1;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_go() {
+        for (pattern, name, expect) in [
+            ("web", "web", true),
+            ("web*", "web-1", true),
+            ("w?b", "web", true),
+            ("w[a-f]b", "web", true),
+            ("w[^a-f]b", "web", false),
+            ("w[", "w[", false),
+            ("*", "", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("\\*", "*", true),
+        ] {
+            assert_eq!(matches(pattern, name), expect, "{pattern} {name}");
+        }
+    }
+}
