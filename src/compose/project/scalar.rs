@@ -45,7 +45,9 @@ fn integer(text: &str) -> Option<i64> {
 /// Reads a decimal number; Rust's own words for infinity are none in YAML.
 fn float(text: &str) -> Option<f64> {
     let plain = text.replace('_', "");
-    if plain.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E')) || !plain.bytes().any(|byte| byte.is_ascii_digit()) {
+    if plain.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'))
+        || !plain.bytes().any(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     plain.parse().ok()
@@ -203,7 +205,15 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_1024() {
-        for (text, expect) in [("512", Some(512)), ("64m", Some(64 << 20)), ("1.5g", Some(3 << 29)), ("1KiB", Some(1024)), ("1 kb", Some(1024)), ("x", None), ("", None)] {
+        for (text, expect) in [
+            ("512", Some(512)),
+            ("64m", Some(64 << 20)),
+            ("1.5g", Some(3 << 29)),
+            ("1KiB", Some(1024)),
+            ("1 kb", Some(1024)),
+            ("x", None),
+            ("", None),
+        ] {
             assert_eq!(bytes(text), expect, "{text}");
         }
     }

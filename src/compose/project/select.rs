@@ -93,10 +93,9 @@ impl Project {
 
     fn unknown(&self, name: &str) -> SelectError {
         match self.disabled.get(name) {
-            Some(service) if !service.profiles.is_empty() => SelectError::Disabled {
-                name: service.name.clone(),
-                profile: service.profiles.first().cloned().unwrap_or_default(),
-            },
+            Some(service) if !service.profiles.is_empty() => {
+                SelectError::Disabled { name: service.name.clone(), profile: service.profiles.first().cloned().unwrap_or_default() }
+            }
             _ => SelectError::Unknown {
                 name: name.to_owned(),
                 suggestion: crate::compose::project::suggest::nearest(name, self.services.keys().map(ServiceName::as_str)),

@@ -101,7 +101,8 @@ impl Builder<'_> {
                 };
                 self.expanded += node.count();
                 if self.expanded > ALIAS_LIMIT {
-                    let message = format!("compose file exceeds maximum node visit limit: its aliases stand for more than {ALIAS_LIMIT} values");
+                    let message =
+                        format!("compose file exceeds maximum node visit limit: its aliases stand for more than {ALIAS_LIMIT} values");
                     self.problems.push(Diagnostic::error("yaml", message).at(span));
                     return Err(Stop);
                 }
@@ -140,7 +141,11 @@ impl Builder<'_> {
                     // compose-go refuses keys that are not strings, with numbers and booleans in environments as the usual victims.
                     _ => {
                         let text = node.as_scalar();
-                        let mut problem = Diagnostic::error("non-string-key", format!("non-string key: {} is {}", text.as_deref().unwrap_or("this key"), node.value.kind())).at(node.span);
+                        let mut problem = Diagnostic::error(
+                            "non-string-key",
+                            format!("non-string key: {} is {}", text.as_deref().unwrap_or("this key"), node.value.kind()),
+                        )
+                        .at(node.span);
                         if let Some(text) = &text {
                             problem = problem.hint(format!("put it in quotes: \"{text}\""));
                         }
@@ -185,9 +190,9 @@ impl Builder<'_> {
                         map.entry(key).or_insert(entry);
                     }
                 }
-                other => self
-                    .problems
-                    .push(Diagnostic::error("yaml", format!("`<<` takes a mapping or a list of mappings, not {}", other.kind())).at(node.span)),
+                other => self.problems.push(
+                    Diagnostic::error("yaml", format!("`<<` takes a mapping or a list of mappings, not {}", other.kind())).at(node.span),
+                ),
             }
         }
     }
