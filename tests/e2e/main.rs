@@ -12,6 +12,7 @@ mod killed;
 mod left_behind;
 mod life;
 mod log;
+mod machine;
 mod network;
 mod port;
 mod program;
