@@ -10,3 +10,4 @@ pub mod launch;
 pub mod link;
 pub mod role;
 pub mod seccomp;
+pub mod task;
