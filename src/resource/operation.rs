@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::resource::container::ContainerSpec;
+use crate::resource::container::{ContainerSpec, EndpointSpec};
 use crate::resource::name::{ContainerName, NetworkName, VolumeName};
 use crate::resource::network::NetworkSpec;
 use crate::resource::volume::VolumeSpec;
@@ -67,6 +67,27 @@ pub enum Operation {
         from: String,
         /// The new name.
         to: ContainerName,
+    },
+    /// Joins a container to a network.
+    ConnectNetwork {
+        /// The network's name.
+        network: NetworkName,
+        /// The container's name.
+        container: ContainerName,
+        /// What it is called and which addresses it wants there.
+        endpoint: Box<EndpointSpec>,
+    },
+    /// Takes a container off a network, running or not.
+    DisconnectNetwork {
+        /// The network's name.
+        network: String,
+        /// The container's name.
+        container: ContainerName,
+    },
+    /// Lets a frozen container go on.
+    UnpauseContainer {
+        /// Its name.
+        name: ContainerName,
     },
     /// Starts a container.
     StartContainer {

@@ -1,1 +1,37 @@
 //! `Project` × what is observed → `Plan` of operations, with a cause each; and the walk over it.
+//!
+//! Everything here is pure but for [`execute`], which drives futures and names no runtime. A planner decides; whoever applies an
+//! operation obeys or fails.
+
+mod cause;
+mod decide;
+mod desired;
+mod diff;
+mod fingerprint;
+mod graph;
+pub mod label;
+mod network;
+mod observed;
+mod options;
+mod reconcile;
+mod replica;
+mod steps;
+mod teardown;
+mod volume;
+mod walk;
+
+#[cfg(test)]
+mod simulate;
+#[cfg(test)]
+mod tests;
+
+pub use cause::{Cause, Divergence};
+pub use desired::{container as desired_container, service_hash};
+pub use diff::FieldChange;
+pub use graph::{Cycle, ServiceGraph};
+pub use observed::{ObservedState, Replica};
+pub use options::{DownOptions, PlanError, Recreate, StopPlanOptions, UpOptions};
+pub use reconcile::{pull, start, up};
+pub use steps::{Plan, Step, StepId, Warning};
+pub use teardown::{down, remove, stop};
+pub use walk::execute;

@@ -1,0 +1,105 @@
+//! A service and a number become the container that is wanted.
+
+use std::collections::BTreeMap;
+
+use crate::compose::plan::{fingerprint, graph, label};
+use crate::compose::project::model::{Project, Service};
+use crate::resource::container::{ContainerSpec, EndpointSpec, Mount, MountSource, NetworkMode};
+use crate::resource::id::ImageId;
+use crate::resource::name::{ContainerName, NameError};
+
+/// The name of a service's container: its own, or `PROJECT-SERVICE-N`.
+///
+/// # Errors
+/// The text cannot name a container.
+pub(super) fn name(project: &Project, service: &Service, number: u32) -> Result<ContainerName, NameError> {
+    match &service.container_name {
+        Some(name) => name.parse(),
+        None => format!("{}-{}-{number}", project.name, service.name).parse(),
+    }
+}
+
+/// The container that is wanted for a number of a service; `image` is what the image's reference means now, if that is known.
+pub fn container(project: &Project, service: &Service, number: u32, image: Option<ImageId>) -> ContainerSpec {
+    let mut spec = template(project, service);
+    let canonical = fingerprint::of_container(&spec);
+    let join = |paths: &[std::path::PathBuf]| paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(",");
+    let mut add = |key: &str, value: String| spec.labels.insert(key.to_owned(), value);
+    add(label::PROJECT, project.name.to_string());
+    add(label::SERVICE, service.name.to_string());
+    add(label::NUMBER, number.to_string());
+    add(label::ONE_OFF, "False".to_owned());
+    add(label::VERSION, env!("CARGO_PKG_VERSION").to_owned());
+    add(label::WORKING_DIR, project.working_dir.display().to_string());
+    add(label::CONFIG_FILES, join(&project.files));
+    if !project.env_files.is_empty() {
+        add(label::ENVIRONMENT_FILES, join(&project.env_files));
+    }
+    add(label::DEPENDS_ON, graph::write_dependencies(&service.depends_on));
+    add(label::CONFIG_HASH, fingerprint::hash(&canonical));
+    add(label::SPEC, canonical.to_string());
+    if let Some(image) = image {
+        add(label::IMAGE, image.to_string());
+    }
+    spec
+}
+
+/// The digest in a service's containers' `config-hash` label: what `config --hash` prints.
+pub fn service_hash(project: &Project, service: &Service) -> String {
+    fingerprint::hash(&fingerprint::of_container(&template(project, service)))
+}
+
+/// All of the container that is the same for every number, without the labels that Compose adds.
+fn template(project: &Project, service: &Service) -> ContainerSpec {
+    let names = service.networks.keys().filter_map(|key| Some((key, &project.networks.get(key)?.name)));
+    let endpoints: BTreeMap<String, EndpointSpec> = names
+        .map(|(key, name)| {
+            // The engine itself answers to the container's name; the service's name is what makes replicas one.
+            let mut aliases = vec![service.name.to_string()];
+            aliases.extend(service.networks[key].aliases.iter().filter(|alias| **alias != *service.name.as_str()).cloned());
+            (name.clone(), EndpointSpec { aliases, ..EndpointSpec::default() })
+        })
+        .collect();
+    let network = match endpoints.keys().next() {
+        Some(first) => NetworkMode::Named(first.clone()),
+        None => NetworkMode::None,
+    };
+    ContainerSpec {
+        image: service.image.clone(),
+        entrypoint: service.entrypoint.clone(),
+        command: service.command.clone(),
+        environment: service.environment.clone(),
+        working_dir: service.working_dir.clone(),
+        user: service.user.clone(),
+        hostname: service.hostname.clone(),
+        labels: service.labels.clone(),
+        tty: service.tty,
+        stdin_open: service.stdin_open,
+        init: service.init,
+        stop_signal: service.stop_signal.clone(),
+        stop_grace: service.stop_grace_period,
+        restart: service.restart,
+        health: service.healthcheck.clone(),
+        exposed: service.expose.clone(),
+        ports: service.ports.clone(),
+        mounts: service.mounts.iter().map(|mount| in_engine(project, mount)).collect(),
+        network,
+        endpoints,
+        read_only: service.read_only,
+        privileged: service.privileged,
+        cap_add: service.cap_add.clone(),
+        cap_drop: service.cap_drop.clone(),
+        ..ContainerSpec::default()
+    }
+}
+
+/// A mount whose volume has its name in the engine instead of its key in the project.
+fn in_engine(project: &Project, mount: &Mount) -> Mount {
+    let mut mount = mount.clone();
+    if let MountSource::Volume { name: Some(name), .. } = &mut mount.source
+        && let Some(volume) = project.volumes.get(name.as_str())
+    {
+        name.clone_from(&volume.name);
+    }
+    mount
+}

@@ -1,0 +1,438 @@
+//! `up`, `start` and `pull`: from what is wanted and what is there to the operations between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compose::plan::cause::Cause;
+use crate::compose::plan::decide::{Action, Decider, Decision, Wanted, temporary_name};
+use crate::compose::plan::graph::ServiceGraph;
+use crate::compose::plan::network::Standing;
+use crate::compose::plan::observed::{ObservedState, Replica};
+use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
+use crate::compose::plan::steps::{Plan, StepId, Warning};
+use crate::compose::plan::teardown::{self, Patience};
+use crate::compose::plan::{label, network, volume};
+use crate::compose::project::model::{Project, Service};
+use crate::resource::container::{ContainerSpec, HealthTest, MountSource};
+use crate::resource::name::{ContainerName, NetworkName, ServiceName};
+use crate::resource::operation::{Condition, Operation};
+
+/// Plans that the project is as its files want it, and runs.
+///
+/// # Errors
+/// Services wait for each other, something external is missing, or a name is none.
+pub fn up(project: &Project, observed: &ObservedState, options: &UpOptions) -> Result<Plan, PlanError> {
+    let graph = ServiceGraph::new(project)?;
+    let decider = Decider { project, observed, options };
+    let changed = changed_networks(project, observed);
+    let decisions = decider.decide(&graph, &changed)?;
+    let mut builder = Builder {
+        decider,
+        graph: &graph,
+        patience: Patience::new(Some(project), observed),
+        plan: Plan::default(),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        images: BTreeMap::new(),
+        stops: BTreeMap::new(),
+        joins: BTreeMap::new(),
+        running: BTreeMap::new(),
+        orphans: Vec::new(),
+    };
+    builder.orphans()?;
+    builder.images(&decisions)?;
+    builder.restarts(&decisions);
+    builder.networks(&changed)?;
+    builder.volumes()?;
+    for name in graph.order() {
+        builder.service(&project.services[name], &decisions[name])?;
+    }
+    builder.renamed_networks();
+    if options.wait {
+        builder.wait();
+    }
+    Ok(builder.plan)
+}
+
+/// Plans that existing containers of the named services, and of those they wait for, run.
+///
+/// # Errors
+/// A service has no container, or services wait for each other.
+pub fn start(project: &Project, observed: &ObservedState, wait: bool) -> Result<Plan, PlanError> {
+    for (name, service) in &project.services {
+        if observed.replicas(name).is_empty() && service.replicas > 0 {
+            return Err(PlanError::NothingToStart(name.clone()));
+        }
+    }
+    let scale = project.services.keys().map(|name| (name.clone(), u32::try_from(observed.replicas(name).len()).unwrap_or(u32::MAX)));
+    let never = Recreate::Never;
+    let options = UpOptions {
+        recreate: never,
+        recreate_dependencies: never,
+        ignore_orphans: true,
+        pull: false,
+        wait,
+        scale: scale.collect(),
+        ..UpOptions::default()
+    };
+    up(project, observed, &options)
+}
+
+/// Plans that every image of the project is pulled, whether it is here or not; images shared by services once.
+pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
+    let mut plan = Plan::default();
+    let mut seen = BTreeSet::new();
+    for (name, service) in &project.services {
+        if (services.is_empty() || services.contains(name)) && seen.insert(&service.image) {
+            plan.push(Operation::PullImage { image: service.image.clone(), platform: None }, [], Cause::Asked);
+        }
+    }
+    plan
+}
+
+/// Names of the project's networks that exist otherwise than they are wanted.
+fn changed_networks(project: &Project, observed: &ObservedState) -> BTreeSet<String> {
+    let used = used_networks(project);
+    let ours = project.networks.iter().filter(|(key, network)| used.contains(*key) && !network.external);
+    ours.filter(|(_, network)| {
+        let existing = observed.network(&network.name);
+        existing.is_some_and(|info| network::standing(project, &network.spec, info) == Standing::Differs)
+    })
+    .map(|(_, network)| network.name.clone())
+    .collect()
+}
+
+fn used_networks(project: &Project) -> BTreeSet<&String> {
+    project.services.values().flat_map(|service| service.networks.keys()).collect()
+}
+
+fn used_volumes(project: &Project) -> BTreeSet<&str> {
+    project.services.values().flat_map(|service| service.volume_keys()).collect()
+}
+
+struct Builder<'a> {
+    decider: Decider<'a>,
+    graph: &'a ServiceGraph,
+    patience: Patience,
+    plan: Plan,
+    /// The step after which a network, by name, can be used.
+    networks: BTreeMap<String, StepId>,
+    /// The step after which a volume, by name, can be used.
+    volumes: BTreeMap<String, StepId>,
+    /// The step after which an image can be used.
+    images: BTreeMap<String, StepId>,
+    /// The step after which an existing container, by name, is stopped.
+    stops: BTreeMap<String, StepId>,
+    /// Steps that put a kept container back on its networks.
+    joins: BTreeMap<String, Vec<StepId>>,
+    /// For each service its containers, and the step that starts each, if it does not run already.
+    running: BTreeMap<ServiceName, Vec<(ContainerName, Option<StepId>)>>,
+    /// Removals of orphans.
+    orphans: Vec<StepId>,
+}
+
+impl<'a> Builder<'a> {
+    fn orphans(&mut self) -> Result<(), PlanError> {
+        let orphans = teardown::orphans(self.decider.project, self.decider.observed);
+        if self.decider.options.remove_orphans {
+            for orphan in orphans {
+                let removed = self.discard(orphan, &[], false, Cause::Orphan);
+                self.orphans.push(removed);
+            }
+        } else if !orphans.is_empty() && !self.decider.options.ignore_orphans {
+            let names = orphans.iter().map(|orphan| orphan.info.name.clone()).collect();
+            self.plan.warnings.push(Warning::Orphans(names));
+        }
+        Ok(())
+    }
+
+    /// Pulls of images that are missing and from which something is made.
+    fn images(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>) -> Result<(), PlanError> {
+        for (name, decision) in decisions {
+            let service = &self.decider.project.services[name];
+            let makes = decision.wanted.iter().any(|it| matches!(it.action, Action::Create | Action::Replace(..)));
+            if !makes || self.decider.image(service).is_some() || self.images.contains_key(&service.image) {
+                continue;
+            }
+            if !self.decider.options.pull {
+                return Err(PlanError::ImageMissing { image: service.image.clone(), service: name.clone() });
+            }
+            let operation = Operation::PullImage { image: service.image.clone(), platform: None };
+            let step = self.plan.push(operation, [], Cause::Missing);
+            self.images.insert(service.image.clone(), step);
+        }
+        Ok(())
+    }
+
+    /// Stops of what is started again later, dependants first.
+    fn restarts(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>) {
+        for name in self.graph.order().iter().rev() {
+            for wanted in &decisions[name].wanted {
+                if let (Action::Restart(cause), Some(existing)) = (&wanted.action, wanted.existing) {
+                    let after = self.stops_of_dependants(name);
+                    self.stop(existing, &after, cause.clone());
+                }
+            }
+        }
+    }
+
+    fn stops_of_dependants(&self, service: &ServiceName) -> Vec<StepId> {
+        let dependants = self.graph.dependants(service).into_iter();
+        dependants.flat_map(|name| self.decider.observed.replicas(name)).filter_map(|it| self.stops.get(it.name()).copied()).collect()
+    }
+
+    /// Stops an existing container once; `None` when it does not run.
+    fn stop(&mut self, existing: &Replica, after: &[StepId], cause: Cause) -> Option<StepId> {
+        if !existing.is_up() {
+            return None;
+        }
+        if let Some(step) = self.stops.get(existing.name()) {
+            return Some(*step);
+        }
+        let operation = Operation::StopContainer {
+            name: existing.name().to_owned(),
+            timeout: self.decider.options.timeout,
+            patient: self.patience.wants(existing, self.decider.options.timeout),
+        };
+        let step = self.plan.push(operation, after.iter().copied(), cause);
+        self.stops.insert(existing.name().to_owned(), step);
+        Some(step)
+    }
+
+    /// Stops and removes an existing container.
+    fn discard(&mut self, existing: &Replica, after: &[StepId], volumes: bool, cause: Cause) -> StepId {
+        let stopped = self.stop(existing, after, cause.clone());
+        let after = stopped.into_iter().chain(after.iter().copied());
+        self.plan.push(Operation::RemoveContainer { name: existing.name().to_owned(), volumes }, after, cause)
+    }
+
+    fn networks(&mut self, changed: &BTreeSet<String>) -> Result<(), PlanError> {
+        let project = self.decider.project;
+        let used = used_networks(project);
+        for (key, network) in project.networks.iter().filter(|(key, _)| used.contains(key)) {
+            let existing = self.decider.observed.network(&network.name);
+            if network.external {
+                existing.ok_or_else(|| PlanError::ExternalNetwork(network.name.clone()))?;
+                continue;
+            }
+            let name: NetworkName = network.name.parse()?;
+            if changed.contains(&network.name) {
+                self.remake_network(key, &name)?;
+                continue;
+            }
+            match existing {
+                Some(info) if network::standing(project, &network.spec, info) == Standing::Foreign => {
+                    self.plan.warnings.push(Warning::ForeignNetwork(name));
+                }
+                Some(_) => {}
+                None => {
+                    let spec = Box::new(network::wanted(project, key, network));
+                    let step = self.plan.push(Operation::CreateNetwork { name, spec }, [], Cause::Missing);
+                    self.networks.insert(network.name.clone(), step);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops what is on a network, takes it off, makes the network anew, and puts what stays back on it, with all its names.
+    fn remake_network(&mut self, key: &str, name: &NetworkName) -> Result<(), PlanError> {
+        let (project, observed) = (self.decider.project, self.decider.observed);
+        let cause = Cause::NetworkChanged(name.to_string());
+        let mut freed = Vec::new();
+        let attached: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(|it| it.is_on(name.as_str())).collect();
+        for replica in &attached {
+            let after = self.stops_of_dependants(&replica.service);
+            let stopped = self.stop(replica, &after, cause.clone());
+            let operation = Operation::DisconnectNetwork { network: name.to_string(), container: replica.info.name.clone() };
+            freed.push(self.plan.push(operation, stopped, cause.clone()));
+        }
+        let removed = self.plan.push(Operation::RemoveNetwork { name: name.to_string() }, freed, cause.clone());
+        let spec = Box::new(network::wanted(project, key, &project.networks[key]));
+        let created = self.plan.push(Operation::CreateNetwork { name: name.clone(), spec }, [removed], cause.clone());
+        self.networks.insert(name.to_string(), created);
+        for replica in attached {
+            let Some(service) = project.services.get(&replica.service) else { continue };
+            let Some(endpoint) = self.decider.spec(service, replica.number).endpoints.remove(name.as_str()) else { continue };
+            let container = replica.info.name.clone();
+            let operation = Operation::ConnectNetwork { network: name.clone(), container, endpoint: Box::new(endpoint) };
+            let step = self.plan.push(operation, [created], cause.clone());
+            self.joins.entry(replica.name().to_owned()).or_default().push(step);
+        }
+        Ok(())
+    }
+
+    fn volumes(&mut self) -> Result<(), PlanError> {
+        let project = self.decider.project;
+        let used = used_volumes(project);
+        for (key, volume) in project.volumes.iter().filter(|(key, _)| used.contains(key.as_str())) {
+            let existing = self.decider.observed.volume(&volume.name);
+            match existing.map(|info| volume::standing(project, &volume.spec, info)) {
+                None if volume.external => return Err(PlanError::ExternalVolume(volume.name.clone())),
+                None => {
+                    let spec = Box::new(volume::wanted(project, key, volume));
+                    let operation = Operation::CreateVolume { name: volume.name.parse()?, spec };
+                    let step = self.plan.push(operation, [], Cause::Missing);
+                    self.volumes.insert(volume.name.clone(), step);
+                }
+                Some(_) if volume.external => {}
+                Some(Standing::Same) => {}
+                Some(Standing::Differs) => self.plan.warnings.push(Warning::VolumeDiffers(volume.name.clone())),
+                Some(Standing::Foreign) => self.plan.warnings.push(Warning::ForeignVolume(volume.name.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    fn service(&mut self, service: &'a Service, decision: &Decision<'a>) -> Result<(), PlanError> {
+        let mut gone = Vec::new();
+        for (existing, cause) in &decision.surplus {
+            gone.push(self.discard(existing, &[], false, cause.clone()));
+        }
+        let starts = decision.wanted.iter().any(|it| !matches!(it.action, Action::Keep)) && self.decider.options.start;
+        let mut gates = if starts { self.gates(service) } else { Vec::new() };
+        gates.extend(&gone);
+        if !service.ports.is_empty() {
+            // An orphan may hold the very port: a renamed service does.
+            gates.extend(&self.orphans);
+        }
+        let mut running = Vec::new();
+        for wanted in &decision.wanted {
+            let (ready, cause) = self.prepare(service, wanted)?;
+            let started = match (&wanted.action, cause) {
+                (Action::Unpause, _) => {
+                    let operation = Operation::UnpauseContainer { name: wanted.name.clone() };
+                    Some(self.plan.push(operation, ready, Cause::NotRunning))
+                }
+                (_, Some(cause)) if self.decider.options.start => {
+                    let operation = Operation::StartContainer { name: wanted.name.clone() };
+                    Some(self.plan.push(operation, ready.into_iter().chain(gates.iter().copied()), cause))
+                }
+                _ => {
+                    if wanted.existing.is_some_and(Replica::is_up) {
+                        self.plan.kept.push(wanted.name.clone());
+                    }
+                    None
+                }
+            };
+            running.push((wanted.name.clone(), started));
+        }
+        self.running.insert(service.name.clone(), running);
+        Ok(())
+    }
+
+    /// The steps after which a wanted container exists under its name, and why it is to be started, if it is.
+    fn prepare(&mut self, service: &Service, wanted: &Wanted<'a>) -> Result<(Vec<StepId>, Option<Cause>), PlanError> {
+        let mut ready = wanted.existing.and_then(|it| self.joins.get(it.name()).cloned()).unwrap_or_default();
+        if let (Some(from), false) = (wanted.misnamed, matches!(wanted.action, Action::Replace(..))) {
+            let operation = Operation::RenameContainer { from: from.to_owned(), to: wanted.name.clone() };
+            ready.push(self.plan.push(operation, ready.clone(), Cause::Interrupted));
+        }
+        Ok(match &wanted.action {
+            Action::Keep | Action::Unpause => (ready, None),
+            Action::Start => (ready, Some(Cause::NotRunning)),
+            Action::Restart(cause) => {
+                ready.extend(self.stops.get(wanted.existing.map_or("", Replica::name)));
+                (ready, Some(cause.clone()))
+            }
+            Action::Create => {
+                let spec = self.decider.spec(service, wanted.number);
+                let after = self.needs(&spec);
+                let operation = Operation::CreateContainer { name: wanted.name.clone(), spec: Box::new(spec), inherit: None };
+                (vec![self.plan.push(operation, after, Cause::Missing)], Some(Cause::Created))
+            }
+            Action::Replace(old, divergence) => {
+                let cause = Cause::Diverged(divergence.clone());
+                let renew = self.decider.options.renew_anonymous_volumes;
+                let temporary = temporary_name(old, &wanted.name)?;
+                let mut spec = self.decider.spec(service, wanted.number);
+                spec.labels.insert(label::REPLACE.to_owned(), wanted.name.to_string());
+                let after = self.needs(&spec);
+                let inherit = (!renew).then(|| old.name().to_owned());
+                let operation = Operation::CreateContainer { name: temporary.clone(), spec: Box::new(spec), inherit };
+                let created = self.plan.push(operation, after, cause.clone());
+                let mut after = self.stops_of_dependants(&service.name);
+                after.push(created);
+                // What put the old one back on a network that was made anew comes to nothing, but must not come later.
+                after.extend(ready);
+                let removed = self.discard(old, &after, renew, cause.clone());
+                let operation = Operation::RenameContainer { from: temporary.to_string(), to: wanted.name.clone() };
+                (vec![self.plan.push(operation, [removed], cause.clone())], Some(Cause::Diverged(divergence.clone())))
+            }
+        })
+    }
+
+    /// The steps before a container can be made: its image, networks and volumes.
+    fn needs(&self, spec: &ContainerSpec) -> Vec<StepId> {
+        let volumes = spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume { name: Some(name), .. } => self.volumes.get(name),
+            _ => None,
+        });
+        let networks = spec.endpoints.keys().filter_map(|name| self.networks.get(name));
+        self.images.get(&spec.image).into_iter().chain(networks).chain(volumes).copied().collect()
+    }
+
+    /// The steps before a service's containers may start: its dependencies, as it wants them.
+    fn gates(&mut self, service: &Service) -> Vec<StepId> {
+        let mut gates = Vec::new();
+        for (name, dependency) in &service.depends_on {
+            let Some(containers) = self.running.get(name).cloned() else { continue };
+            for (container, started) in containers {
+                if dependency.condition == Condition::Started {
+                    gates.extend(started);
+                    continue;
+                }
+                let operation = Operation::AwaitContainer {
+                    name: container,
+                    condition: dependency.condition,
+                    required: dependency.required,
+                    waiter: service.name.to_string(),
+                };
+                gates.push(self.plan.push(operation, started, Cause::DependencyOf(service.name.clone())));
+            }
+        }
+        gates
+    }
+
+    /// Networks of the project that have another name now go, once nothing is on them.
+    fn renamed_networks(&mut self) {
+        let project = self.decider.project;
+        for info in &self.decider.observed.networks {
+            let label = |key: &str| info.spec.labels.get(key).map(String::as_str);
+            let renamed = label(label::NETWORK).and_then(|key| project.networks.get(key)).is_some_and(|it| info.name != *it.name.as_str());
+            if label(label::PROJECT) != Some(project.name.as_str()) || !renamed {
+                continue;
+            }
+            let members = self.decider.observed.all().chain(self.decider.observed.one_offs()).filter(|it| it.is_on(info.name.as_str()));
+            let removals: Option<Vec<StepId>> = members.map(|it| self.removal(it.name())).collect();
+            if let Some(removals) = removals {
+                let operation = Operation::RemoveNetwork { name: info.name.to_string() };
+                self.plan.push(operation, removals, Cause::NetworkChanged(info.name.to_string()));
+            }
+        }
+    }
+
+    fn removal(&self, container: &str) -> Option<StepId> {
+        self.plan.find(|operation| matches!(operation, Operation::RemoveContainer { name, .. } if name == container))
+    }
+
+    /// One wait for each container of a named service: compose.md §4.10.
+    fn wait(&mut self) {
+        let project = self.decider.project;
+        let services = &self.decider.options.services;
+        let targeted = project.services.values().filter(|it| services.is_empty() || services.contains(&it.name));
+        for service in targeted {
+            let condition = if self.patience.is_job(&service.name) {
+                Condition::Completed
+            } else if service.healthcheck.as_ref().is_some_and(|check| check.test != HealthTest::Disabled) {
+                Condition::Healthy
+            } else {
+                Condition::Started
+            };
+            for (name, started) in self.running.get(&service.name).cloned().unwrap_or_default() {
+                let operation = Operation::AwaitContainer { name, condition, required: true, waiter: String::new() };
+                self.plan.push(operation, started, Cause::Wait);
+            }
+        }
+    }
+}
+

@@ -1,0 +1,48 @@
+//! Whether a container that exists is the one that is wanted, and what differs if it is not.
+
+use crate::compose::plan::cause::Divergence;
+use crate::compose::plan::diff::{self, FieldChange};
+use crate::compose::plan::observed::Replica;
+use crate::compose::plan::{fingerprint, label};
+use crate::resource::container::{ContainerSpec, MountSource};
+use crate::resource::id::ImageId;
+use crate::resource::name::ContainerName;
+
+/// Why the container is not what is wanted, in the order of compose.md §4.4; `image` is what the reference means now.
+pub(super) fn divergence(replica: &Replica, name: &ContainerName, wanted: &ContainerSpec, image: Option<ImageId>) -> Option<Divergence> {
+    if replica.info.name != *name {
+        let quoted = |name: &ContainerName| Some(format!("{:?}", name.as_str()));
+        let change = FieldChange { field: "container_name".to_owned(), from: quoted(&replica.info.name), to: quoted(name) };
+        return Some(Divergence::Spec(vec![change]));
+    }
+    spec(replica, wanted).or_else(|| changed_image(replica, image)).or_else(|| attachments(replica, wanted))
+}
+
+fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
+    let canonical = fingerprint::of_container(wanted);
+    if let Some(kept) = replica.label(label::SPEC).and_then(fingerprint::read::<ContainerSpec>) {
+        let changes = diff::changes(&kept, &canonical);
+        return (!changes.is_empty()).then_some(Divergence::Spec(changes));
+    }
+    (replica.label(label::CONFIG_HASH) != Some(&fingerprint::hash(&canonical))).then_some(Divergence::Hash)
+}
+
+fn changed_image(replica: &Replica, image: Option<ImageId>) -> Option<Divergence> {
+    let to = image?;
+    let from = replica.info.image;
+    (from != to).then_some(Divergence::Image { from, to })
+}
+
+/// A running container that lacks a network, or any that lacks a volume.
+fn attachments(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
+    if replica.info.state.is_running()
+        && let Some(missing) = wanted.endpoints.keys().find(|network| !replica.is_on(network))
+    {
+        return Some(Divergence::Network(missing.clone()));
+    }
+    let missing = wanted.mounts.iter().find(|mount| {
+        let MountSource::Volume { name: Some(name), .. } = &mount.source else { return false };
+        !replica.info.mounts.iter().any(|it| it.target == mount.target && it.name.as_ref() == Some(name))
+    });
+    missing.map(|mount| Divergence::Volume(mount.target.clone()))
+}
