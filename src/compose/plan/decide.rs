@@ -123,7 +123,8 @@ impl<'a> Decider<'a> {
                 continue;
             }
             let divergence = self.divergence(service, existing, &name, misnamed.is_some());
-            candidates.push((divergence, Wanted { name, number: existing.number, misnamed, existing: Some(existing), action: Action::Keep }));
+            candidates
+                .push((divergence, Wanted { name, number: existing.number, misnamed, existing: Some(existing), action: Action::Keep }));
         }
         // What is up to date stays first, then what has the lowest number (compose.md §4.4).
         candidates.sort_by_key(|(divergence, wanted)| (divergence.is_some(), wanted.number));
@@ -164,13 +165,7 @@ impl<'a> Decider<'a> {
         if targeted { self.options.recreate } else { self.options.recreate_dependencies }
     }
 
-    fn divergence(
-        &self,
-        service: &Service,
-        existing: &Replica,
-        name: &ContainerName,
-        misnamed: bool,
-    ) -> Option<Divergence> {
+    fn divergence(&self, service: &Service, existing: &Replica, name: &ContainerName, misnamed: bool) -> Option<Divergence> {
         if self.policy(&service.name) == Recreate::Always {
             return Some(Divergence::Forced);
         }
@@ -188,6 +183,5 @@ pub(super) fn temporary_name(old: &Replica, name: &ContainerName) -> Result<Cont
 
 fn is_temporary(replica: &Replica) -> bool {
     let prefix = replica.name().split_once('_').map(|(prefix, _)| prefix);
-    replica.label(label::REPLACE).is_some()
-        && prefix.is_some_and(|it| it.len() == 12 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    replica.label(label::REPLACE).is_some() && prefix.is_some_and(|it| it.len() == 12 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

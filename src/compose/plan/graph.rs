@@ -37,8 +37,7 @@ impl ServiceGraph {
     /// The graph of these services and the names of what each waits for; dependencies that are not in it are left out.
     pub(super) fn of(services: BTreeMap<&ServiceName, Vec<&ServiceName>>) -> Result<Self, Cycle> {
         let mut graph = DiGraph::new();
-        let nodes: BTreeMap<ServiceName, NodeIndex> =
-            services.keys().map(|&name| (name.clone(), graph.add_node(name.clone()))).collect();
+        let nodes: BTreeMap<ServiceName, NodeIndex> = services.keys().map(|&name| (name.clone(), graph.add_node(name.clone()))).collect();
         for (name, dependencies) in &services {
             for dependency in dependencies.iter().filter_map(|name| nodes.get(*name)) {
                 graph.add_edge(nodes[*name], *dependency, ());

@@ -211,8 +211,7 @@ fn stop_all<'a>(
     let order: Vec<&ServiceName> = unordered.chain(graph.order().iter().rev()).collect();
     for service in order {
         // A service none of whose containers is here passes on those before it.
-        let before: Vec<StepId> =
-            graph.dependants(service).into_iter().filter_map(|it| of_service.get(it)).flatten().copied().collect();
+        let before: Vec<StepId> = graph.dependants(service).into_iter().filter_map(|it| of_service.get(it)).flatten().copied().collect();
         let mut own = Vec::new();
         for replica in containers.iter().filter(|it| it.service == *service) {
             if stops.contains_key(replica.name()) {
