@@ -9,6 +9,7 @@ mod engine_network;
 mod engine_system;
 mod engine_volume;
 pub mod event;
+mod event_filter;
 pub mod image;
 pub mod network;
 pub mod root;

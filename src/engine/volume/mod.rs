@@ -1,1 +1,8 @@
 //! Named and anonymous volumes.
+
+mod error;
+mod handle;
+mod local;
+
+pub(crate) use error::VolumeError;
+pub(crate) use handle::{Filling, Volumes};
