@@ -83,6 +83,12 @@ impl Launching {
         todo!()
     }
 
+    /// Joins the container's streams before its command is executed: not a byte of its output is missed. `docker run` attaches first
+    /// and starts second.
+    pub async fn attach(&self, _request: AttachRequest) -> Result<Attached, TaskError> {
+        todo!()
+    }
+
     /// Ends it; returns when nothing of it is left.
     pub async fn abort(self) {
         todo!()
@@ -200,6 +206,12 @@ pub struct ExecTask {
 impl ExecTask {
     /// Returns its exit code.
     pub async fn wait(&mut self) -> i32 {
+        todo!()
+    }
+
+    /// The processor time it and its children used (the shim's `wait4`), once [`Self::wait`] has returned; a health check's pace
+    /// depends on it.
+    pub fn processor_time(&self) -> std::time::Duration {
         todo!()
     }
 }
