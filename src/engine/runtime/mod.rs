@@ -5,9 +5,14 @@
 pub mod capability;
 pub mod cgroup;
 pub mod error;
+mod estate;
 pub mod init;
+mod keeper;
 pub mod launch;
 pub mod link;
+mod note;
+mod packet;
+mod readiness;
 pub mod role;
 pub mod seccomp;
 pub mod task;

@@ -1,13 +1,96 @@
 //! Which of the roles this process has; chosen by name before any thread exists.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use crate::engine::root::Root;
+use crate::engine::runtime::keeper;
+use crate::engine::runtime::link::KeeperLink;
+use crate::resource::failure::Failure;
+
+/// What an engine is started with.
+#[derive(Debug)]
+pub struct EngineStart {
+    /// Where it keeps things.
+    pub root: Root,
+    /// Its keeper.
+    pub keeper: KeeperLink,
+    /// The configuration file that was named on the command line.
+    pub configuration: Option<PathBuf>,
+    /// Where it logs to.
+    pub log: PathBuf,
+}
+
+/// The subcommands of `gantry engine` that speak to one that runs; all else is the engine itself.
+const ENGINE_COMMANDS: [&str; 5] = ["status", "stop", "logs", "help", "start"];
 
 /// Runs the role that the arguments name, or returns `None` for a command line of the user.
 ///
 /// `gantry keeper` (what the client starts), `gantry-engine`, `gantry-shim` and `gantry-init` (what those start) are never typed by hand.
-/// `gantry engine`, without one of its subcommands, is keeper and engine in the foreground.
-pub fn main(arguments: &[OsString]) -> Option<ExitCode> {
-    let _ = arguments;
-    None
+/// `gantry engine`, without one of its subcommands, is keeper and engine in the foreground. `serve` is the engine: this room cannot name it.
+pub fn main(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>) -> Option<ExitCode> {
+    let (program, rest) = arguments.split_first()?;
+    match Path::new(program).file_name()?.to_str()? {
+        "gantry-keeper" => return Some(keeper::takeover()),
+        "gantry-engine" => return Some(engine(rest, serve)),
+        _ => {}
+    }
+    let (command, rest) = rest.split_first()?;
+    match command.to_str()? {
+        "keeper" => Some(keeper::background(rest)),
+        "engine" if is_foreground(rest) => Some(keeper::foreground(rest)),
+        _ => None,
+    }
+}
+
+fn is_foreground(arguments: &[OsString]) -> bool {
+    let asks_for_help = arguments.iter().any(|argument| argument == "-h" || argument == "--help");
+    let first = arguments.first().and_then(|argument| argument.to_str());
+    !asks_for_help && !first.is_some_and(|first| ENGINE_COMMANDS.contains(&first))
+}
+
+/// The engine, started by its keeper.
+fn engine(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>) -> ExitCode {
+    keeper::let_go();
+    let keeper = match KeeperLink::begin() {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            let _ = rustix::io::write(rustix::stdio::stderr(), format!("gantry: {error}\n").as_bytes());
+            return ExitCode::FAILURE;
+        }
+    };
+    let started = keeper::root().map_err(Failure::internal).and_then(|root| {
+        let log = root.run().join(keeper::ENGINE_LOG);
+        serve(EngineStart { root, keeper: keeper.clone(), configuration: arguments.first().map(PathBuf::from), log })
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            keeper.fail(&failure.message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_in_the_foreground_is_told_from_its_subcommands() {
+        for (line, expect) in [
+            ("", true),
+            ("-H unix:///x", true),
+            ("--config=/x", true),
+            ("status", false),
+            ("stop", false),
+            ("logs -f", false),
+            ("--help", false),
+            ("-H fd:// -h", false),
+        ] {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(is_foreground(&arguments), expect, "{line}");
+        }
+    }
 }

@@ -1,0 +1,75 @@
+//! Why a keeper does not start: each is one sentence for whoever wanted an engine.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A keeper that could not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeeperError {
+    /// The kernel is too old.
+    #[error("Linux {found} is too old: 5.15 or newer is needed")]
+    Kernel { found: String },
+    /// Not root.
+    #[error(
+        "an engine needs root: run this as root, or have root open the socket to the group `gantry` (`\"group\": \"gantry\"` in \
+         /etc/gantry/engine.json)"
+    )]
+    NotRoot,
+    /// A capability was taken away from root.
+    #[error("this process lacks {missing}, without which no container can be made")]
+    Capability { missing: String },
+    /// Something on disk.
+    #[error("cannot {step} {}", path.display())]
+    Path {
+        step: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A listening socket.
+    #[error("cannot listen at {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    /// An address that names nothing to listen at, or a thing that is refused.
+    #[error("cannot listen at {address}: {reason}")]
+    Address { address: String, reason: &'static str },
+    /// A group that is not in /etc/group.
+    #[error("the socket is to belong to the group `{group}`, which /etc/group does not have")]
+    Group { group: String },
+    /// The configuration file.
+    #[error("{} is not a configuration: {reason}", path.display())]
+    Configuration { path: PathBuf, reason: String },
+    /// Another engine has this root.
+    #[error("an engine runs already at {}", socket.display())]
+    Running { socket: PathBuf },
+    /// A system call of the keeper's own.
+    #[error("cannot {step}")]
+    Call {
+        step: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    /// A wrong command line.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl KeeperError {
+    /// The message and its cause in one line.
+    pub(super) fn chain(&self) -> String {
+        let source = match self {
+            Self::Path { source, .. } | Self::Listen { source, .. } | Self::Call { source, .. } => source,
+            _ => return self.to_string(),
+        };
+        let cause = source.to_string();
+        format!("{self}: {}", cause.split(" (os error").next().unwrap_or(&cause))
+    }
+}
+
+/// Adds the step to a failed system call.
+pub(super) fn call(step: &'static str) -> impl Fn(rustix::io::Errno) -> KeeperError {
+    move |error| KeeperError::Call { step, source: error.into() }
+}

@@ -1,0 +1,47 @@
+//! The end of a keeper, under the lock under which the next one starts: a caller finds either of them, and never neither.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::engine::root::Root;
+use crate::engine::runtime::estate::Estate;
+use crate::engine::runtime::keeper::engine::is_readable;
+use crate::engine::runtime::keeper::error::KeeperError;
+
+/// Takes the lock under which keepers come and go; it ends with the file.
+pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
+    let path = run.join("keeper.lock");
+    let failed = |step| {
+        let path = path.clone();
+        move |source| KeeperError::Path { step, path, source }
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("open"))?;
+    flock(&file, FlockOperation::LockExclusive).map_err(|error| failed("lock")(error.into()))?;
+    Ok(file)
+}
+
+/// Leaves, whoever waits.
+pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
+    let _lock = lock(root.run())?;
+    let _ = fs::remove_file(root.socket());
+    estate.listeners.clear();
+    Ok(())
+}
+
+/// Leaves unless somebody has called meanwhile; says whether it left.
+///
+/// The socket file is moved away first, so that no call can come in after the look at the queue. Moved back, it is the same socket.
+pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, KeeperError> {
+    let _lock = lock(root.run())?;
+    let aside = root.run().join("engine.sock.leaving");
+    let _ = fs::rename(root.socket(), &aside);
+    if estate.listeners.iter().any(|(_, listener)| is_readable(listener)) {
+        let _ = fs::rename(&aside, root.socket());
+        return Ok(false);
+    }
+    let _ = fs::remove_file(&aside);
+    estate.listeners.clear();
+    Ok(true)
+}

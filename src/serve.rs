@@ -1,0 +1,126 @@
+//! The engine role: its threads, its log, and the sockets its API is served at.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use gantry::engine::runtime::link::{KeeperLink, Leaving};
+use gantry::engine::runtime::role::EngineStart;
+use gantry::engine::{Engine, EngineConfig};
+use gantry::resource::failure::Failure;
+use tokio::net::UnixListener;
+
+/// Serves until the keeper asks for the end or there is nothing left to do.
+pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
+    let log = Log::open(start.log.clone(), start.keeper.is_permanent()).map_err(|error| Failure::internal(format!("cannot open {}: {error}", start.log.display())))?;
+    let filter = trace_filter();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).init();
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("gantry-worker")
+        // Nothing recurses deeply here; stacks are touched lazily, and what was touched stays.
+        .thread_stack_size(512 * 1024)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("cannot start the engine's threads: {error}")))?;
+    let ended = runtime.block_on(run(start));
+    // What still runs on the blocking pool has no one left to tell.
+    runtime.shutdown_background();
+    ended
+}
+
+#[expect(clippy::disallowed_methods, reason = "the engine has no command line of its own; the keeper passes the variable on")]
+fn trace_filter() -> tracing_subscriber::EnvFilter {
+    let wanted = std::env::var("GANTRY_TRACE").unwrap_or_else(|_| "info".to_owned());
+    tracing_subscriber::EnvFilter::try_new(&wanted).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
+}
+
+async fn run(start: EngineStart) -> Result<(), Failure> {
+    let keeper = start.keeper;
+    tokio::spawn(keeper.clone().attend());
+    let engine = Engine::open(EngineConfig { root: start.root }).await?;
+    let mut servers = tokio::task::JoinSet::new();
+    for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
+        let listener = listen(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
+        servers.spawn(gantry::api::server::serve(engine.clone(), listener));
+    }
+    tracing::info!("serving");
+    tokio::select! {
+        () = keeper.stopping() => engine.stop_and_leave().await?,
+        Some(ended) = servers.join_next() => {
+            let reason = match ended {
+                Ok(Ok(())) => "its listener ended".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Failure::internal(format!("the API cannot be served: {reason}")));
+        }
+    }
+    leave(&keeper, Leaving::Stopped);
+    Ok(())
+}
+
+fn leave(keeper: &KeeperLink, why: Leaving) {
+    tracing::info!("leaving: {why:?}");
+    keeper.leave(why);
+}
+
+fn listen(socket: std::os::fd::OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// The engine's log: two files of about [`Log::LIMIT`] bytes, and standard error where the engine runs in the foreground.
+struct Log {
+    path: PathBuf,
+    foreground: bool,
+    file: Mutex<(File, u64)>,
+}
+
+impl Log {
+    const LIMIT: u64 = 4 << 20;
+
+    fn open(path: PathBuf, foreground: bool) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(&path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { path, foreground, file: Mutex::new((file, size)) })
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.1 > Self::LIMIT {
+            fs::rename(&self.path, self.path.with_extension("log.1"))?;
+            *file = (File::options().create(true).append(true).open(&self.path)?, 0);
+        }
+        file.0.write_all(bytes)?;
+        file.1 += bytes.len() as u64;
+        if self.foreground {
+            io::stderr().write_all(bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// One message on its way to the log.
+struct Entry<'a>(&'a Log);
+
+impl Write for Entry<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
+    type Writer = Entry<'a>;
+
+    fn make_writer(&'a self) -> Entry<'a> {
+        Entry(self)
+    }
+}
