@@ -13,7 +13,8 @@ use tokio::net::UnixListener;
 
 /// Serves until the keeper asks for the end or there is nothing left to do.
 pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
-    let log = Log::open(start.log.clone(), start.keeper.is_permanent()).map_err(|error| Failure::internal(format!("cannot open {}: {error}", start.log.display())))?;
+    let log = Log::open(start.log.clone(), start.keeper.is_permanent())
+        .map_err(|error| Failure::internal(format!("cannot open {}: {error}", start.log.display())))?;
     let filter = trace_filter();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).init();
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));

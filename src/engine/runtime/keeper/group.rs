@@ -53,7 +53,9 @@ fn mount_of(mounts: &str, hierarchy: &str) -> Option<PathBuf> {
         let (_, target, kind, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         let found = match kind {
             "cgroup2" => hierarchy.is_empty(),
-            "cgroup" => !hierarchy.is_empty() && hierarchy.split(',').all(|controller| options.split(',').any(|option| option == controller)),
+            "cgroup" => {
+                !hierarchy.is_empty() && hierarchy.split(',').all(|controller| options.split(',').any(|option| option == controller))
+            }
             _ => false,
         };
         found.then(|| PathBuf::from(target))

@@ -107,7 +107,9 @@ impl Keeper {
                 }
             } else if self.engine.is_none() {
                 self.end_orphans();
-                if self.is_due() && let Err(error) = self.start_engine() {
+                if self.is_due()
+                    && let Err(error) = self.start_engine()
+                {
                     report(&error.chain());
                     self.next = Next::At(Instant::now() + self.back_off.after(Duration::ZERO));
                 }
