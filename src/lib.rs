@@ -7,3 +7,4 @@ pub mod compose;
 pub mod engine;
 pub mod registry;
 pub mod resource;
+pub mod trace;
