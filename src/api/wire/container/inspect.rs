@@ -1,0 +1,155 @@
+//! A container as `GET /containers/{id}/json` shows it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::api::wire::container::state;
+use crate::api::wire::spec;
+use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState, MountInfo};
+
+/// What dockerd hides from a container that is not privileged.
+const MASKED: [&str; 10] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+];
+
+/// What dockerd shows it for reading only.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Writes a container, every field that dockerd prints.
+pub fn to_json(info: &ContainerInfo) -> Value {
+    let mut command = info.effective.entrypoint.iter().chain(&info.effective.command);
+    let path = command.next().cloned().unwrap_or_default();
+    let arguments: Vec<&String> = command.collect();
+    let execs = if info.execs.is_empty() { Value::Null } else { json!(info.execs) };
+    json!({
+        "Id": info.id,
+        "Created": info.created,
+        "Path": path,
+        "Args": arguments,
+        "State": state::to_json(info),
+        "Image": info.image,
+        "ResolvConfPath": "",
+        "HostnamePath": "",
+        "HostsPath": "",
+        "LogPath": info.log_path.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default(),
+        "Name": format!("/{}", info.name),
+        "RestartCount": info.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": execs,
+        "HostConfig": host_config(info),
+        "GraphDriver": { "Data": null, "Name": "overlay2" },
+        "Mounts": info.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "Config": spec::effective_to_json(&info.spec, &info.effective),
+        "NetworkSettings": network_settings(info),
+    })
+}
+
+/// The wishes with the engine's defaults filled in, as dockerd stores them.
+fn host_config(info: &ContainerInfo) -> Value {
+    let mut host = spec::host_config_to_json(&info.spec);
+    let mut set = |name: &str, value: Value| host.insert(name.to_owned(), value);
+    set("ShmSize", json!(info.spec.shm_size.unwrap_or(64 << 20)));
+    set("Runtime", json!("runc"));
+    let unmasked = info.spec.security_options.iter().any(|option| option == "systempaths=unconfined");
+    if !info.spec.privileged && !unmasked {
+        set("MaskedPaths", json!(MASKED));
+        set("ReadonlyPaths", json!(READ_ONLY));
+    }
+    Value::Object(host)
+}
+
+/// A mount as it is.
+pub(super) fn mount(mount: &MountInfo) -> Value {
+    let mut value = json!({ "Type": mount.kind });
+    let mut set = |name: &str, field: Value| value[name] = field;
+    if let Some(name) = &mount.name {
+        set("Name", json!(name));
+    }
+    set("Source", json!(mount.source.to_string_lossy()));
+    set("Destination", json!(mount.target));
+    if mount.kind == "volume" {
+        set("Driver", json!("local"));
+    }
+    set("Mode", json!(""));
+    set("RW", json!(mount.writable));
+    set("Propagation", json!(mount.propagation));
+    value
+}
+
+fn network_settings(info: &ContainerInfo) -> Value {
+    let networks: Map<String, Value> = info.endpoints.iter().map(|state| (state.network_name.clone(), endpoint(info, state))).collect();
+    // dockerd repeats the engine's own network here for clients older than networks.
+    let default = info.endpoints.iter().find(|state| state.network_name == "bridge").map(|state| endpoint(info, state));
+    let repeated = |name: &str, absent: Value| default.as_ref().map_or(absent, |endpoint| endpoint[name].clone());
+    json!({
+        "Bridge": "",
+        "SandboxID": if info.state.is_running() { info.id.to_string() } else { String::new() },
+        "SandboxKey": "",
+        "Ports": ports(info),
+        "HairpinMode": false,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null,
+        "SecondaryIPv6Addresses": null,
+        "EndpointID": repeated("EndpointID", json!("")),
+        "Gateway": repeated("Gateway", json!("")),
+        "GlobalIPv6Address": repeated("GlobalIPv6Address", json!("")),
+        "GlobalIPv6PrefixLen": repeated("GlobalIPv6PrefixLen", json!(0)),
+        "IPAddress": repeated("IPAddress", json!("")),
+        "IPPrefixLen": repeated("IPPrefixLen", json!(0)),
+        "IPv6Gateway": repeated("IPv6Gateway", json!("")),
+        "MacAddress": repeated("MacAddress", json!("")),
+        "Networks": networks,
+    })
+}
+
+/// The exposed ports of a running container, each with the ports of the host that lead to it, or `null`.
+fn ports(info: &ContainerInfo) -> Value {
+    if !info.state.is_running() {
+        return json!({});
+    }
+    let mut ports: BTreeSet<ContainerPort> = info.effective.exposed.clone();
+    ports.extend(info.published.iter().map(|published| published.container));
+    let leading = |port: &ContainerPort| {
+        let bindings = info.published.iter().filter(|published| published.container == *port);
+        let bindings: Vec<Value> =
+            bindings.map(|it| json!({ "HostIp": it.host_ip.to_string(), "HostPort": it.host_port.to_string() })).collect();
+        if bindings.is_empty() { Value::Null } else { Value::Array(bindings) }
+    };
+    Value::Object(ports.iter().map(|port| (port.to_string(), leading(port))).collect())
+}
+
+/// What a container wanted on a network and what it has there.
+pub(super) fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
+    let mut value = spec::endpoint_to_json(&state.spec);
+    let on = state.ipv4.is_some() || state.ipv6.is_some();
+    let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
+    let (address, prefix) = state.ipv4.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
+    let (address6, prefix6) = state.ipv6.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
+    let mut set = |name: &str, field: Value| value[name] = field;
+    set("MacAddress", json!(state.mac.as_ref().or(state.spec.mac_address.as_ref()).cloned().unwrap_or_default()));
+    set("NetworkID", json!(state.network));
+    set("EndpointID", json!(if on { spec::endpoint_id(&info.id, &state.network) } else { String::new() }));
+    set("Gateway", json!(state.gateway.map(|address| address.to_string()).unwrap_or_default()));
+    set("IPAddress", json!(address));
+    set("IPPrefixLen", json!(prefix));
+    set("IPv6Gateway", json!(state.gateway6.map(|address| address.to_string()).unwrap_or_default()));
+    set("GlobalIPv6Address", json!(address6));
+    set("GlobalIPv6PrefixLen", json!(prefix6));
+    set("DNSNames", or_null(&state.dns_names));
+    value
+}

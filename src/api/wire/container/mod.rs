@@ -1,0 +1,9 @@
+//! What an engine tells of a container: whole (inspect) or as a line of a list.
+
+pub mod inspect;
+pub mod read;
+pub mod state;
+pub mod summary;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Docker's `HostConfig`: what depends on the machine.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::api::wire::error::WireError;
+use crate::api::wire::fields::{Fields, Mood};
+use crate::api::wire::spec::{limit, log, mount, port};
+use crate::resource::container::{ContainerSpec, Device, NamespaceMode, NetworkMode, RestartPolicy};
+
+/// Docker's command line spells this option as two empty lists.
+const UNMASKED: &str = "systempaths=unconfined";
+
+/// Writes the machine-dependent part of a spec, every field that dockerd prints.
+pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
+    let or_null = |list: Vec<String>| if list.is_empty() { Value::Null } else { json!(list) };
+    let unmasked = spec.security_options.iter().any(|option| option == UNMASKED);
+    let security: Vec<String> = spec.security_options.iter().filter(|option| *option != UNMASKED).cloned().collect();
+    let hosts = spec.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
+    let devices: Vec<Value> = spec.devices.iter().map(device_to_json).collect();
+    let paths = if unmasked { json!([]) } else { Value::Null };
+    let (mounts, tmpfs) = mount::to_json(&spec.mounts);
+    let mut host = Map::new();
+    let mut set = |name: &str, value: Value| host.insert(name.to_owned(), value);
+    set("Binds", Value::Null);
+    set("ContainerIDFile", json!(""));
+    set("LogConfig", log::to_json(&spec.log));
+    set("NetworkMode", json!(network_mode_text(&spec.network)));
+    set("PortBindings", port::bindings_to_json(&spec.ports));
+    set("RestartPolicy", restart_to_json(spec.restart));
+    set("AutoRemove", json!(spec.auto_remove));
+    set("VolumeDriver", json!(""));
+    set("VolumesFrom", Value::Null);
+    set("ConsoleSize", json!([0, 0]));
+    set("CapAdd", or_null(spec.cap_add.iter().map(|name| capability_to_text(name)).collect()));
+    set("CapDrop", or_null(spec.cap_drop.iter().map(|name| capability_to_text(name)).collect()));
+    set("CgroupnsMode", json!(namespace_text(&spec.cgroup, "private")));
+    set("Dns", json!(spec.dns));
+    set("DnsOptions", json!(spec.dns_options));
+    set("DnsSearch", json!(spec.dns_search));
+    set("ExtraHosts", or_null(hosts));
+    set("GroupAdd", or_null(spec.group_add.clone()));
+    set("IpcMode", json!(namespace_text(&spec.ipc, "private")));
+    set("Cgroup", json!(""));
+    set("Links", Value::Null);
+    set("OomScoreAdj", json!(spec.oom_score_adj.unwrap_or_default()));
+    set("PidMode", json!(namespace_text(&spec.pid, "")));
+    set("Privileged", json!(spec.privileged));
+    set("PublishAllPorts", json!(false));
+    set("ReadonlyRootfs", json!(spec.read_only));
+    set("SecurityOpt", or_null(security));
+    if !tmpfs.is_empty() {
+        set("Tmpfs", Value::Object(tmpfs));
+    }
+    set("UTSMode", json!(namespace_text(&spec.uts, "")));
+    set("UsernsMode", json!(""));
+    set("ShmSize", json!(spec.shm_size.unwrap_or_default()));
+    if !spec.sysctls.is_empty() {
+        set("Sysctls", json!(spec.sysctls));
+    }
+    set("Runtime", json!(""));
+    set("Isolation", json!(""));
+    if !mounts.is_empty() {
+        set("Mounts", Value::Array(mounts));
+    }
+    set("Devices", Value::Array(devices));
+    set("DeviceCgroupRules", Value::Null);
+    set("DeviceRequests", Value::Null);
+    set("MaskedPaths", paths.clone());
+    set("ReadonlyPaths", paths);
+    if spec.init {
+        set("Init", json!(true));
+    }
+    limit::to_json(spec, &mut host);
+    host
+}
+
+/// Reads the machine-dependent part of a spec, all but `Links`.
+pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
+    let mut output = fields.object("LogConfig")?;
+    spec.log = log::from_fields(&mut output)?;
+    output.finish()?;
+    spec.network = match fields.text("NetworkMode")?.as_deref() {
+        None | Some("default" | "bridge") => NetworkMode::Bridge,
+        Some("none") => NetworkMode::None,
+        Some("host") => NetworkMode::Host,
+        Some(mode) => match mode.strip_prefix("container:") {
+            Some(container) => NetworkMode::Container(container.to_owned()),
+            None => NetworkMode::Named(mode.to_owned()),
+        },
+    };
+    spec.ports = port::bindings_from_fields(fields)?;
+    let mut restart = fields.object("RestartPolicy")?;
+    spec.restart = restart_from_fields(&mut restart)?;
+    restart.finish()?;
+    spec.auto_remove = fields.flag("AutoRemove")?;
+    mount::from_fields(fields, &mut spec.mounts)?;
+    spec.cap_add = capabilities(&fields.texts("CapAdd")?);
+    spec.cap_drop = capabilities(&fields.texts("CapDrop")?);
+    spec.dns = fields.get("Dns", "a list of addresses")?.unwrap_or_default();
+    spec.dns_options = fields.texts("DnsOptions")?;
+    spec.dns_search = fields.texts("DnsSearch")?;
+    spec.extra_hosts = extra_hosts(fields)?;
+    spec.group_add = fields.texts("GroupAdd")?;
+    spec.oom_score_adj = fields.get::<i32>("OomScoreAdj", "an integer")?.filter(|&adjustment| adjustment != 0);
+    spec.cgroup = namespace(fields, "CgroupnsMode", &["private"], false)?;
+    // Every IPC namespace of this engine can be joined, as `shareable` asks for.
+    spec.ipc = namespace(fields, "IpcMode", &["private", "shareable"], true)?;
+    spec.pid = namespace(fields, "PidMode", &["private"], true)?;
+    spec.uts = namespace(fields, "UTSMode", &["private"], false)?;
+    spec.privileged = fields.flag("Privileged")?;
+    spec.read_only = fields.flag("ReadonlyRootfs")?;
+    spec.security_options = fields.texts("SecurityOpt")?;
+    paths(fields, spec)?;
+    spec.shm_size = fields.unsigned("ShmSize")?;
+    spec.sysctls = fields.text_map("Sysctls")?;
+    spec.init = fields.flag("Init")?;
+    for value in fields.list("Devices")? {
+        spec.devices.push(device_from_json(&fields.path("Devices"), value, fields.mood())?);
+    }
+    limit::from_fields(fields, spec)?;
+    // A file the client wrote; the terminal's first size, which it sends again by resize; no users are mapped, as `host` asks for.
+    fields.ignore("ContainerIDFile");
+    fields.ignore("ConsoleSize");
+    fields.inert("UsernsMode", &[json!(""), json!("host")])?;
+    fields.inert("Isolation", &[json!(""), json!("default")])?;
+    fields.inert("VolumeDriver", &[json!(""), json!("local")])?;
+    fields.inert("Runtime", &[json!(""), json!("runc"), json!("io.containerd.runc.v2")])
+}
+
+/// `MaskedPaths` and `ReadonlyPaths`: absent for Docker's own list, empty for none; a list of one's own is refused.
+fn paths(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
+    let mut none = true;
+    for name in ["MaskedPaths", "ReadonlyPaths"] {
+        match fields.take(name) {
+            Some(Value::Array(list)) if list.is_empty() => {}
+            Some(value) => {
+                none = false;
+                fields.refuse(name, &value)?;
+            }
+            None => none = false,
+        }
+    }
+    // A privileged container's inspect shows empty lists, too.
+    if none && !spec.privileged && !spec.security_options.iter().any(|option| option == UNMASKED) {
+        spec.security_options.push(UNMASKED.to_owned());
+    }
+    Ok(())
+}
+
+/// Docker's text for where a container's network lives.
+pub(super) fn network_mode_text(mode: &NetworkMode) -> String {
+    match mode {
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::Container(name) => format!("container:{name}"),
+        NetworkMode::Named(name) => name.clone(),
+    }
+}
+
+fn namespace_text(mode: &NamespaceMode, private: &str) -> String {
+    match mode {
+        NamespaceMode::Private => private.to_owned(),
+        NamespaceMode::Host => "host".to_owned(),
+        NamespaceMode::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn namespace(fields: &mut Fields, name: &str, private: &[&str], joins: bool) -> Result<NamespaceMode, WireError> {
+    let Some(text) = fields.text(name)? else { return Ok(NamespaceMode::Private) };
+    match text.strip_prefix("container:") {
+        _ if private.contains(&text.as_str()) => Ok(NamespaceMode::Private),
+        None if text == "host" => Ok(NamespaceMode::Host),
+        Some(container) if joins => Ok(NamespaceMode::Container(container.to_owned())),
+        _ => fields.refuse(name, &json!(text)).map(|()| NamespaceMode::Private),
+    }
+}
+
+fn restart_to_json(policy: RestartPolicy) -> Value {
+    let (name, maximum) = match policy {
+        RestartPolicy::No => ("no", 0),
+        RestartPolicy::Always => ("always", 0),
+        RestartPolicy::OnFailure { maximum } => ("on-failure", maximum),
+        RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+    };
+    json!({ "Name": name, "MaximumRetryCount": maximum })
+}
+
+fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, WireError> {
+    let name = fields.text("Name")?.unwrap_or_default();
+    let maximum = fields.get::<u32>("MaximumRetryCount", "a number that is not negative")?.unwrap_or_default();
+    let policy = match name.as_str() {
+        "on-failure" => return Ok(RestartPolicy::OnFailure { maximum }),
+        "" | "no" => RestartPolicy::No,
+        "always" => RestartPolicy::Always,
+        "unless-stopped" => RestartPolicy::UnlessStopped,
+        _ => return Err(WireError::malformed(fields.path("Name"), "`no`, `always`, `on-failure` or `unless-stopped`")),
+    };
+    if maximum > 0 {
+        return Err(WireError::malformed(fields.path("MaximumRetryCount"), "0 for any policy but `on-failure`"));
+    }
+    Ok(policy)
+}
+
+fn capability_to_text(name: &str) -> String {
+    if name == "ALL" { name.to_owned() } else { format!("CAP_{name}") }
+}
+
+fn capabilities(names: &[String]) -> BTreeSet<String> {
+    let plain = |name: &String| {
+        let upper = name.to_ascii_uppercase();
+        upper.strip_prefix("CAP_").map(str::to_owned).unwrap_or(upper)
+    };
+    names.iter().map(plain).collect()
+}
+
+fn extra_hosts(fields: &mut Fields) -> Result<Vec<(String, String)>, WireError> {
+    let lines = fields.get::<Vec<String>>("ExtraHosts", "a list of strings")?.unwrap_or_default();
+    let split = |line: String| match line.split_once([':', '=']) {
+        Some((name, address)) if !name.is_empty() && !address.is_empty() => {
+            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+            Ok((name.to_owned(), bare.to_owned()))
+        }
+        _ => Err(WireError::malformed(fields.path("ExtraHosts"), format!("`name:address` instead of `{line}`"))),
+    };
+    lines.into_iter().map(split).collect()
+}
+
+fn device_to_json(device: &Device) -> Value {
+    json!({ "PathOnHost": device.source, "PathInContainer": device.target, "CgroupPermissions": device.permissions })
+}
+
+fn device_from_json(path: &str, value: Value, mood: Mood) -> Result<Device, WireError> {
+    let mut fields = Fields::of(path, value, mood)?;
+    let source = fields.text("PathOnHost")?.ok_or_else(|| WireError::malformed(fields.path("PathOnHost"), "a path"))?;
+    let device = Device {
+        target: fields.text("PathInContainer")?.unwrap_or_else(|| source.clone()),
+        permissions: fields.text("CgroupPermissions")?.unwrap_or_else(|| "rwm".to_owned()),
+        source,
+    };
+    fields.finish()?;
+    Ok(device)
+}

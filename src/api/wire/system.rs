@@ -1,0 +1,254 @@
+//! What an engine tells of itself, and the credentials a client sends along.
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE};
+use serde_json::{Value, json};
+
+use crate::api::wire::error::WireError;
+use crate::api::wire::fields::{Fields, Mood};
+use crate::api::wire::time;
+use crate::resource::image::Credentials;
+use crate::resource::system::{EngineVersion, SystemInfo};
+
+/// The newest version of the Docker Engine API that is spoken here.
+pub const API_VERSION: &str = "1.51";
+
+/// The oldest.
+pub const MIN_API_VERSION: &str = "1.24";
+
+/// Writes `GET /version`.
+pub fn version_to_json(version: &EngineVersion) -> Value {
+    let details = json!({
+        "ApiVersion": API_VERSION,
+        "Arch": version.architecture,
+        "Experimental": "false",
+        "GitCommit": version.commit,
+        "KernelVersion": version.kernel,
+        "MinAPIVersion": MIN_API_VERSION,
+        "Os": version.os,
+    });
+    json!({
+        "Platform": { "Name": version.name },
+        "Components": [{ "Name": "Engine", "Version": version.version, "Details": details }],
+        "Version": version.version,
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "GitCommit": version.commit,
+        "GoVersion": "",
+        "Os": version.os,
+        "Arch": version.architecture,
+        "KernelVersion": version.kernel,
+    })
+}
+
+/// Reads `GET /version`.
+pub fn version_from_json(body: Value) -> Result<EngineVersion, WireError> {
+    let mut fields = Fields::of("", body, Mood::Answer)?;
+    let mut platform = fields.object("Platform")?;
+    Ok(EngineVersion {
+        name: platform.text("Name")?.unwrap_or_default(),
+        version: fields.text("Version")?.unwrap_or_default(),
+        api_version: fields.text("ApiVersion")?.unwrap_or_default(),
+        min_api_version: fields.text("MinAPIVersion")?.unwrap_or_default(),
+        commit: fields.text("GitCommit")?.unwrap_or_default(),
+        os: fields.text("Os")?.unwrap_or_default(),
+        architecture: fields.text("Arch")?.unwrap_or_default(),
+        kernel: fields.text("KernelVersion")?.unwrap_or_default(),
+    })
+}
+
+/// Writes `GET /info`.
+pub fn info_to_json(info: &SystemInfo) -> Value {
+    let mut value = json!({
+        "ID": info.id,
+        "Containers": info.running + info.paused + info.stopped,
+        "ContainersRunning": info.running,
+        "ContainersPaused": info.paused,
+        "ContainersStopped": info.stopped,
+        "Images": info.images,
+        "Driver": "overlay2",
+        "DriverStatus": [["Backing Filesystem", ""]],
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file"] },
+        "MemoryLimit": info.memory_limit,
+        "SwapLimit": info.memory_limit,
+        "CpuCfsPeriod": info.cpu_limit,
+        "CpuCfsQuota": info.cpu_limit,
+        "CPUShares": info.cpu_limit,
+        "CPUSet": info.cpu_limit,
+        "PidsLimit": info.pids_limit,
+        "IPv4Forwarding": info.ipv4_forwarding,
+        "Debug": false,
+        "NFd": 0,
+        "OomKillDisable": false,
+        "NGoroutines": 0,
+        "SystemTime": time::to_json(info.time),
+    });
+    // In two pieces: one would be too deep for the macro.
+    let rest = json!({
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": "2",
+        "NEventsListener": 0,
+        "KernelVersion": info.kernel,
+        "OperatingSystem": info.operating_system,
+        "OSVersion": info.os_version,
+        "OSType": "linux",
+        "Architecture": info.architecture,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": { "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": null },
+        "NCPU": info.cpus,
+        "MemTotal": info.memory,
+        "GenericResources": null,
+        "DockerRootDir": info.data_root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": info.name,
+        "Labels": [],
+        "ExperimentalBuild": false,
+        "ServerVersion": info.version,
+        "Runtimes": { "runc": { "path": "gantry" } },
+        "DefaultRuntime": "runc",
+        "Swarm": {
+            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null
+        },
+        "LiveRestoreEnabled": true,
+        "Isolation": "",
+        "InitBinary": "gantry",
+        "SecurityOptions": info.security_options,
+        "CDISpecDirs": [],
+        "Warnings": if info.warnings.is_empty() { Value::Null } else { json!(info.warnings) },
+        "Gantry": { "RunRoot": info.run_root },
+    });
+    if let (Value::Object(fields), Value::Object(rest)) = (&mut value, rest) {
+        fields.extend(rest);
+    }
+    value
+}
+
+/// Reads `GET /info`.
+pub fn info_from_json(body: Value) -> Result<SystemInfo, WireError> {
+    let mut fields = Fields::of("", body, Mood::Answer)?;
+    let mut ours = fields.object("Gantry")?;
+    Ok(SystemInfo {
+        id: fields.text("ID")?.unwrap_or_default(),
+        name: fields.text("Name")?.unwrap_or_default(),
+        running: fields.unsigned("ContainersRunning")?.unwrap_or_default(),
+        paused: fields.unsigned("ContainersPaused")?.unwrap_or_default(),
+        stopped: fields.unsigned("ContainersStopped")?.unwrap_or_default(),
+        images: fields.unsigned("Images")?.unwrap_or_default(),
+        data_root: fields.text("DockerRootDir")?.unwrap_or_default(),
+        run_root: ours.text("RunRoot")?.unwrap_or_default(),
+        cpus: fields.unsigned("NCPU")?.unwrap_or_default(),
+        memory: fields.unsigned("MemTotal")?.unwrap_or_default(),
+        kernel: fields.text("KernelVersion")?.unwrap_or_default(),
+        operating_system: fields.text("OperatingSystem")?.unwrap_or_default(),
+        os_version: fields.text("OSVersion")?.unwrap_or_default(),
+        architecture: fields.text("Architecture")?.unwrap_or_default(),
+        time: fields.text("SystemTime")?.and_then(|text| time::from_text(&text)),
+        version: fields.text("ServerVersion")?.unwrap_or_default(),
+        ipv4_forwarding: fields.flag("IPv4Forwarding")?,
+        memory_limit: fields.flag("MemoryLimit")?,
+        cpu_limit: fields.flag("CpuCfsQuota")?,
+        pids_limit: fields.flag("PidsLimit")?,
+        security_options: fields.texts("SecurityOptions")?,
+        warnings: fields.texts("Warnings")?,
+    })
+}
+
+/// Writes `X-Registry-Auth`.
+pub fn credentials_to_header(credentials: &Credentials, registry: &str) -> String {
+    let value = match credentials {
+        Credentials::Password { username, password } => {
+            json!({ "username": username, "password": password, "serveraddress": registry })
+        }
+        Credentials::IdentityToken(token) => json!({ "identitytoken": token, "serveraddress": registry }),
+        Credentials::RegistryToken(token) => json!({ "registrytoken": token, "serveraddress": registry }),
+    };
+    URL_SAFE.encode(value.to_string())
+}
+
+/// Reads `X-Registry-Auth`; an empty object is no credentials.
+pub fn credentials_from_header(header: &str) -> Result<Option<Credentials>, WireError> {
+    // Some clients pad, others do not.
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decoder = GeneralPurpose::new(&base64::alphabet::URL_SAFE, config);
+    let wrong = || WireError::malformed("X-Registry-Auth", "URL-safe base64 of a JSON object");
+    if header.is_empty() {
+        return Ok(None);
+    }
+    let bytes = decoder.decode(header.replace('+', "-").replace('/', "_")).map_err(|_| wrong())?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+    let mut fields = Fields::of("X-Registry-Auth", value, Mood::Answer)?;
+    if let Some(token) = fields.text("registrytoken")? {
+        return Ok(Some(Credentials::RegistryToken(token)));
+    }
+    if let Some(token) = fields.text("identitytoken")? {
+        return Ok(Some(Credentials::IdentityToken(token)));
+    }
+    let password = fields.text("password")?.unwrap_or_default();
+    Ok(fields.text("username")?.map(|username| Credentials::Password { username, password }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_survives() {
+        let text = |text: &str| text.to_owned();
+        let version = EngineVersion {
+            name: text("Gantry"),
+            version: text("0.1.0"),
+            api_version: text(API_VERSION),
+            min_api_version: text(MIN_API_VERSION),
+            commit: text("abc"),
+            os: text("linux"),
+            architecture: text("amd64"),
+            kernel: text("6.18"),
+        };
+        assert_eq!(version_from_json(version_to_json(&version)).expect("good"), version);
+        let info = SystemInfo {
+            id: text("id"),
+            name: text("host"),
+            running: 1,
+            paused: 2,
+            stopped: 3,
+            images: 4,
+            data_root: text("/data"),
+            run_root: text("/run"),
+            cpus: 2,
+            memory: 5,
+            kernel: text("6.18"),
+            operating_system: text("Debian"),
+            os_version: text("12"),
+            architecture: text("x86_64"),
+            time: Some(crate::resource::time::Timestamp::from_nanos(9)),
+            version: text("0.1.0"),
+            ipv4_forwarding: true,
+            memory_limit: true,
+            cpu_limit: true,
+            pids_limit: true,
+            security_options: vec![text("name=seccomp,profile=builtin")],
+            warnings: vec![text("w")],
+        };
+        assert_eq!(info_from_json(info_to_json(&info)).expect("good"), info);
+    }
+
+    #[test]
+    fn credentials_survive_their_header() {
+        let text = |text: &str| text.to_owned();
+        for credentials in [
+            Credentials::Password { username: text("ü"), password: text("?>?>") },
+            Credentials::IdentityToken(text("t")),
+            Credentials::RegistryToken(text("r")),
+        ] {
+            let header = credentials_to_header(&credentials, "127.0.0.1:5000");
+            assert!(credentials_from_header(&header).expect("good") == Some(credentials.clone()));
+            assert!(credentials_from_header(header.trim_end_matches('=')).expect("good") == Some(credentials));
+        }
+        assert!(credentials_from_header("e30=").expect("good").is_none());
+        assert!(credentials_from_header("!").is_err());
+    }
+}
