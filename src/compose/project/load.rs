@@ -1,11 +1,19 @@
 //! The way from file names to a project.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::compose::project::diagnostic::Diagnostics;
-use crate::compose::project::model::Project;
-use crate::compose::project::source::Reader;
+use crate::compose::project::conform::{Base, conform};
+use crate::compose::project::decode::{Decoded, decode};
+use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
+use crate::compose::project::discover::{Found, discover, is_stdin};
+use crate::compose::project::interpolate::substitute;
+use crate::compose::project::model::{Project, Service};
+use crate::compose::project::node::Node;
+use crate::compose::project::source::{Reader, SourceId, SourceMap};
+use crate::compose::project::{env_file, merge, name, normalize, select, yaml};
+use crate::resource::name::{ProjectName, ServiceName};
 
 /// What the caller says about where a project is.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +50,186 @@ pub struct Loaded {
 }
 
 /// Loads a project: every problem of all its files at once, or the project and warnings.
-pub fn load(_sources: &Sources, _reader: &dyn Reader) -> Loaded {
-    todo!("lands next")
+pub fn load(sources: &Sources, reader: &dyn Reader) -> Loaded {
+    let mut loader = Loader { sources, reader, map: SourceMap::default(), problems: Vec::new() };
+    let project = loader.load();
+    let diagnostics = Diagnostics::new(loader.problems, Arc::new(loader.map));
+    let project = project.filter(|_| !diagnostics.has_errors());
+    Loaded { project, diagnostics }
+}
+
+struct Loader<'a> {
+    sources: &'a Sources,
+    reader: &'a dyn Reader,
+    map: SourceMap,
+    problems: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn load(&mut self) -> Option<Project> {
+        let mut found = discover(self.sources, self.reader, &mut self.problems)?;
+        let documents = self.read(&found);
+        let name = name::project_name(self.sources, &found, &documents, &self.map, &mut self.problems)?;
+        found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
+        let mut document = self.merge(documents, &found)?;
+        normalize::normalize(&mut document, name.as_str(), &found.environment);
+        Some(self.project(name, document, found))
+    }
+
+    /// Reads and parses every file; what cannot be read is reported.
+    fn read(&mut self, found: &Found) -> Vec<Node> {
+        let mut documents = Vec::new();
+        for file in &found.files {
+            let Some(source) = self.open(file) else { continue };
+            let before = self.problems.len();
+            let parsed = yaml::parse(&self.map, source, &mut self.problems);
+            if parsed.iter().all(Node::is_null) && self.problems.len() == before {
+                self.problems.push(Diagnostic::error("empty", format!("empty compose file: {}", self.map.get(source).path.display())));
+            }
+            documents.extend(parsed.into_iter().filter(|document| !document.is_null()));
+        }
+        documents
+    }
+
+    fn open(&mut self, file: &Path) -> Option<SourceId> {
+        let shown = file.strip_prefix(&self.sources.working_dir).unwrap_or(file).to_path_buf();
+        if is_stdin(file) {
+            let Some(text) = self.sources.stdin.clone() else {
+                self.problems.push(Diagnostic::error("read", "`-` names standard input, and nothing was read from it"));
+                return None;
+            };
+            return Some(self.map.add(shown, text));
+        }
+        match self.reader.read(file).map(String::from_utf8) {
+            Ok(Ok(text)) => Some(self.map.add(shown, text)),
+            Ok(Err(_)) => {
+                self.problems.push(Diagnostic::error("read", format!("{} is no text in UTF-8", shown.display())));
+                None
+            }
+            Err(error) => {
+                self.problems.push(Diagnostic::error("read", format!("cannot read {}: {error}", shown.display())));
+                None
+            }
+        }
+    }
+
+    /// Substitutes, checks and merges the documents in order.
+    fn merge(&mut self, documents: Vec<Node>, found: &Found) -> Option<Node> {
+        let base = Base { folder: &found.folder, home: self.sources.home.as_deref() };
+        let mut merged: Option<Node> = None;
+        for mut document in documents {
+            substitute(&mut document, &found.environment, &self.map, &mut self.problems);
+            if let Some(version) = document.as_map().and_then(|map| map.get("version")) {
+                let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
+                self.problems.push(Diagnostic::warning("version", message).at(version.key));
+            }
+            conform(&mut document, base, &mut self.problems);
+            match &mut merged {
+                Some(merged) => merge::documents(merged, document, &mut self.problems),
+                None => merged = Some(document),
+            }
+        }
+        let mut merged = merged?;
+        merge::settle(&mut merged);
+        merged.as_map()?;
+        Some(merged)
+    }
+
+    fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
+        let profiles = self.profiles(&document, &found);
+        for service in wanted(&document, &self.sources.select, &profiles) {
+            let node = document.get_mut("services").and_then(|services| services.get_mut(&service));
+            if let Some(node) = node {
+                env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
+            }
+        }
+        let Decoded { services, networks, volumes } = decode(&document, &mut self.problems);
+        let (services, disabled) = select::split(services, &profiles);
+        self.required(&services, &disabled, &document);
+        Project {
+            name,
+            working_dir: found.folder,
+            files: found.files,
+            env_files: found.env_files,
+            environment: found.environment,
+            services: drop_optional(services),
+            disabled,
+            networks,
+            volumes,
+            document: Arc::new(document),
+        }
+    }
+
+    /// The active profiles: `--profile`, else `COMPOSE_PROFILES`; and those of the services that were named.
+    fn profiles(&self, document: &Node, found: &Found) -> BTreeSet<String> {
+        let listed = found.environment.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let mut profiles: BTreeSet<String> = if self.sources.profiles.is_empty() {
+            listed.split(',').map(str::trim).filter(|profile| !profile.is_empty()).map(str::to_owned).collect()
+        } else {
+            self.sources.profiles.iter().cloned().collect()
+        };
+        for (name, node) in services(document) {
+            if self.sources.select.iter().any(|pattern| select::matches(pattern, name)) {
+                profiles.extend(declared_profiles(node).map(str::to_owned));
+            }
+        }
+        profiles
+    }
+
+    /// Reports what an enabled service requires and no profile enables.
+    fn required(&mut self, services: &BTreeMap<ServiceName, Arc<Service>>, disabled: &BTreeMap<ServiceName, Arc<Service>>, document: &Node) {
+        for service in services.values() {
+            for (dependency, _) in service.depends_on.iter().filter(|(_, terms)| terms.required) {
+                let Some(missing) = disabled.get(dependency) else { continue };
+                let profiles = missing.profiles.iter().cloned().collect::<Vec<_>>().join(" ");
+                let message = format!(
+                    "service \"{dependency}\" is required by \"{}\" but is disabled. Can be enabled by profiles [{profiles}]",
+                    service.name
+                );
+                let mut problem = Diagnostic::error("disabled", message);
+                let node = document.get("services").and_then(|services| services.get(service.name.as_str()));
+                let entry = node.and_then(|node| node.get("depends_on")).and_then(|node| node.as_map()?.get(dependency.as_str()));
+                problem.span = entry.map(|entry| entry.key);
+                let first = missing.profiles.first().cloned().unwrap_or_default();
+                self.problems.push(problem.hint(format!("add `--profile {first}`, or make it `required: false`")));
+            }
+        }
+    }
+}
+
+fn services(document: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    crate::compose::project::decode::entries(document, "services").map(|(name, entry)| (name, &entry.node))
+}
+
+fn declared_profiles(service: &Node) -> impl Iterator<Item = &str> {
+    service.get("profiles").and_then(Node::as_list).unwrap_or_default().iter().filter_map(Node::as_text)
+}
+
+/// The services whose environment files are to be read: those that are enabled and, where some were named, those and what they need.
+fn wanted(document: &Node, select: &[String], profiles: &BTreeSet<String>) -> BTreeSet<String> {
+    let enabled = |node: &Node| {
+        declared_profiles(node).next().is_none() || profiles.contains("*") || declared_profiles(node).any(|profile| profiles.contains(profile))
+    };
+    let named = |name: &str| select.is_empty() || select.iter().any(|pattern| select::matches(pattern, name));
+    let mut open: Vec<&str> = services(document).filter(|(name, node)| enabled(node) && named(name)).map(|(name, _)| name).collect();
+    let mut wanted = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let Some(node) = document.get("services").and_then(|services| services.get(name)) else { continue };
+        if enabled(node) && wanted.insert(name.to_owned()) {
+            open.extend(node.get("depends_on").and_then(Node::as_map).into_iter().flatten().map(|(name, _)| name.as_str()));
+        }
+    }
+    wanted
+}
+
+/// Drops dependencies that are not enabled; those that are required were reported.
+fn drop_optional(services: BTreeMap<ServiceName, Arc<Service>>) -> BTreeMap<ServiceName, Arc<Service>> {
+    let enabled: BTreeSet<ServiceName> = services.keys().cloned().collect();
+    let mut services = services;
+    for service in services.values_mut() {
+        if service.depends_on.keys().any(|dependency| !enabled.contains(dependency)) {
+            Arc::make_mut(service).depends_on.retain(|dependency, _| enabled.contains(dependency));
+        }
+    }
+    services
 }

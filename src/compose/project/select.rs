@@ -46,10 +46,12 @@ impl From<SelectError> for Failure {
 
 impl Project {
     /// Returns the project with only the named services (patterns as of a shell are allowed), what they depend on if asked for, and the
-    /// networks and volumes those use. Every service when none is named.
+    /// networks and volumes those use. Every service when none is named; networks and volumes that nothing uses go even then.
     pub fn select(&self, services: &[String], with_dependencies: bool) -> Result<Self, SelectError> {
         if services.is_empty() {
-            return Ok(self.clone());
+            let mut all = self.clone();
+            all.drop_unused();
+            return Ok(all);
         }
         let mut wanted: BTreeSet<ServiceName> = BTreeSet::new();
         for pattern in services {

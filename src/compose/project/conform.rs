@@ -1,0 +1,554 @@
+//! A document against the tables of [`schema`]: what does not fit is reported, what has a short form gets its long one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
+use crate::compose::project::scalar;
+use crate::compose::project::schema::{self, Attribute, Class, Form, Shape, Unique};
+use crate::compose::project::short;
+use crate::compose::project::source::Span;
+use crate::compose::project::suggest;
+
+/// What the paths of a document are relative to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'a> {
+    /// The project's folder, or that of the file that is extended or included.
+    pub folder: &'a Path,
+    /// What `~` stands for.
+    pub home: Option<&'a Path>,
+}
+
+/// Where in a document a value is: `services.web.ports[0]`.
+#[derive(Clone, Copy)]
+struct Trail<'a> {
+    parent: Option<&'a Self>,
+    key: &'a str,
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parent {
+            Some(parent) if !parent.is_root() && self.key.starts_with('[') => write!(formatter, "{parent}{}", self.key),
+            Some(parent) if !parent.is_root() => write!(formatter, "{parent}.{}", self.key),
+            _ => formatter.write_str(self.key),
+        }
+    }
+}
+
+impl<'a> Trail<'a> {
+    const fn root() -> Self {
+        Self { parent: None, key: "" }
+    }
+
+    const fn then(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), key }
+    }
+
+    const fn is_root(&self) -> bool {
+        self.parent.is_none() && self.key.is_empty()
+    }
+}
+
+/// Checks a document, and brings it into its long form.
+pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Diagnostic>) {
+    let mut walk = Walk { base, problems };
+    walk.object(document, schema::FILE, &Trail::root());
+}
+
+struct Walk<'a> {
+    base: Base<'a>,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &mut Node, shape: &Shape, trail: &Trail<'_>) {
+        if node.tag == Some(MergeTag::Reset) {
+            return;
+        }
+        match shape {
+            Shape::Any => {}
+            Shape::Text => self.text(node, trail),
+            Shape::Path => {
+                self.text(node, trail);
+                if let Value::Text(text) = &mut node.value {
+                    *text = absolute(text, self.base);
+                }
+            }
+            Shape::Scalar => match &node.value {
+                Value::Integer(_) | Value::Float(_) => node.value = Value::Text(node.as_scalar().unwrap_or_default()),
+                Value::Text(_) => {}
+                _ => self.wrong(node, trail, "a string or a number"),
+            },
+            Shape::Integer => self.integer(node, trail),
+            Shape::Number => self.number(node, trail),
+            Shape::Boolean => self.boolean(node, trail),
+            Shape::Duration => self.duration(node, trail),
+            Shape::Bytes => self.bytes(node, trail),
+            Shape::Command => self.command(node, trail),
+            Shape::Test => match &node.value {
+                Value::Text(text) => node.value = Value::List(vec![Node::text("CMD-SHELL", node.span), Node::text(text.clone(), node.span)]),
+                Value::List(_) => self.items(node, &Shape::Text, trail),
+                _ => self.wrong(node, trail, "a string or a list"),
+            },
+            Shape::Texts => {
+                if let Value::Text(text) = &node.value {
+                    node.value = Value::List(vec![Node::text(text.clone(), node.span)]);
+                }
+                self.list(node, &Shape::Text, Unique::Key, trail);
+            }
+            Shape::List(inner, unique) => self.list(node, inner, *unique, trail),
+            Shape::Dictionary => self.dictionary(node, trail),
+            Shape::Map(inner) => self.map(node, inner, trail),
+            Shape::Object(attributes) => self.object(node, attributes, trail),
+            Shape::Short(form, long) => {
+                self.expand(node, *form, trail);
+                self.node(node, long, trail);
+            }
+        }
+    }
+
+    fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
+        let found = node.value.kind();
+        let mut problem = Diagnostic::error("wrong-type", format!("{trail} must be {expected}, not {found}")).at(node.span);
+        problem.hint = match &node.value {
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) if expected.contains("string") => {
+                Some(format!("put it in quotes: \"{}\"", node.as_scalar().unwrap_or_default()))
+            }
+            Value::Null => Some("remove the key, or give it a value".to_owned()),
+            _ => None,
+        };
+        self.problems.push(problem);
+    }
+
+    fn invalid(&mut self, span: Span, code: &'static str, message: String) {
+        self.problems.push(Diagnostic::error(code, message).at(span));
+    }
+
+    fn text(&mut self, node: &Node, trail: &Trail<'_>) {
+        if node.as_text().is_none() {
+            self.wrong(node, trail, "a string");
+        }
+    }
+
+    fn integer(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Integer(_) => {}
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number of moderate size, as tested")]
+            Value::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => node.value = Value::Integer(*float as i64),
+            Value::Text(text) => match text.trim().parse() {
+                Ok(integer) => node.value = Value::Integer(integer),
+                Err(_) => self.cast(node.span, trail, text, "a whole number"),
+            },
+            _ => self.wrong(node, trail, "a whole number"),
+        }
+    }
+
+    fn number(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Integer(_) | Value::Float(_) => {}
+            Value::Text(text) => match scalar::resolve(text) {
+                number @ (Value::Integer(_) | Value::Float(_)) => node.value = number,
+                _ => self.cast(node.span, trail, text, "a number"),
+            },
+            _ => self.wrong(node, trail, "a number"),
+        }
+    }
+
+    fn boolean(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Boolean(_) => {}
+            Value::Text(text) => match scalar::boolean(text) {
+                Some((value, old)) => {
+                    if old {
+                        let message = format!("{trail}: \"{text}\" for boolean is not supported by YAML 1.2, please use `{value}`");
+                        self.problems.push(Diagnostic::warning("old-boolean", message).at(node.span));
+                    }
+                    node.value = Value::Boolean(value);
+                }
+                None => self.cast(node.span, trail, text, "`true` or `false`"),
+            },
+            _ => self.wrong(node, trail, "`true` or `false`"),
+        }
+    }
+
+    fn cast(&mut self, span: Span, trail: &Trail<'_>, text: &str, expected: &str) {
+        self.invalid(span, "wrong-type", format!("{trail} must be {expected}, not \"{text}\""));
+    }
+
+    fn duration(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Text(text) => match scalar::duration(text) {
+                Some(duration) => node.value = Value::Text(scalar::format_duration(duration)),
+                None => {
+                    let message = format!("{trail}: invalid duration \"{text}\"");
+                    self.problems.push(Diagnostic::error("duration", message).at(node.span).hint("write `1h5m30s20ms`, with a unit after each number"));
+                }
+            },
+            Value::Integer(number) => {
+                let problem = Diagnostic::error("duration", format!("{trail} must be a duration, not a number")).at(node.span);
+                self.problems.push(problem.hint(format!("write `{number}s` for seconds")));
+            }
+            _ => self.wrong(node, trail, "a duration such as `30s`"),
+        }
+    }
+
+    fn bytes(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Integer(number) if *number >= -1 => node.value = Value::Text(number.to_string()),
+            Value::Text(text) => match scalar::bytes(text) {
+                Some(bytes) => node.value = Value::Text(bytes.to_string()),
+                None if text == "-1" => {}
+                None => {
+                    let problem = Diagnostic::error("bytes", format!("{trail}: invalid size \"{text}\"")).at(node.span);
+                    self.problems.push(problem.hint("write a number of bytes, or one with a unit: `512m`, `1.5g`"));
+                }
+            },
+            _ => self.wrong(node, trail, "a size such as `512m`"),
+        }
+    }
+
+    fn command(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &node.value {
+            Value::Null => {}
+            Value::Text(text) => match short::words(text) {
+                Ok(words) => node.value = Value::List(words.into_iter().map(|word| Node::text(word, node.span)).collect()),
+                Err(reason) => self.invalid(node.span, "command", format!("{trail}: invalid command line: {reason}")),
+            },
+            Value::List(_) => self.items(node, &Shape::Text, trail),
+            _ => self.wrong(node, trail, "a string or a list"),
+        }
+    }
+
+    fn items(&mut self, node: &mut Node, shape: &Shape, trail: &Trail<'_>) {
+        if let Value::List(items) = &mut node.value {
+            for (index, item) in items.iter_mut().enumerate() {
+                let key = format!("[{index}]");
+                self.node(item, shape, &trail.then(&key));
+            }
+        }
+    }
+
+    fn list(&mut self, node: &mut Node, inner: &Shape, unique: Unique, trail: &Trail<'_>) {
+        if !matches!(node.value, Value::List(_)) {
+            return self.wrong(node, trail, "a list");
+        }
+        self.items(node, inner, trail);
+        if let Value::List(items) = &mut node.value {
+            deduplicate(items, unique);
+        }
+    }
+
+    fn map(&mut self, node: &mut Node, inner: &Shape, trail: &Trail<'_>) {
+        let Value::Map(map) = &mut node.value else {
+            if !node.is_null() {
+                self.wrong(node, trail, "a mapping");
+            } else if trail.parent.is_some_and(Trail::is_root) {
+                node.value = Value::Map(Map::new());
+            } else {
+                self.wrong(node, trail, "a mapping");
+            }
+            return;
+        };
+        for (key, entry) in map {
+            let valid = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+            let trail = trail.then(key);
+            if !valid && !key.starts_with("x-") {
+                let message = format!("{trail}: invalid name `{key}`: only [a-zA-Z0-9._-] are allowed");
+                self.problems.push(Diagnostic::error("name", message).at(entry.key));
+            }
+            // A network or a volume without attributes is one with all defaults.
+            if !entry.node.is_null() {
+                self.node(&mut entry.node, inner, &trail);
+            } else if trail.parent.is_some_and(|parent| parent.key == "services" && parent.parent.is_some_and(Trail::is_root)) {
+                self.wrong(&entry.node, &trail, "a mapping");
+            }
+        }
+    }
+
+    fn object(&mut self, node: &mut Node, attributes: &[Attribute], trail: &Trail<'_>) {
+        let Value::Map(map) = &mut node.value else {
+            if trail.is_root() {
+                return self.invalid(node.span, "wrong-type", format!("top-level object must be a mapping, not {}", node.value.kind()));
+            }
+            return self.wrong(node, trail, "a mapping");
+        };
+        map.retain(|key, entry| {
+            if key.starts_with("x-") {
+                return true;
+            }
+            let Some(attribute) = schema::find(attributes, key) else {
+                self.unknown(key, entry, attributes, trail);
+                return false;
+            };
+            let trail = trail.then(attribute.name);
+            match attribute.class {
+                Class::Implemented => self.node(&mut entry.node, attribute.shape, &trail),
+                Class::Inert => {
+                    let message = format!("{trail} has no effect");
+                    self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
+                }
+                Class::NotYet => {
+                    let problem = Diagnostic::error("not-yet", format!("{trail} is not supported yet")).at(entry.key);
+                    self.problems.push(problem.hint("remove it to go on without it; it is refused because ignoring it would change what the project means"));
+                }
+            }
+            true
+        });
+    }
+
+    fn unknown(&mut self, key: &str, entry: &Entry, attributes: &[Attribute], trail: &Trail<'_>) {
+        let message = if trail.is_root() {
+            format!("additional properties '{key}' not allowed: no such top-level attribute")
+        } else {
+            format!("{trail} additional properties '{key}' not allowed: no such attribute")
+        };
+        let mut problem = Diagnostic::error("unknown-key", message).at(entry.key);
+        let near = suggest::nearest(key, attributes.iter().map(|attribute| attribute.name));
+        problem.hint = match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            // A service one level too far left is the usual cause at the top.
+            None if trail.is_root() && entry.node.get("image").is_some() => Some(format!("a service belongs under `services:`; indent `{key}` below it")),
+            None => Some("attributes of your own begin with `x-`".to_owned()),
+        };
+        self.problems.push(problem);
+    }
+
+    /// Mappings and lists of `KEY=VALUE` become mappings of texts and nulls.
+    fn dictionary(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        let span = node.span;
+        match &mut node.value {
+            Value::Map(map) => {
+                for (key, entry) in map {
+                    let trail = trail.then(key);
+                    match entry.node.as_scalar() {
+                        Some(text) => entry.node.value = Value::Text(text),
+                        None if entry.node.is_null() || entry.node.tag == Some(MergeTag::Reset) => {}
+                        None => self.wrong(&entry.node, &trail, "a string, a number, a boolean or nothing"),
+                    }
+                }
+            }
+            Value::List(items) => {
+                let mut map = Map::new();
+                for (index, item) in std::mem::take(items).into_iter().enumerate() {
+                    let key = format!("[{index}]");
+                    let Some(text) = item.as_text().map(str::to_owned) else {
+                        self.wrong(&item, &trail.then(&key), "a string `KEY=VALUE`");
+                        continue;
+                    };
+                    let (name, value) = match text.split_once('=') {
+                        Some((name, value)) => (name, Value::Text(value.to_owned())),
+                        None => (text.as_str(), Value::Null),
+                    };
+                    if name.ends_with(char::is_whitespace) {
+                        let problem = Diagnostic::error("environment", format!("{trail}: variable `{name}` is declared with a trailing space")).at(item.span);
+                        self.problems.push(problem.hint("remove the space before `=`"));
+                    }
+                    map.insert(name.to_owned(), Entry { key: item.span, node: Node { value, span: item.span, tag: item.tag } });
+                }
+                node.value = Value::Map(map);
+            }
+            _ => self.wrong(&Node { value: node.value.clone(), span, tag: None }, trail, "a mapping or a list"),
+        }
+    }
+
+    fn expand(&mut self, node: &mut Node, form: Form, trail: &Trail<'_>) {
+        let span = node.span;
+        match (form, &mut node.value) {
+            (Form::Ports, Value::List(items)) => {
+                let mut expanded = Vec::new();
+                for item in std::mem::take(items) {
+                    let text = match &item.value {
+                        Value::Text(text) => text.clone(),
+                        Value::Integer(number) => number.to_string(),
+                        Value::Float(_) => item.as_scalar().unwrap_or_default(),
+                        _ => {
+                            expanded.push(item);
+                            continue;
+                        }
+                    };
+                    match short::ports(&text) {
+                        Ok(ports) => expanded.extend(ports.into_iter().map(|port| port_node(port, item.span))),
+                        Err(message) => self.invalid(item.span, "port", message),
+                    }
+                }
+                *items = expanded;
+            }
+            (Form::Mount, Value::Text(text)) => match short::mount(text) {
+                Ok(mount) => node.value = self.mount_node(mount, span).value,
+                Err(message) => {
+                    self.invalid(span, "volume", message);
+                    node.tag = Some(MergeTag::Reset);
+                }
+            },
+            (Form::Mount, Value::Map(map)) => {
+                let bind = map.get("type").and_then(|entry| entry.node.as_text()) == Some("bind");
+                if let Some(Value::Text(source)) = map.get_mut("source").filter(|_| bind).map(|entry| &mut entry.node.value) {
+                    *source = absolute(source, self.base);
+                }
+            }
+            (Form::Names, Value::List(items)) => {
+                let items = std::mem::take(items);
+                node.value = self.names(items, trail, |span| Node::new(Value::Null, span));
+            }
+            (Form::Dependencies, Value::List(items)) => {
+                let items = std::mem::take(items);
+                node.value = self.names(items, trail, |span| {
+                    let mut terms = Node::map(span);
+                    terms.set("condition", Node::text("service_started", span));
+                    terms.set("required", Node::new(Value::Boolean(true), span));
+                    terms
+                });
+            }
+            (Form::EnvFiles, Value::Text(_)) => node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]),
+            (Form::EnvFiles, Value::List(items)) => {
+                for item in items.iter_mut().filter(|item| item.as_text().is_some()) {
+                    *item = env_file(item.clone());
+                }
+            }
+            (Form::External, Value::Map(_)) => {
+                let problem = Diagnostic::error("external", format!("{trail}: the form `external: {{name: …}}` is gone")).at(span);
+                self.problems.push(problem.hint("write `external: true`, and `name: …` beside it"));
+                node.value = Value::Boolean(true);
+            }
+            (Form::Extends, Value::Text(_)) => {
+                let service = Node { value: node.value.clone(), span, tag: None };
+                node.value = Node::map(span).value;
+                node.set("service", service);
+            }
+            _ => {}
+        }
+    }
+
+    fn names(&mut self, items: Vec<Node>, trail: &Trail<'_>, value: impl Fn(Span) -> Node) -> Value {
+        let mut map = Map::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let key = format!("[{index}]");
+            match item.as_text() {
+                Some(name) => {
+                    map.insert(name.to_owned(), Entry { key: item.span, node: value(item.span) });
+                }
+                None => self.wrong(&item, &trail.then(&key), "a string"),
+            }
+        }
+        Value::Map(map)
+    }
+
+    fn mount_node(&self, mount: short::ShortMount, span: Span) -> Node {
+        let mut node = Node::map(span);
+        let text = |text: String| Node::text(text, span);
+        node.set("type", text(if mount.bind { "bind" } else { "volume" }.to_owned()));
+        if let Some(source) = mount.source {
+            node.set("source", text(if mount.bind { absolute(&source, self.base) } else { source }));
+        }
+        node.set("target", text(mount.target));
+        if mount.read_only {
+            node.set("read_only", Node::new(Value::Boolean(true), span));
+        }
+        if let Some(consistency) = mount.consistency {
+            node.set("consistency", text(consistency));
+        }
+        let mut options = Node::map(span);
+        if mount.bind {
+            options.set("create_host_path", Node::new(Value::Boolean(true), span));
+            if let Some(propagation) = mount.propagation {
+                options.set("propagation", text(propagation));
+            }
+            if let Some(selinux) = mount.selinux {
+                options.set("selinux", text(selinux));
+            }
+        } else if mount.no_copy {
+            options.set("nocopy", Node::new(Value::Boolean(true), span));
+        }
+        node.set(if mount.bind { "bind" } else { "volume" }, options);
+        node
+    }
+}
+
+fn env_file(path: Node) -> Node {
+    let span = path.span;
+    let mut node = Node { tag: path.tag, ..Node::map(span) };
+    node.set("path", Node { tag: None, ..path });
+    node.set("required", Node::new(Value::Boolean(true), span));
+    node
+}
+
+fn port_node(port: short::ShortPort, span: Span) -> Node {
+    let mut node = Node::map(span);
+    node.set("mode", Node::text("ingress", span));
+    if let Some(ip) = port.host_ip {
+        node.set("host_ip", Node::text(ip, span));
+    }
+    node.set("target", Node::new(Value::Integer(i64::from(port.target)), span));
+    if let Some(published) = port.published {
+        node.set("published", Node::text(published, span));
+    }
+    node.set("protocol", Node::text(port.protocol, span));
+    node
+}
+
+/// Makes a path absolute and clean; `~` is the home directory, Windows' own paths are left alone.
+pub(crate) fn absolute(path: &str, base: Base<'_>) -> String {
+    if short::is_windows(path) {
+        return path.to_owned();
+    }
+    let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let full = match (home, base.home) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
+        _ => base.folder.join(path),
+    };
+    clean(&full).to_string_lossy().into_owned()
+}
+
+/// Takes `.`, `..` and doubled slashes out of a path, without looking at the disk.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if cleaned.parent().is_some() => {
+                cleaned.pop();
+            }
+            Component::ParentDir if cleaned.has_root() => {}
+            other => cleaned.push(other),
+        }
+    }
+    cleaned
+}
+
+/// Keeps one item a key: the last one, at the place of the first.
+pub(crate) fn deduplicate(items: &mut Vec<Node>, unique: Unique) {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
+    for item in items.drain(..) {
+        let Some(key) = key_of(&item, unique) else {
+            kept.push(item);
+            continue;
+        };
+        match places.get(&key) {
+            Some(&place) => kept[place] = item,
+            None => {
+                places.insert(key, kept.len());
+                kept.push(item);
+            }
+        }
+    }
+    *items = kept;
+}
+
+/// Returns what makes an item of a list that item; none when it is broken and reported elsewhere.
+pub(crate) fn key_of(item: &Node, unique: Unique) -> Option<String> {
+    match unique {
+        Unique::Value => item.as_scalar(),
+        Unique::Key => item.as_text().map(|text| text.split_once('=').map_or(text, |(key, _)| key).to_owned()),
+        Unique::Field(field) => item.get(field)?.as_scalar(),
+        Unique::Port => {
+            let field = |name: &str| item.get(name).and_then(Node::as_scalar).unwrap_or_default();
+            let target = item.get("target")?.as_scalar()?;
+            let protocol = Some(field("protocol")).filter(|protocol| !protocol.is_empty()).unwrap_or_else(|| "tcp".to_owned());
+            Some(format!("{}:{}:{target}/{protocol}", field("host_ip"), field("published")))
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! From a complete document to the model. What has the wrong type was reported before and is passed over here in silence.
+
+mod health;
+mod mount;
+mod network;
+mod port;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::compose::project::diagnostic::{Diagnostic, Severity};
+use crate::compose::project::model::{Network, Service, Volume};
+use crate::compose::project::node::{Entry, Node, Value};
+use crate::compose::project::scalar;
+use crate::compose::project::source::Span;
+use crate::resource::name::ServiceName;
+
+/// The parts of a project that come from its files.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// Services, enabled or not.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+    /// Networks by key.
+    pub networks: BTreeMap<String, Network>,
+    /// Volumes by key.
+    pub volumes: BTreeMap<String, Volume>,
+}
+
+/// Decodes a document; problems are added to those there are.
+pub(crate) fn decode(document: &Node, problems: &mut Vec<Diagnostic>) -> Decoded {
+    let mut decoded = Decoded::default();
+    for (key, entry) in entries(document, "networks") {
+        if let Some(network) = network::network(key, entry, problems) {
+            decoded.networks.insert(key.to_owned(), network);
+        }
+    }
+    for (key, entry) in entries(document, "volumes") {
+        if let Some(volume) = network::volume(key, entry, problems) {
+            decoded.volumes.insert(key.to_owned(), volume);
+        }
+    }
+    for (key, entry) in entries(document, "services") {
+        let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+        let mut decoder = service::Decoder { key, node: &entry.node, place: entry.key, document, broken, problems };
+        if let Some(service) = decoder.service() {
+            decoded.services.insert(service.name.clone(), Arc::new(service));
+        }
+    }
+    unique_container_names(document, problems);
+    decoded
+}
+
+fn unique_container_names(document: &Node, problems: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+    for (key, entry) in entries(document, "services") {
+        let Some(node) = entry.node.get("container_name") else { continue };
+        let Some(name) = node.as_text() else { continue };
+        if let Some((other, place)) = seen.get(name) {
+            let message = format!("services.{key}: container name \"{name}\" is already in use by service {other}");
+            problems.push(Diagnostic::error("container-name", message).at(node.span).with(*place, "first used here"));
+        } else {
+            seen.insert(name, (key, node.span));
+        }
+    }
+}
+
+/// Iterates over the named things of a kind, without extensions.
+pub(crate) fn entries<'a>(document: &'a Node, kind: &str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
+    let map = document.get(kind).and_then(Node::as_map);
+    map.into_iter().flatten().filter(|(key, _)| !key.starts_with("x-")).map(|(key, entry)| (key.as_str(), entry))
+}
+
+fn is_inside(inner: Option<Span>, outer: Span) -> bool {
+    inner.is_some_and(|inner| inner.source == outer.source && inner.start >= outer.start && inner.end <= outer.end)
+}
+
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key).and_then(Node::as_text).map(str::to_owned)
+}
+
+fn flag(node: &Node, key: &str) -> Option<bool> {
+    match node.get(key)?.value {
+        Value::Boolean(boolean) => Some(boolean),
+        _ => None,
+    }
+}
+
+fn integer(node: &Node, key: &str) -> Option<i64> {
+    match node.get(key)?.value {
+        Value::Integer(integer) => Some(integer),
+        _ => None,
+    }
+}
+
+fn duration(node: &Node, key: &str) -> Option<Duration> {
+    node.get(key).and_then(Node::as_text).and_then(scalar::duration)
+}
+
+fn texts(node: &Node, key: &str) -> Vec<String> {
+    node.get(key).and_then(Node::as_list).unwrap_or_default().iter().filter_map(Node::as_scalar).collect()
+}
+
+fn command(node: &Node, key: &str) -> Option<Vec<String>> {
+    node.get(key).and_then(Node::as_list).map(|items| items.iter().filter_map(Node::as_scalar).collect())
+}
+
+fn dictionary(node: &Node, key: &str) -> BTreeMap<String, String> {
+    let map = node.get(key).and_then(Node::as_map);
+    map.into_iter().flatten().map(|(name, entry)| (name.clone(), entry.node.as_scalar().unwrap_or_default())).collect()
+}

@@ -1,0 +1,228 @@
+//! One service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compose::project::decode::{command, dictionary, duration, entries, flag, health, integer, mount, port, text, texts};
+use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::model::{Dependency, Service, ServiceNetwork};
+use crate::compose::project::node::Node;
+use crate::compose::project::source::Span;
+use crate::compose::project::suggest;
+use crate::resource::container::RestartPolicy;
+use crate::resource::name::{ContainerName, ServiceName};
+use crate::resource::operation::Condition;
+
+/// Reads one service.
+pub(super) struct Decoder<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// Its attributes.
+    pub node: &'a Node,
+    /// Where its name is.
+    pub place: Span,
+    /// The whole, for what it refers to.
+    pub document: &'a Node,
+    /// Something of it is wrong already, so that a missing attribute may be a misspelt one.
+    pub broken: bool,
+    /// Hears of what is wrong.
+    pub problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Decoder<'_> {
+    pub(super) fn service(&mut self) -> Option<Service> {
+        let name: ServiceName = self.key.parse().ok()?;
+        let node = self.node;
+        node.as_map()?;
+        let replicas = self.replicas();
+        let mounts = mount::mounts(self);
+        Some(Service {
+            image: self.image(),
+            command: command(node, "command"),
+            entrypoint: command(node, "entrypoint"),
+            environment: self.environment(),
+            working_dir: text(node, "working_dir"),
+            user: text(node, "user"),
+            hostname: text(node, "hostname"),
+            container_name: self.container_name(replicas),
+            labels: dictionary(node, "labels"),
+            init: flag(node, "init").unwrap_or_default(),
+            tty: flag(node, "tty").unwrap_or_default(),
+            stdin_open: flag(node, "stdin_open").unwrap_or_default(),
+            stop_signal: text(node, "stop_signal"),
+            stop_grace_period: duration(node, "stop_grace_period"),
+            restart: self.restart(),
+            healthcheck: health::check(self),
+            ports: port::bindings(self),
+            expose: port::exposed(self),
+            mounts,
+            networks: self.networks(),
+            depends_on: self.dependencies(),
+            read_only: flag(node, "read_only").unwrap_or_default(),
+            privileged: flag(node, "privileged").unwrap_or_default(),
+            cap_add: self.capabilities("cap_add"),
+            cap_drop: self.capabilities("cap_drop"),
+            replicas,
+            profiles: texts(node, "profiles").into_iter().collect(),
+            name,
+        })
+    }
+
+    /// Reports an error at an attribute, or at the service's name when it has no such attribute.
+    pub(super) fn error(&mut self, code: &'static str, span: Option<Span>, message: String, hint: Option<String>) {
+        let mut problem = Diagnostic::error(code, message).at(span.unwrap_or(self.place));
+        problem.hint = hint;
+        self.problems.push(problem);
+    }
+
+    fn image(&mut self) -> String {
+        let image = text(self.node, "image").unwrap_or_default();
+        if image.is_empty() && !self.broken && self.node.get("build").is_none() {
+            let message = format!("service \"{}\" has neither an image nor a build context specified", self.key);
+            self.error("no-image", None, message, Some("give it an `image`".to_owned()));
+        }
+        image
+    }
+
+    fn environment(&self) -> BTreeMap<String, Option<String>> {
+        let map = self.node.get("environment").and_then(Node::as_map);
+        map.into_iter().flatten().map(|(name, entry)| (name.clone(), entry.node.as_scalar())).collect()
+    }
+
+    fn replicas(&mut self) -> u32 {
+        let scale = self.node.get("scale");
+        let replicas = self.node.get("deploy").and_then(|deploy| deploy.get("replicas"));
+        let (scale_number, replicas_number) = (integer(self.node, "scale"), self.node.get("deploy").and_then(|deploy| integer(deploy, "replicas")));
+        for (node, number) in [(scale, scale_number), (replicas, replicas_number)] {
+            if let Some(number) = number.filter(|number| u32::try_from(*number).is_err()) {
+                let message = format!("services.{}: {number} is no number of containers", self.key);
+                self.error("scale", node.map(|node| node.span), message, None);
+            }
+        }
+        if let (Some(one), Some(other)) = (scale_number, replicas_number)
+            && one != other
+        {
+            let message = format!("services.{}: can't set distinct values on 'scale' and 'deploy.replicas'", self.key);
+            self.error("scale", scale.map(|node| node.span), message, Some("keep one of the two".to_owned()));
+        }
+        scale_number.or(replicas_number).and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
+    }
+
+    fn container_name(&mut self, replicas: u32) -> Option<String> {
+        let node = self.node.get("container_name")?;
+        let name = node.as_text()?;
+        if let Err(error) = name.parse::<ContainerName>() {
+            self.error("container-name", Some(node.span), format!("services.{}: {error}", self.key), None);
+        }
+        if replicas > 1 {
+            let message = format!("services.{}: can't set container_name and run {replicas} containers: container name must be unique", self.key);
+            self.error("container-name", Some(node.span), message, Some("remove `container_name`, or run one container".to_owned()));
+        }
+        Some(name.to_owned())
+    }
+
+    fn restart(&mut self) -> RestartPolicy {
+        let Some(node) = self.node.get("restart") else { return RestartPolicy::No };
+        let Some(word) = node.as_text() else { return RestartPolicy::No };
+        let (policy, attempts) = match word.split_once(':') {
+            Some((policy, attempts)) => (policy, Some(attempts)),
+            None => (word, None),
+        };
+        match (policy, attempts) {
+            ("no" | "", None) => RestartPolicy::No,
+            ("always", None) => RestartPolicy::Always,
+            ("unless-stopped", None) => RestartPolicy::UnlessStopped,
+            ("on-failure", attempts) if attempts.is_none_or(|attempts| attempts.parse::<u32>().is_ok()) => {
+                RestartPolicy::OnFailure { maximum: attempts.and_then(|attempts| attempts.parse().ok()).unwrap_or_default() }
+            }
+            _ => {
+                let message = format!("services.{}.restart: invalid restart policy \"{word}\"", self.key);
+                let hint = "there are \"no\", always, on-failure, on-failure:N and unless-stopped";
+                self.error("restart", Some(node.span), message, Some(hint.to_owned()));
+                RestartPolicy::No
+            }
+        }
+    }
+
+    fn networks(&mut self) -> BTreeMap<String, ServiceNetwork> {
+        let mut networks = BTreeMap::new();
+        for (key, entry) in self.node.get("networks").and_then(Node::as_map).into_iter().flatten() {
+            self.defined("networks", "network", key, entry.key);
+            networks.insert(key.clone(), ServiceNetwork { aliases: texts(&entry.node, "aliases") });
+        }
+        networks
+    }
+
+    /// Reports a network or volume that the project does not have.
+    pub(super) fn defined(&mut self, kind: &str, one: &str, key: &str, span: Span) {
+        if self.document.get(kind).and_then(|all| all.get(key)).is_some() {
+            return;
+        }
+        let message = format!("service \"{}\" refers to undefined {one} {key}", self.key);
+        let hint = match suggest::nearest(key, entries(self.document, kind).map(|(key, _)| key)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("define it at the top level:\n{kind}:\n  {key}:"),
+        };
+        self.error("undefined", Some(span), message, Some(hint));
+    }
+
+    fn dependencies(&mut self) -> BTreeMap<ServiceName, Dependency> {
+        let mut dependencies = BTreeMap::new();
+        for (key, entry) in self.node.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
+            let required = flag(&entry.node, "required").unwrap_or(true);
+            let condition = self.condition(key, &entry.node);
+            if self.document.get("services").and_then(|services| services.get(key)).is_none() {
+                if required {
+                    let message = format!("service \"{}\" depends on undefined service \"{key}\"", self.key);
+                    let services = entries(self.document, "services").map(|(name, _)| name).filter(|name| *name != self.key);
+                    let hint = suggest::nearest(key, services).map(|near| format!("did you mean `{near}`?"));
+                    self.error("undefined", Some(entry.key), message, hint);
+                }
+                continue;
+            }
+            if let Ok(name) = key.parse() {
+                let restart = flag(&entry.node, "restart").unwrap_or_default();
+                dependencies.insert(name, Dependency { condition, restart, required });
+            }
+        }
+        dependencies
+    }
+
+    fn condition(&mut self, key: &str, node: &Node) -> Condition {
+        let words = ["service_started", "service_healthy", "service_completed_successfully"];
+        let place = node.get("condition").map_or(node.span, |condition| condition.span);
+        let word = text(node, "condition");
+        match word.as_deref() {
+            Some("service_started") => Condition::Started,
+            Some("service_healthy") => Condition::Healthy,
+            Some("service_completed_successfully") => Condition::Completed,
+            Some(word) => {
+                let message = format!("services.{}.depends_on.{key}.condition: there is no condition `{word}`", self.key);
+                let hint = suggest::nearest(word, words).map_or_else(|| format!("there are {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
+                self.error("condition", Some(place), message, Some(hint));
+                Condition::Started
+            }
+            None if node.get("condition").is_none() && node.as_map().is_some() => {
+                let message = format!("services.{}.depends_on.{key}: `condition` is missing", self.key);
+                self.error("condition", Some(place), message, Some(format!("one of {}", words.join(", "))));
+                Condition::Started
+            }
+            None => Condition::Started,
+        }
+    }
+
+    /// Capability names without `CAP_`.
+    fn capabilities(&mut self, key: &str) -> BTreeSet<String> {
+        let names = texts(self.node, key).into_iter().map(|name| name.to_ascii_uppercase());
+        names.map(|name| name.strip_prefix("CAP_").unwrap_or(&name).to_owned()).collect()
+    }
+
+    /// Returns the items of a list of the service.
+    pub(super) fn items(&self, key: &str) -> &[Node] {
+        self.node.get(key).and_then(Node::as_list).unwrap_or_default()
+    }
+
+    /// Returns the path of an attribute, for messages.
+    pub(super) fn path(&self, rest: &str) -> String {
+        format!("services.{}.{rest}", self.key)
+    }
+}

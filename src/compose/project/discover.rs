@@ -1,0 +1,148 @@
+//! Which files a project is made of, where it lives, and what variables its files see.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::compose::project::conform::clean;
+use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::load::Sources;
+use crate::compose::project::source::Reader;
+use crate::compose::project::{dotenv, scalar};
+
+/// Names of a project file, the first wins.
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// Names of the file beside it that goes on top.
+const OVERRIDES: [&str; 4] = ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The files, absolute; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// The files named by `--env-file` or `COMPOSE_ENV_FILES`, absolute.
+    pub env_files: Vec<PathBuf>,
+    /// The process environment over what the environment files say.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Finds files, folder and variables; nothing when there is no project.
+pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) -> Option<Found> {
+    let mut environment = sources.environment.clone();
+    let absolute = |path: &Path| clean(&sources.working_dir.join(path));
+    let project_directory = sources.project_directory.as_deref().map(absolute);
+    let env_files = env_files(sources, &absolute);
+    if env_files.is_empty() {
+        let folder = project_directory.as_deref().unwrap_or(&sources.working_dir);
+        read_default(&folder.join(".env"), reader, &mut environment, problems);
+    } else {
+        read_named(&env_files, reader, &mut environment, problems);
+    }
+    let start = project_directory.as_deref().unwrap_or(&sources.working_dir);
+    let files = files(sources, &environment, start, &absolute, reader, problems)?;
+    let first = files.iter().find(|file| !is_stdin(file)).and_then(|file| file.parent());
+    let folder = project_directory.clone().or_else(|| first.map(Path::to_path_buf)).unwrap_or_else(|| sources.working_dir.clone());
+    // The one beside the first file comes second and overrides nothing.
+    if env_files.is_empty() && folder != start {
+        read_default(&folder.join(".env"), reader, &mut environment, problems);
+    }
+    Some(Found { files, folder, env_files, environment })
+}
+
+/// Whether a file stands for standard input.
+pub(crate) fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+fn env_files(sources: &Sources, absolute: &impl Fn(&Path) -> PathBuf) -> Vec<PathBuf> {
+    if !sources.env_files.is_empty() {
+        return sources.env_files.iter().map(|file| absolute(file)).collect();
+    }
+    let listed = sources.environment.get("COMPOSE_ENV_FILES").map(String::as_str).unwrap_or_default();
+    listed.split(',').map(str::trim).filter(|file| !file.is_empty()).map(|file| absolute(Path::new(file))).collect()
+}
+
+/// Reads a `.env` that nobody named: it may be missing, and `COMPOSE_DISABLE_ENV_FILE` turns it off.
+fn read_default(file: &Path, reader: &dyn Reader, environment: &mut BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) {
+    let off = environment.get("COMPOSE_DISABLE_ENV_FILE").and_then(|text| scalar::boolean(text)).is_some_and(|(value, _)| value);
+    if !off && reader.exists(file) && !reader.is_dir(file) {
+        add(&[read(file, reader, environment, &BTreeMap::new(), problems)], environment);
+    }
+}
+
+/// Reads the files of `--env-file`: they must exist, and a later one wins.
+fn read_named(files: &[PathBuf], reader: &dyn Reader, environment: &mut BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) {
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    for file in files {
+        if !reader.exists(file) {
+            problems.push(Diagnostic::error("env-file", format!("couldn't find env file: {}", file.display())));
+        } else if reader.is_dir(file) {
+            problems.push(Diagnostic::error("env-file", format!("{} is a directory, not an env file", file.display())));
+        } else {
+            let read = read(file, reader, environment, &all, problems);
+            all.extend(read);
+        }
+    }
+    add(&[all], environment);
+}
+
+fn read(
+    file: &Path,
+    reader: &dyn Reader,
+    environment: &BTreeMap<String, String>,
+    earlier: &BTreeMap<String, String>,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, String> {
+    let lookup = |name: &str| environment.get(name).or_else(|| earlier.get(name)).cloned();
+    let text = match reader.read(file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            problems.push(Diagnostic::error("env-file", format!("cannot read {}: {error}", file.display())));
+            return BTreeMap::new();
+        }
+    };
+    dotenv::parse(&text, &lookup).unwrap_or_else(|error| {
+        problems.push(Diagnostic::error("env-file", format!("failed to read {}: {error}", file.display())));
+        BTreeMap::new()
+    })
+}
+
+fn add(files: &[BTreeMap<String, String>], environment: &mut BTreeMap<String, String>) {
+    for (name, value) in files.iter().flatten() {
+        environment.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+fn files(
+    sources: &Sources,
+    environment: &BTreeMap<String, String>,
+    start: &Path,
+    absolute: &impl Fn(&Path) -> PathBuf,
+    reader: &dyn Reader,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Vec<PathBuf>> {
+    let keep_stdin = |file: &Path| if is_stdin(file) { file.to_path_buf() } else { absolute(file) };
+    if !sources.files.is_empty() {
+        return Some(sources.files.iter().map(|file| keep_stdin(file)).collect());
+    }
+    if let Some(listed) = environment.get("COMPOSE_FILE").filter(|listed| !listed.is_empty()) {
+        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).map_or(":", String::as_str);
+        let listed = listed.split(separator).filter(|file| !file.is_empty()).map(Path::new);
+        return Some(listed.map(|file| if is_stdin(file) { file.to_path_buf() } else { clean(&start.join(file)) }).collect());
+    }
+    for folder in start.ancestors() {
+        let present: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|file| reader.exists(file) && !reader.is_dir(file)).collect();
+        let Some(first) = present.first() else { continue };
+        if present.len() > 1 {
+            let names: Vec<_> = present.iter().map(|file| file.display().to_string()).collect();
+            let message = format!("Found multiple config files with supported names: {}; using {}", names.join(", "), first.display());
+            problems.push(Diagnostic::warning("several-files", message));
+        }
+        let above = OVERRIDES.iter().map(|name| folder.join(name)).find(|file| reader.exists(file) && !reader.is_dir(file));
+        return Some(std::iter::once(first.clone()).chain(above).collect());
+    }
+    let hint = format!("looked for {} in {} and above; name one with `-f`", NAMES.join(", "), start.display());
+    problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
+    None
+}

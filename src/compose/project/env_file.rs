@@ -1,0 +1,74 @@
+//! `env_file` of a service, read and put below its `environment`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::dotenv;
+use crate::compose::project::node::{Entry, Node, Value};
+use crate::compose::project::source::Reader;
+
+/// Reads the files of a service; later ones win over earlier ones, and `environment` over all, even with a bare key.
+pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) {
+    let Some(files) = service.as_map_mut().and_then(|map| map.remove("env_file")) else { return };
+    let mut variables: BTreeMap<String, Entry> = BTreeMap::new();
+    for file in files.node.as_list().unwrap_or_default() {
+        for (name, value) in read(file, environment, &variables, reader, problems) {
+            variables.insert(name, Entry { key: file.span, node: Node::text(value, file.span) });
+        }
+    }
+    if variables.is_empty() {
+        return;
+    }
+    match service.get_mut("environment").and_then(Node::as_map_mut) {
+        Some(written) => {
+            for (name, entry) in variables {
+                written.entry(name).or_insert(entry);
+            }
+        }
+        None => service.set("environment", Node::new(Value::Map(variables), files.node.span)),
+    }
+}
+
+fn read(
+    file: &Node,
+    environment: &BTreeMap<String, String>,
+    earlier: &BTreeMap<String, Entry>,
+    reader: &dyn Reader,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, String> {
+    let nothing = BTreeMap::new();
+    let Some(path) = file.get("path").and_then(Node::as_text) else {
+        problems.push(Diagnostic::error("env-file", "an env file needs a `path`").at(file.span));
+        return nothing;
+    };
+    let span = file.get("path").map_or(file.span, |path| path.span);
+    let mut error = |message: String| problems.push(Diagnostic::error("env-file", message).at(span));
+    if !reader.exists(Path::new(path)) {
+        if !matches!(file.get("required").map(|required| &required.value), Some(Value::Boolean(false))) {
+            let problem = Diagnostic::error("env-file", format!("env file {path} not found")).at(span);
+            problems.push(problem.hint("make the file, or write `required: false` beside its `path`"));
+        }
+        return nothing;
+    }
+    let text = match reader.read(Path::new(path)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(cause) => {
+            error(format!("cannot read env file {path}: {cause}"));
+            return nothing;
+        }
+    };
+    let lookup = |name: &str| environment.get(name).cloned().or_else(|| earlier.get(name).and_then(|entry| entry.node.as_scalar()));
+    let parsed = match file.get("format").and_then(Node::as_text) {
+        None | Some("") => dotenv::parse(&text, &lookup),
+        Some("raw") => dotenv::parse_raw(&text, &lookup),
+        Some(other) => {
+            error(format!("unsupported env file format `{other}`; there is `raw`"));
+            return nothing;
+        }
+    };
+    parsed.unwrap_or_else(|cause| {
+        error(format!("failed to read {path}: {cause}"));
+        nothing
+    })
+}

@@ -1,0 +1,140 @@
+//! Defaults and implied parts of a merged document: names, the default network, dependencies that other attributes imply.
+
+use std::collections::BTreeMap;
+
+use crate::compose::project::node::{Entry, Map, Node, Value};
+
+/// Completes a merged document.
+pub(crate) fn normalize(document: &mut Node, name: &str, environment: &BTreeMap<String, String>) {
+    let span = document.span;
+    document.set("name", Node::text(name, span));
+    if let Some(map) = document.as_map_mut() {
+        map.remove("version");
+        map.entry("services".to_owned()).or_insert_with(|| Entry { key: span, node: Node::map(span) });
+    }
+    let mut uses_default = false;
+    if let Some(services) = document.get_mut("services").and_then(Node::as_map_mut) {
+        for (_, entry) in services.iter_mut().filter(|(name, _)| !name.starts_with("x-")) {
+            uses_default |= service(&mut entry.node, environment);
+        }
+    }
+    if uses_default && let Some(map) = document.as_map_mut() {
+        let networks = map.entry("networks".to_owned()).or_insert_with(|| Entry { key: span, node: Node::map(span) });
+        if networks.node.get("default").is_none() {
+            networks.node.set("default", Node::map(span));
+        }
+    }
+    for kind in ["networks", "volumes"] {
+        for (key, entry) in document.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
+            if key.starts_with("x-") {
+                continue;
+            }
+            if entry.node.is_null() {
+                entry.node.value = Value::Map(Map::new());
+            }
+            if entry.node.get("name").is_none_or(Node::is_null) {
+                let external = matches!(entry.node.get("external").map(|node| &node.value), Some(Value::Boolean(true)));
+                let full = if external { key.clone() } else { format!("{name}_{key}") };
+                entry.node.set("name", Node::text(full, entry.key));
+            }
+        }
+    }
+}
+
+/// Completes a service; whether it is on the default network.
+fn service(node: &mut Node, environment: &BTreeMap<String, String>) -> bool {
+    let span = node.span;
+    for (name, entry) in node.get_mut("environment").and_then(Node::as_map_mut).into_iter().flatten() {
+        if entry.node.is_null()
+            && let Some(value) = environment.get(name)
+        {
+            entry.node.value = Value::Text(value.clone());
+        }
+    }
+    for (_, entry) in node.get_mut("depends_on").and_then(Node::as_map_mut).into_iter().flatten() {
+        let span = entry.node.span;
+        fill(&mut entry.node, "required", Value::Boolean(true), span);
+    }
+    for port in list_mut(node, "ports") {
+        let span = port.span;
+        fill(port, "mode", Value::Text("ingress".to_owned()), span);
+        fill(port, "protocol", Value::Text("tcp".to_owned()), span);
+        if port.get("published").and_then(Node::as_text) == Some("") {
+            port.as_map_mut().map(|map| map.remove("published"));
+        }
+    }
+    for file in list_mut(node, "env_file") {
+        let span = file.span;
+        fill(file, "required", Value::Boolean(true), span);
+    }
+    for mount in list_mut(node, "volumes") {
+        let span = mount.span;
+        if let Some(target) = mount.get_mut("target")
+            && let Value::Text(text) = &mut target.value
+        {
+            *text = clean(text);
+        }
+        if mount.get("type").and_then(Node::as_text) == Some("bind") {
+            fill(mount, "bind", Value::Map(Map::new()), span);
+            if let Some(bind) = mount.get_mut("bind") {
+                fill(bind, "create_host_path", Value::Boolean(true), span);
+            }
+        }
+    }
+    if node.get("network_mode").is_some() {
+        return false;
+    }
+    if node.get("networks").and_then(Node::as_map).is_none_or(Map::is_empty) {
+        let mut networks = Node::map(span);
+        networks.set("default", Node::new(Value::Null, span));
+        node.set("networks", networks);
+    }
+    node.get("networks").is_some_and(|networks| networks.get("default").is_some())
+}
+
+fn fill(node: &mut Node, key: &str, value: Value, span: crate::compose::project::source::Span) {
+    if node.get(key).is_none_or(Node::is_null) {
+        node.set(key, Node::new(value, span));
+    }
+}
+
+fn list_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
+    let items = match node.get_mut(key).map(|node| &mut node.value) {
+        Some(Value::List(items)) => Some(items),
+        _ => None,
+    };
+    items.into_iter().flatten()
+}
+
+/// Cleans a path of the container as Go's `path.Clean` does.
+fn clean(path: &str) -> String {
+    let absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    match (absolute, parts.join("/")) {
+        (true, joined) => format!("/{joined}"),
+        (false, joined) if joined.is_empty() => ".".to_owned(),
+        (false, joined) => joined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_cleaned_as_in_go() {
+        for (path, expect) in [("/a//b/", "/a/b"), ("/a/../b", "/b"), ("/..", "/"), ("a/./b", "a/b"), ("", "."), ("../a", "../a"), ("/", "/")] {
+            assert_eq!(clean(path), expect, "{path}");
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Every attribute of the Compose language: its name, its shape, and what becomes of it. Order is the order in which `config` prints.
+//!
+//! The tables below are the only place where an attribute is named for validation, merging and printing; a test holds them against
+//! the decoder's view. To teach Gantry an attribute, move it from `not_yet` to `yes`, decode it, and lower it.
+
+/// What becomes of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It does what the specification says.
+    Implemented,
+    /// Nobody acts on it, Docker Compose neither; the user is told once, with the line. A closed list.
+    Inert,
+    /// Known, and refused: to accept it and do nothing would be a lie.
+    NotYet,
+}
+
+/// One attribute.
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    /// Its key.
+    pub name: &'static str,
+    /// What becomes of it.
+    pub class: Class,
+    /// What it may hold.
+    pub shape: &'static Shape,
+}
+
+/// What a value may be, in every form the specification allows.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Anything; kept as it is.
+    Any,
+    /// A string.
+    Text,
+    /// A path, relative to the folder of the file's project.
+    Path,
+    /// A string or a number, kept as a string.
+    Scalar,
+    /// A whole number, or a string that is one.
+    Integer,
+    /// A number, or a string that is one.
+    Number,
+    /// A boolean, or a string that is one.
+    Boolean,
+    /// A length of time in Go's syntax.
+    Duration,
+    /// A number of bytes, or a string with a unit.
+    Bytes,
+    /// Null, a string split as a shell would, or a list; an override replaces it whole.
+    Command,
+    /// The command of a health check: like a command, but the string is not split.
+    Test,
+    /// A string or a list of strings; a list in the end.
+    Texts,
+    /// A list; the second part says which items are one and the same.
+    List(&'static Self, Unique),
+    /// A mapping or a list of `KEY=VALUE`; a mapping of strings and nulls in the end.
+    Dictionary,
+    /// A mapping with keys of the user's choice.
+    Map(&'static Self),
+    /// A mapping with the attributes of a table, and `x-…`.
+    Object(&'static [Attribute]),
+    /// A shape with a short form beside it.
+    Short(Form, &'static Self),
+}
+
+/// Which items of two lists are the same one, so that the later replaces the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unique {
+    /// Equal ones.
+    Value,
+    /// Strings with the same part before `=`.
+    Key,
+    /// Mappings with the same value under this key.
+    Field(&'static str),
+    /// Ports with the same host address, published port, target and protocol.
+    Port,
+}
+
+/// A short form, by what it expands to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A port or a range as a string or number: a list of port mappings.
+    Ports,
+    /// `SOURCE:TARGET:OPTIONS`.
+    Mount,
+    /// A list of names: a mapping of names to null.
+    Names,
+    /// A list of names: a mapping of names to the default condition.
+    Dependencies,
+    /// A path or a list of paths and mappings.
+    EnvFiles,
+    /// `external: {name: …}`.
+    External,
+    /// A service's name.
+    Extends,
+    /// A path.
+    Include,
+    /// One number for both limits.
+    Limit,
+}
+
+const fn yes(name: &'static str, shape: &'static Shape) -> Attribute {
+    Attribute { name, class: Class::Implemented, shape }
+}
+
+const fn inert(name: &'static str) -> Attribute {
+    Attribute { name, class: Class::Inert, shape: &Shape::Any }
+}
+
+const fn not_yet(name: &'static str) -> Attribute {
+    Attribute { name, class: Class::NotYet, shape: &Shape::Any }
+}
+
+use Shape::{Boolean, Bytes, Command, Dictionary, Duration, Integer, Number, Scalar, Test, Text, Texts};
+
+const NAMES: Shape = Shape::List(&Text, Unique::Key);
+
+/// The keys of a file.
+pub(crate) const FILE: &[Attribute] = &[
+    yes("version", &Scalar),
+    yes("name", &Text),
+    not_yet("include"),
+    yes("services", &Shape::Map(&Shape::Object(SERVICE))),
+    not_yet("jobs"),
+    yes("networks", &Shape::Map(&Shape::Object(NETWORK))),
+    yes("volumes", &Shape::Map(&Shape::Object(VOLUME))),
+    not_yet("secrets"),
+    not_yet("configs"),
+    not_yet("models"),
+];
+
+/// The keys of a service.
+pub(crate) const SERVICE: &[Attribute] = &[
+    yes("profiles", &NAMES),
+    not_yet("annotations"),
+    not_yet("attach"),
+    not_yet("build"),
+    inert("develop"),
+    not_yet("blkio_config"),
+    yes("cap_add", &NAMES),
+    yes("cap_drop", &NAMES),
+    not_yet("cgroup_parent"),
+    not_yet("cgroup"),
+    inert("cpu_count"),
+    inert("cpu_percent"),
+    not_yet("cpu_period"),
+    not_yet("cpu_quota"),
+    not_yet("cpu_rt_period"),
+    not_yet("cpu_rt_runtime"),
+    not_yet("cpus"),
+    not_yet("cpuset"),
+    not_yet("cpu_shares"),
+    yes("command", &Command),
+    not_yet("configs"),
+    yes("container_name", &Text),
+    not_yet("credential_spec"),
+    yes("depends_on", &Shape::Short(Form::Dependencies, &Shape::Map(&Shape::Object(DEPENDENCY)))),
+    yes("deploy", &Shape::Object(DEPLOY)),
+    not_yet("device_cgroup_rules"),
+    not_yet("devices"),
+    not_yet("dns"),
+    not_yet("dns_opt"),
+    not_yet("dns_search"),
+    not_yet("domainname"),
+    yes("entrypoint", &Command),
+    not_yet("provider"),
+    yes("environment", &Dictionary),
+    yes("env_file", &Shape::Short(Form::EnvFiles, &Shape::List(&Shape::Object(ENV_FILE), Unique::Field("path")))),
+    yes("expose", &Shape::List(&Scalar, Unique::Value)),
+    not_yet("extends"),
+    not_yet("external_links"),
+    not_yet("extra_hosts"),
+    not_yet("group_add"),
+    not_yet("gpus"),
+    yes("hostname", &Text),
+    yes("healthcheck", &Shape::Object(HEALTHCHECK)),
+    yes("image", &Text),
+    yes("init", &Boolean),
+    not_yet("ipc"),
+    inert("isolation"),
+    yes("labels", &Dictionary),
+    not_yet("label_file"),
+    not_yet("links"),
+    not_yet("logging"),
+    not_yet("mem_limit"),
+    not_yet("mem_reservation"),
+    not_yet("memswap_limit"),
+    not_yet("mem_swappiness"),
+    not_yet("mac_address"),
+    not_yet("models"),
+    not_yet("network_mode"),
+    yes("networks", &Shape::Short(Form::Names, &Shape::Map(&Shape::Object(SERVICE_NETWORK)))),
+    not_yet("oom_kill_disable"),
+    not_yet("oom_score_adj"),
+    not_yet("pid"),
+    not_yet("pids_limit"),
+    not_yet("platform"),
+    yes("ports", &Shape::Short(Form::Ports, &Shape::List(&Shape::Object(PORT), Unique::Port))),
+    yes("privileged", &Boolean),
+    not_yet("pull_policy"),
+    not_yet("pull_refresh_after"),
+    yes("read_only", &Boolean),
+    yes("restart", &Text),
+    not_yet("runtime"),
+    yes("scale", &Integer),
+    not_yet("secrets"),
+    not_yet("security_opt"),
+    not_yet("shm_size"),
+    yes("stdin_open", &Boolean),
+    yes("stop_grace_period", &Duration),
+    yes("stop_signal", &Text),
+    not_yet("storage_opt"),
+    not_yet("sysctls"),
+    yes("tmpfs", &Texts),
+    yes("tty", &Boolean),
+    not_yet("ulimits"),
+    not_yet("umask"),
+    not_yet("use_api_socket"),
+    yes("user", &Scalar),
+    not_yet("userns_mode"),
+    not_yet("uts"),
+    yes("volumes", &Shape::List(&Shape::Short(Form::Mount, &Shape::Object(MOUNT)), Unique::Field("target"))),
+    not_yet("volumes_from"),
+    yes("working_dir", &Text),
+    not_yet("post_start"),
+    not_yet("pre_start"),
+    not_yet("pre_stop"),
+];
+
+/// The keys of a dependency.
+pub(crate) const DEPENDENCY: &[Attribute] = &[yes("condition", &Text), yes("restart", &Boolean), yes("required", &Boolean)];
+
+/// The keys of `deploy`: swarm's, all but a few without an effect outside a swarm.
+pub(crate) const DEPLOY: &[Attribute] = &[
+    inert("mode"),
+    yes("replicas", &Integer),
+    inert("labels"),
+    inert("update_config"),
+    inert("rollback_config"),
+    not_yet("resources"),
+    not_yet("restart_policy"),
+    inert("placement"),
+    inert("endpoint_mode"),
+];
+
+/// The keys of an `env_file`.
+pub(crate) const ENV_FILE: &[Attribute] = &[yes("path", &Shape::Path), yes("required", &Boolean), yes("format", &Text)];
+
+/// The keys of a health check.
+pub(crate) const HEALTHCHECK: &[Attribute] = &[
+    yes("test", &Test),
+    yes("timeout", &Duration),
+    yes("interval", &Duration),
+    yes("retries", &Integer),
+    yes("start_period", &Duration),
+    yes("start_interval", &Duration),
+    yes("disable", &Boolean),
+];
+
+/// The keys of a service's place on a network.
+pub(crate) const SERVICE_NETWORK: &[Attribute] = &[
+    yes("aliases", &NAMES),
+    not_yet("driver_opts"),
+    not_yet("gw_priority"),
+    not_yet("interface_name"),
+    not_yet("ipv4_address"),
+    not_yet("ipv6_address"),
+    not_yet("link_local_ips"),
+    not_yet("mac_address"),
+    not_yet("priority"),
+    not_yet("use_service_name_alias"),
+];
+
+/// The keys of a port.
+pub(crate) const PORT: &[Attribute] = &[
+    inert("name"),
+    yes("mode", &Text),
+    yes("host_ip", &Text),
+    yes("target", &Integer),
+    yes("published", &Scalar),
+    yes("protocol", &Text),
+    inert("app_protocol"),
+];
+
+/// The keys of a mount.
+pub(crate) const MOUNT: &[Attribute] = &[
+    yes("type", &Text),
+    yes("source", &Text),
+    yes("target", &Text),
+    yes("read_only", &Boolean),
+    inert("consistency"),
+    yes("bind", &Shape::Object(MOUNT_BIND)),
+    yes("volume", &Shape::Object(MOUNT_VOLUME)),
+    yes("tmpfs", &Shape::Object(MOUNT_TMPFS)),
+    not_yet("image"),
+];
+
+/// The keys of a mount's `bind`.
+pub(crate) const MOUNT_BIND: &[Attribute] =
+    &[yes("selinux", &Text), yes("propagation", &Text), yes("create_host_path", &Boolean), not_yet("recursive")];
+
+/// The keys of a mount's `volume`.
+pub(crate) const MOUNT_VOLUME: &[Attribute] = &[yes("labels", &Dictionary), yes("nocopy", &Boolean), yes("subpath", &Text)];
+
+/// The keys of a mount's `tmpfs`.
+pub(crate) const MOUNT_TMPFS: &[Attribute] = &[yes("size", &Bytes), yes("mode", &Number)];
+
+/// The keys of a network.
+pub(crate) const NETWORK: &[Attribute] = &[
+    yes("name", &Text),
+    yes("driver", &Text),
+    yes("driver_opts", &Dictionary),
+    yes("ipam", &Shape::Object(IPAM)),
+    yes("external", &Shape::Short(Form::External, &Boolean)),
+    yes("internal", &Boolean),
+    yes("attachable", &Boolean),
+    yes("labels", &Dictionary),
+    yes("enable_ipv4", &Boolean),
+    yes("enable_ipv6", &Boolean),
+];
+
+/// The keys of `ipam`.
+pub(crate) const IPAM: &[Attribute] =
+    &[yes("driver", &Text), yes("config", &Shape::List(&Shape::Object(IPAM_POOL), Unique::Field("subnet"))), yes("options", &Dictionary)];
+
+/// The keys of an address pool.
+pub(crate) const IPAM_POOL: &[Attribute] =
+    &[yes("subnet", &Text), yes("gateway", &Text), yes("ip_range", &Text), yes("aux_addresses", &Dictionary)];
+
+/// The keys of a volume.
+pub(crate) const VOLUME: &[Attribute] = &[
+    yes("name", &Text),
+    yes("driver", &Text),
+    yes("driver_opts", &Dictionary),
+    yes("external", &Shape::Short(Form::External, &Boolean)),
+    yes("labels", &Dictionary),
+];
+
+/// Finds an attribute of a table.
+pub(crate) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
+    attributes.iter().find(|attribute| attribute.name == name)
+}
+
+/// Prints the tables as Markdown: an attribute a line, with its class.
+pub(crate) fn table() -> String {
+    let mut text = String::from("| attribute | class |\n|---|---|\n");
+    rows(&mut text, "", FILE);
+    text
+}
+
+fn rows(text: &mut String, prefix: &str, attributes: &[Attribute]) {
+    for attribute in attributes {
+        let class = match attribute.class {
+            Class::Implemented => "implemented",
+            Class::Inert => "inert",
+            Class::NotYet => "not yet",
+        };
+        let path = format!("{prefix}{}", attribute.name);
+        text.push_str(&format!("| `{path}` | {class} |\n"));
+        below(text, &path, attribute.shape);
+    }
+}
+
+fn below(text: &mut String, path: &str, shape: &Shape) {
+    match shape {
+        Shape::Object(attributes) => rows(text, &format!("{path}."), attributes),
+        Shape::Map(inner) => below(text, &format!("{path}.*"), inner),
+        Shape::List(inner, _) => below(text, &format!("{path}[]"), inner),
+        Shape::Short(_, inner) => below(text, path, inner),
+        _ => {}
+    }
+}

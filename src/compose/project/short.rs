@@ -1,0 +1,299 @@
+//! Short forms of ports and mounts, as texts; what they expand to has no place yet.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// A port, as the long form has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShortPort {
+    /// The address on the host.
+    pub host_ip: Option<String>,
+    /// The port inside.
+    pub target: u16,
+    /// A port or a range on the host.
+    pub published: Option<String>,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// Expands `[HOST_IP:][HOST_RANGE:]CONTAINER_RANGE[/PROTOCOL]`; ranges of the same length pair up.
+pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
+    let invalid = |reason: &str| format!("invalid port `{text}`: {reason}");
+    let (ports, protocol) = match text.split_once('/') {
+        Some((ports, protocol)) => (ports, protocol.to_ascii_lowercase()),
+        None => (text, "tcp".to_owned()),
+    };
+    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(invalid(&format!("`{protocol}` is no protocol; there are tcp, udp and sctp")));
+    }
+    let (host, container) = match ports.rsplit_once(':') {
+        Some((host, container)) => (Some(host), container),
+        None => (None, ports),
+    };
+    if container.is_empty() {
+        return Err(invalid("no port of the container"));
+    }
+    let targets = range(container).ok_or_else(|| invalid(&format!("`{container}` is no port")))?;
+    let (host_ip, published) = match host {
+        None => (None, None),
+        Some(host) => match host.strip_prefix('[') {
+            Some(rest) => {
+                let (ip, rest) = rest.split_once(']').ok_or_else(|| invalid("`[` without `]`"))?;
+                (Some(ip), rest.strip_prefix(':').filter(|published| !published.is_empty()))
+            }
+            None => match host.rsplit_once(':') {
+                Some((ip, published)) => (Some(ip), Some(published).filter(|published| !published.is_empty())),
+                None if host.contains('.') => (Some(host), None),
+                None => (None, Some(host).filter(|published| !published.is_empty())),
+            },
+        },
+    };
+    if let Some(ip) = host_ip
+        && ip.parse::<IpAddr>().is_err()
+    {
+        return Err(invalid(&format!("`{ip}` is no IP address")));
+    }
+    let sources = match published {
+        Some(published) => Some(range(published).ok_or_else(|| invalid(&format!("`{published}` is no port of the host")))?),
+        None => None,
+    };
+    let length = |range: &RangeInclusive<u16>| range.end() - range.start();
+    let port = |target: u16, published: Option<String>| ShortPort {
+        host_ip: host_ip.map(str::to_owned),
+        target,
+        published,
+        protocol: protocol.clone(),
+    };
+    match sources {
+        None => Ok(targets.map(|target| port(target, None)).collect()),
+        Some(sources) if length(&sources) == length(&targets) => {
+            Ok(targets.zip(sources).map(|(target, source)| port(target, Some(source.to_string()))).collect())
+        }
+        // A longer range on the host is one from which the engine takes a free port.
+        Some(sources) if length(&targets) == 0 => {
+            Ok(vec![port(*targets.start(), Some(format!("{}-{}", sources.start(), sources.end())))])
+        }
+        Some(_) => Err(invalid("the ranges of host and container differ in length")),
+    }
+}
+
+/// Reads `80` or `80-90`.
+pub(crate) fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(text)?, number(text)?),
+    };
+    (first <= last).then_some(first..=last)
+}
+
+/// A mount, as the long form has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShortMount {
+    /// The path or the volume; none for an anonymous volume.
+    pub source: Option<String>,
+    /// Whether the source is a path.
+    pub bind: bool,
+    /// The path inside.
+    pub target: String,
+    /// `ro`.
+    pub read_only: bool,
+    /// `nocopy`.
+    pub no_copy: bool,
+    /// `rshared`, `private`…
+    pub propagation: Option<String>,
+    /// `z` or `Z`.
+    pub selinux: Option<String>,
+    /// `cached`, `delegated`, `consistent`.
+    pub consistency: Option<String>,
+}
+
+/// Expands `[SOURCE:]TARGET[:OPTIONS]`.
+pub(crate) fn mount(text: &str) -> Result<ShortMount, String> {
+    let invalid = |reason: &str| format!("invalid spec: {text}: {reason}");
+    if text.is_empty() {
+        return Err("invalid empty volume spec".to_owned());
+    }
+    // Docker's rule: one or two characters are a target, whatever they are.
+    if text.len() <= 2 {
+        return Ok(ShortMount { target: text.to_owned(), ..ShortMount::default() });
+    }
+    let parts = split_sections(text);
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(invalid("empty section between colons"));
+    }
+    let (source, target, options) = match parts.as_slice() {
+        [target] => (None, *target, None),
+        [target, options] if !target.is_empty() && is_options(options) => (None, *target, Some(*options)),
+        [source, target] => (Some(*source), *target, None),
+        [source, target, options] => (Some(*source), *target, Some(*options)),
+        _ => return Err(invalid("too many colons")),
+    };
+    let mut mount = ShortMount { source: source.map(str::to_owned), target: target.to_owned(), ..ShortMount::default() };
+    mount.bind = source.is_some_and(is_path);
+    for option in options.iter().flat_map(|options| options.split(',')) {
+        match option {
+            "ro" => mount.read_only = true,
+            "rw" => mount.read_only = false,
+            "nocopy" => mount.no_copy = true,
+            "z" | "Z" => mount.selinux = Some(option.to_owned()),
+            "consistent" | "cached" | "delegated" => mount.consistency = Some(option.to_owned()),
+            _ if is_propagation(option) => mount.propagation = Some(option.to_owned()),
+            _ => return Err(invalid(&format!("unknown option `{option}`"))),
+        }
+    }
+    Ok(mount)
+}
+
+/// Whether it is a mount propagation.
+pub(crate) fn is_propagation(option: &str) -> bool {
+    matches!(option, "shared" | "slave" | "private" | "rshared" | "rslave" | "rprivate")
+}
+
+fn is_options(text: &str) -> bool {
+    !text.starts_with('/')
+        && text.split(',').all(|option| matches!(option, "ro" | "rw" | "nocopy" | "z" | "Z" | "consistent" | "cached" | "delegated") || is_propagation(option))
+}
+
+/// Whether the source of a mount is a path and not the name of a volume.
+fn is_path(source: &str) -> bool {
+    source.starts_with(['.', '/', '~']) || is_windows(source)
+}
+
+/// Whether it is a path of Windows, which is left alone.
+pub(crate) fn is_windows(path: &str) -> bool {
+    path.starts_with("\\\\") || matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
+}
+
+/// Splits at colons, but not within `${…}` nor after a drive letter.
+fn split_sections(text: &str) -> Vec<&str> {
+    let mut sections = Vec::new();
+    let (mut start, mut depth) = (0, 0_usize);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if text[..at].ends_with('$') => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 && !(at == start + 1 && is_windows(&text[start..])) => {
+                sections.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    sections.push(&text[start..]);
+    sections
+}
+
+/// Splits a command line into words as a shell would: quotes, backslashes, no expansion; the reason when a quote stays open.
+pub(crate) fn words(text: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            '\\' => {
+                let next = characters.next().ok_or("nothing after the last backslash")?;
+                // A backslash before the end of a line continues it.
+                if next != '\n' {
+                    word.get_or_insert_default().push(next);
+                }
+            }
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next().ok_or("a quote without its end")? {
+                        '\'' => break,
+                        other => word.push(other),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next().ok_or("a quote without its end")? {
+                        '"' => break,
+                        '\\' => match characters.next().ok_or("a quote without its end")? {
+                            '\n' => {}
+                            escaped @ ('"' | '\\' | '$' | '`') => word.push(escaped),
+                            other => word.extend(['\\', other]),
+                        },
+                        other => word.push(other),
+                    }
+                }
+            }
+            // A word that begins with `#` is a comment to the end of the line.
+            '#' if word.is_none() => while characters.next().is_some_and(|next| next != '\n') {},
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_expand() {
+        let shown = |text: &str| {
+            ports(text).map(|ports| {
+                let one = |port: &ShortPort| {
+                    format!("{}|{}|{}/{}", port.host_ip.as_deref().unwrap_or(""), port.published.as_deref().unwrap_or(""), port.target, port.protocol)
+                };
+                ports.iter().map(one).collect::<Vec<_>>().join(" ")
+            })
+        };
+        for (text, expect) in [
+            ("80", "||80/tcp"),
+            ("8080:80", "|8080|80/tcp"),
+            ("127.0.0.1:8080:80/udp", "127.0.0.1|8080|80/udp"),
+            ("127.0.0.1::80", "127.0.0.1||80/tcp"),
+            ("[::1]:8080:80", "::1|8080|80/tcp"),
+            ("::1:8080:80", "::1|8080|80/tcp"),
+            ("80-81", "||80/tcp ||81/tcp"),
+            ("8080-8081:80-81", "|8080|80/tcp |8081|81/tcp"),
+            ("8080-8090:80", "|8080-8090|80/tcp"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
+        }
+        for text in ["", "a", "80:", "8080-8081:80-90", "80/http", "99999", "1.2.3:80:80", "90-80", "+80"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mounts_expand() {
+        let shown = |text: &str| mount(text).map(|mount| format!("{:?} {} {} {}", mount.source, mount.bind, mount.target, mount.read_only));
+        for (text, expect) in [
+            ("/data", "None false /data false"),
+            ("data:/data", "Some(\"data\") false /data false"),
+            ("./data:/data:ro", "Some(\"./data\") true /data true"),
+            ("~/data:/data:rw,z", "Some(\"~/data\") true /data false"),
+            ("${A:-x}:/data", "Some(\"${A:-x}\") false /data false"),
+            ("C:\\x:/data", "Some(\"C:\\\\x\") true /data false"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
+        }
+        for text in ["", "a::b", "a:b:c:d", "a:/b:what"] {
+            assert!(mount(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn command_lines_split_as_in_a_shell() {
+        let check = |text: &str, expect: &[&str]| assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}");
+        check("", &[]);
+        check("  ", &[]);
+        check("a  b\tc", &["a", "b", "c"]);
+        check("sh -c 'echo \"$X\"'", &["sh", "-c", "echo \"$X\""]);
+        check("a \"b \\\" c\" d\\ e", &["a", "b \" c", "d e"]);
+        check("''", &[""]);
+        check("a # b", &["a"]);
+        check("a#b", &["a#b"]);
+        assert!(words("'a").is_err());
+        assert!(words("\"a").is_err());
+        assert!(words("a\\").is_err());
+    }
+}
