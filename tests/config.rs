@@ -40,7 +40,9 @@ fn check(case: &Path) -> Option<String> {
         again.files = vec![PathBuf::from("-")];
         again.stdin = Some(printed.clone());
         let reloaded = load(&again, &FileReader);
-        let Some(second) = &reloaded.project else { return Some(format!("{}: its output does not load:\n{}", case.display(), reloaded.diagnostics.render(false))) };
+        let Some(second) = &reloaded.project else {
+            return Some(format!("{}: its output does not load:\n{}", case.display(), reloaded.diagnostics.render(false)));
+        };
         if emit::to_yaml(second) != printed || second.services != project.services {
             return Some(format!("{}: its output loads to another project", case.display()));
         }

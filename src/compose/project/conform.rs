@@ -89,7 +89,9 @@ impl Walk<'_> {
             Shape::Bytes => self.bytes(node, trail),
             Shape::Command => self.command(node, trail),
             Shape::Test => match &node.value {
-                Value::Text(text) => node.value = Value::List(vec![Node::text("CMD-SHELL", node.span), Node::text(text.clone(), node.span)]),
+                Value::Text(text) => {
+                    node.value = Value::List(vec![Node::text("CMD-SHELL", node.span), Node::text(text.clone(), node.span)])
+                }
                 Value::List(_) => self.items(node, &Shape::Text, trail),
                 _ => self.wrong(node, trail, "a string or a list"),
             },
@@ -184,7 +186,9 @@ impl Walk<'_> {
                 Some(duration) => node.value = Value::Text(scalar::format_duration(duration)),
                 None => {
                     let message = format!("{trail}: invalid duration \"{text}\"");
-                    self.problems.push(Diagnostic::error("duration", message).at(node.span).hint("write `1h5m30s20ms`, with a unit after each number"));
+                    self.problems.push(
+                        Diagnostic::error("duration", message).at(node.span).hint("write `1h5m30s20ms`, with a unit after each number"),
+                    );
                 }
             },
             Value::Integer(number) => {
@@ -292,7 +296,10 @@ impl Walk<'_> {
                 }
                 Class::NotYet => {
                     let problem = Diagnostic::error("not-yet", format!("{trail} is not supported yet")).at(entry.key);
-                    self.problems.push(problem.hint("remove it to go on without it; it is refused because ignoring it would change what the project means"));
+                    self.problems.push(
+                        problem
+                            .hint("remove it to go on without it; it is refused because ignoring it would change what the project means"),
+                    );
                 }
             }
             true
@@ -310,7 +317,9 @@ impl Walk<'_> {
         problem.hint = match near {
             Some(near) => Some(format!("did you mean `{near}`?")),
             // A service one level too far left is the usual cause at the top.
-            None if trail.is_root() && entry.node.get("image").is_some() => Some(format!("a service belongs under `services:`; indent `{key}` below it")),
+            None if trail.is_root() && entry.node.get("image").is_some() => {
+                Some(format!("a service belongs under `services:`; indent `{key}` below it"))
+            }
             None => Some("attributes of your own begin with `x-`".to_owned()),
         };
         self.problems.push(problem);
@@ -343,7 +352,9 @@ impl Walk<'_> {
                         None => (text.as_str(), Value::Null),
                     };
                     if name.ends_with(char::is_whitespace) {
-                        let problem = Diagnostic::error("environment", format!("{trail}: variable `{name}` is declared with a trailing space")).at(item.span);
+                        let problem =
+                            Diagnostic::error("environment", format!("{trail}: variable `{name}` is declared with a trailing space"))
+                                .at(item.span);
                         self.problems.push(problem.hint("remove the space before `=`"));
                     }
                     map.insert(name.to_owned(), Entry { key: item.span, node: Node { value, span: item.span, tag: item.tag } });
@@ -402,7 +413,9 @@ impl Walk<'_> {
                     terms
                 });
             }
-            (Form::EnvFiles, Value::Text(_)) => node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]),
+            (Form::EnvFiles, Value::Text(_)) => {
+                node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })])
+            }
             (Form::EnvFiles, Value::List(items)) => {
                 for item in items.iter_mut().filter(|item| item.as_text().is_some()) {
                     *item = env_file(item.clone());

@@ -12,7 +12,8 @@ use crate::compose::project::{dotenv, scalar};
 /// Names of a project file, the first wins.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Names of the file beside it that goes on top.
-const OVERRIDES: [&str; 4] = ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -132,7 +133,8 @@ fn files(
         return Some(listed.map(|file| if is_stdin(file) { file.to_path_buf() } else { clean(&start.join(file)) }).collect());
     }
     for folder in start.ancestors() {
-        let present: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|file| reader.exists(file) && !reader.is_dir(file)).collect();
+        let present: Vec<PathBuf> =
+            NAMES.iter().map(|name| folder.join(name)).filter(|file| reader.exists(file) && !reader.is_dir(file)).collect();
         let Some(first) = present.first() else { continue };
         if present.len() > 1 {
             let names: Vec<_> = present.iter().map(|file| file.display().to_string()).collect();

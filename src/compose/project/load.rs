@@ -177,7 +177,12 @@ impl Loader<'_> {
     }
 
     /// Reports what an enabled service requires and no profile enables.
-    fn required(&mut self, services: &BTreeMap<ServiceName, Arc<Service>>, disabled: &BTreeMap<ServiceName, Arc<Service>>, document: &Node) {
+    fn required(
+        &mut self,
+        services: &BTreeMap<ServiceName, Arc<Service>>,
+        disabled: &BTreeMap<ServiceName, Arc<Service>>,
+        document: &Node,
+    ) {
         for service in services.values() {
             for (dependency, _) in service.depends_on.iter().filter(|(_, terms)| terms.required) {
                 let Some(missing) = disabled.get(dependency) else { continue };
@@ -208,7 +213,9 @@ fn declared_profiles(service: &Node) -> impl Iterator<Item = &str> {
 /// The services whose environment files are to be read: those that are enabled and, where some were named, those and what they need.
 fn wanted(document: &Node, select: &[String], profiles: &BTreeSet<String>) -> BTreeSet<String> {
     let enabled = |node: &Node| {
-        declared_profiles(node).next().is_none() || profiles.contains("*") || declared_profiles(node).any(|profile| profiles.contains(profile))
+        declared_profiles(node).next().is_none()
+            || profiles.contains("*")
+            || declared_profiles(node).any(|profile| profiles.contains(profile))
     };
     let named = |name: &str| select.is_empty() || select.iter().any(|pattern| select::matches(pattern, name));
     let mut open: Vec<&str> = services(document).filter(|(name, node)| enabled(node) && named(name)).map(|(name, _)| name).collect();

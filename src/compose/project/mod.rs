@@ -1,24 +1,24 @@
 //! Compose files to a resolved `Project`, or to diagnostics with spans.
 
-pub mod diagnostic;
-pub mod emit;
-pub mod load;
-pub mod model;
 mod conform;
 mod decode;
+pub mod diagnostic;
 mod discover;
 mod dotenv;
+pub mod emit;
 mod env_file;
 mod interpolate;
+pub mod load;
 mod merge;
+pub mod model;
 mod name;
 mod node;
 mod normalize;
 mod render;
 mod scalar;
 mod schema;
-mod short;
 pub mod select;
+mod short;
 pub mod source;
 mod suggest;
 mod yaml;

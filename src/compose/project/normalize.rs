@@ -133,7 +133,9 @@ mod tests {
 
     #[test]
     fn targets_are_cleaned_as_in_go() {
-        for (path, expect) in [("/a//b/", "/a/b"), ("/a/../b", "/b"), ("/..", "/"), ("a/./b", "a/b"), ("", "."), ("../a", "../a"), ("/", "/")] {
+        for (path, expect) in
+            [("/a//b/", "/a/b"), ("/a/../b", "/b"), ("/..", "/"), ("a/./b", "a/b"), ("", "."), ("../a", "../a"), ("/", "/")]
+        {
             assert_eq!(clean(path), expect, "{path}");
         }
     }

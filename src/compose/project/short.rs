@@ -70,9 +70,7 @@ pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
             Ok(targets.zip(sources).map(|(target, source)| port(target, Some(source.to_string()))).collect())
         }
         // A longer range on the host is one from which the engine takes a free port.
-        Some(sources) if length(&targets) == 0 => {
-            Ok(vec![port(*targets.start(), Some(format!("{}-{}", sources.start(), sources.end())))])
-        }
+        Some(sources) if length(&targets) == 0 => Ok(vec![port(*targets.start(), Some(format!("{}-{}", sources.start(), sources.end())))]),
         Some(_) => Err(invalid("the ranges of host and container differ in length")),
     }
 }
@@ -152,7 +150,9 @@ pub(crate) fn is_propagation(option: &str) -> bool {
 
 fn is_options(text: &str) -> bool {
     !text.starts_with('/')
-        && text.split(',').all(|option| matches!(option, "ro" | "rw" | "nocopy" | "z" | "Z" | "consistent" | "cached" | "delegated") || is_propagation(option))
+        && text.split(',').all(|option| {
+            matches!(option, "ro" | "rw" | "nocopy" | "z" | "Z" | "consistent" | "cached" | "delegated") || is_propagation(option)
+        })
 }
 
 /// Whether the source of a mount is a path and not the name of a volume.
@@ -240,7 +240,13 @@ mod tests {
         let shown = |text: &str| {
             ports(text).map(|ports| {
                 let one = |port: &ShortPort| {
-                    format!("{}|{}|{}/{}", port.host_ip.as_deref().unwrap_or(""), port.published.as_deref().unwrap_or(""), port.target, port.protocol)
+                    format!(
+                        "{}|{}|{}/{}",
+                        port.host_ip.as_deref().unwrap_or(""),
+                        port.published.as_deref().unwrap_or(""),
+                        port.target,
+                        port.protocol
+                    )
                 };
                 ports.iter().map(one).collect::<Vec<_>>().join(" ")
             })
@@ -283,7 +289,9 @@ mod tests {
 
     #[test]
     fn command_lines_split_as_in_a_shell() {
-        let check = |text: &str, expect: &[&str]| assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}");
+        let check = |text: &str, expect: &[&str]| {
+            assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}")
+        };
         check("", &[]);
         check("  ", &[]);
         check("a  b\tc", &["a", "b", "c"]);

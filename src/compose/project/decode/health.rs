@@ -48,7 +48,10 @@ fn test(decoder: &mut Decoder<'_>, node: &Node) -> HealthTest {
             let (message, hint) = match word.as_str() {
                 "CMD" => ("names no command", "[\"CMD\", \"program\", \"argument\"]".to_owned()),
                 "CMD-SHELL" => ("takes one line for the shell", format!("[\"CMD-SHELL\", \"{}\"]", rest.join(" "))),
-                _ => ("must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"", format!("[\"CMD\", {}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))),
+                _ => (
+                    "must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
+                    format!("[\"CMD\", {}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")),
+                ),
             };
             let message = format!("{} {message}", decoder.path("healthcheck.test"));
             decoder.error("healthcheck", Some(test.span), message, Some(format!("write `test: {hint}`")));

@@ -99,7 +99,12 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
 fn bind(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>, source: Option<String>) -> Option<MountSource> {
     let path = decoder.path("volumes");
     let Some(source) = source else {
-        decoder.error("mount", Some(node.span), format!("{path}: field Source must not be empty"), Some("give the bind a `source`".to_owned()));
+        decoder.error(
+            "mount",
+            Some(node.span),
+            format!("{path}: field Source must not be empty"),
+            Some("give the bind a `source`".to_owned()),
+        );
         return None;
     };
     if short::is_windows(&source) {

@@ -16,7 +16,8 @@ pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) 
     node.as_map()?;
     let name = text(node, "name")?;
     if let Err(error) = name.parse::<NetworkName>() {
-        problems.push(Diagnostic::error("name", format!("networks.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
+        problems
+            .push(Diagnostic::error("name", format!("networks.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
     }
     let external = flag(node, "external").unwrap_or_default();
     let driver = text(node, "driver").unwrap_or_default();
@@ -122,8 +123,12 @@ fn subnet(text: &str) -> Option<Subnet> {
 /// Clears the bits of an address behind a prefix.
 fn mask(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
-        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0)).into()),
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0)).into()),
+        IpAddr::V4(address) => {
+            IpAddr::V4((address.to_bits() & u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0)).into())
+        }
+        IpAddr::V6(address) => {
+            IpAddr::V6((address.to_bits() & u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0)).into())
+        }
     }
 }
 
@@ -132,19 +137,30 @@ pub(super) fn volume(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) -
     node.as_map()?;
     let name = text(node, "name")?;
     if let Err(error) = name.parse::<VolumeName>() {
-        problems.push(Diagnostic::error("name", format!("volumes.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
+        problems
+            .push(Diagnostic::error("name", format!("volumes.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
     }
     let external = flag(node, "external").unwrap_or_default();
     for attribute in ["driver", "driver_opts", "labels"] {
         if let (true, Some(extra)) = (external, node.get(attribute)) {
             let message = format!("volumes.{key}: conflicting parameters \"external\" and \"{attribute}\" specified");
-            problems.push(Diagnostic::error("external", message).at(extra.span).hint("an external volume exists already; remove one of the two"));
+            problems.push(
+                Diagnostic::error("external", message).at(extra.span).hint("an external volume exists already; remove one of the two"),
+            );
         }
     }
     let driver = text(node, "driver").unwrap_or_default();
     if !external && !matches!(driver.as_str(), "" | "local") {
         let at = node.get("driver").map_or(entry.key, |driver| driver.span);
-        problems.push(Diagnostic::error("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not supported yet")).at(at).hint("there is `local`"));
+        problems.push(
+            Diagnostic::error("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not supported yet"))
+                .at(at)
+                .hint("there is `local`"),
+        );
     }
-    Some(Volume { name, external, spec: VolumeSpec { driver, options: dictionary(node, "driver_opts"), labels: dictionary(node, "labels") } })
+    Some(Volume {
+        name,
+        external,
+        spec: VolumeSpec { driver, options: dictionary(node, "driver_opts"), labels: dictionary(node, "labels") },
+    })
 }

@@ -54,7 +54,12 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
             }
         },
     };
-    Some(PortBinding { container: ContainerPort { port, protocol }, host_ip, host_port: *published.start(), host_port_end: *published.end() })
+    Some(PortBinding {
+        container: ContainerPort { port, protocol },
+        host_ip,
+        host_port: *published.start(),
+        host_port_end: *published.end(),
+    })
 }
 
 fn protocol(word: &str) -> Option<Protocol> {

@@ -91,7 +91,8 @@ impl Decoder<'_> {
     fn replicas(&mut self) -> u32 {
         let scale = self.node.get("scale");
         let replicas = self.node.get("deploy").and_then(|deploy| deploy.get("replicas"));
-        let (scale_number, replicas_number) = (integer(self.node, "scale"), self.node.get("deploy").and_then(|deploy| integer(deploy, "replicas")));
+        let (scale_number, replicas_number) =
+            (integer(self.node, "scale"), self.node.get("deploy").and_then(|deploy| integer(deploy, "replicas")));
         for (node, number) in [(scale, scale_number), (replicas, replicas_number)] {
             if let Some(number) = number.filter(|number| u32::try_from(*number).is_err()) {
                 let message = format!("services.{}: {number} is no number of containers", self.key);
@@ -114,7 +115,8 @@ impl Decoder<'_> {
             self.error("container-name", Some(node.span), format!("services.{}: {error}", self.key), None);
         }
         if replicas > 1 {
-            let message = format!("services.{}: can't set container_name and run {replicas} containers: container name must be unique", self.key);
+            let message =
+                format!("services.{}: can't set container_name and run {replicas} containers: container name must be unique", self.key);
             self.error("container-name", Some(node.span), message, Some("remove `container_name`, or run one container".to_owned()));
         }
         Some(name.to_owned())
@@ -197,7 +199,8 @@ impl Decoder<'_> {
             Some("service_completed_successfully") => Condition::Completed,
             Some(word) => {
                 let message = format!("services.{}.depends_on.{key}.condition: there is no condition `{word}`", self.key);
-                let hint = suggest::nearest(word, words).map_or_else(|| format!("there are {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
+                let hint = suggest::nearest(word, words)
+                    .map_or_else(|| format!("there are {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
                 self.error("condition", Some(place), message, Some(hint));
                 Condition::Started
             }

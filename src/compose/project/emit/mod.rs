@@ -88,10 +88,14 @@ fn stand_in(attributes: &[Attribute], name: &str, form: Form) -> Option<Output> 
 fn is_left_out(attribute: &Attribute, value: &Output) -> bool {
     match (attribute.name, value) {
         ("create_host_path", value) => *value == Output::Bool(true),
-        ("init" | "scale" | "replicas" | "retries" | "enable_ipv4" | "enable_ipv6" | "required" | "attach" | "disable", value) => value.is_null(),
+        ("init" | "scale" | "replicas" | "retries" | "enable_ipv4" | "enable_ipv6" | "required" | "attach" | "disable", value) => {
+            value.is_null()
+        }
         ("command" | "entrypoint" | "test", value) => value.is_null(),
         ("ipam", value) => is_empty(value),
-        (_, Output::Object(map)) if matches!(attribute.shape, Shape::Object(_) | Shape::Any) => map.is_empty() && matches!(attribute.shape, Shape::Any),
+        (_, Output::Object(map)) if matches!(attribute.shape, Shape::Object(_) | Shape::Any) => {
+            map.is_empty() && matches!(attribute.shape, Shape::Any)
+        }
         (_, value) => is_empty(value),
     }
 }

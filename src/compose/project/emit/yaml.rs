@@ -122,10 +122,7 @@ fn can_be_plain(text: &str) -> bool {
 }
 
 fn is_old_boolean(text: &str) -> bool {
-    matches!(
-        text,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF"
-    )
+    matches!(text, "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF")
 }
 
 /// `12:30`, a number to base 60 in YAML 1.1: `^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$`.
@@ -168,7 +165,8 @@ fn is_timestamp(text: &str) -> bool {
     let time = text[date_end + 1..].trim_start();
     let zone = time.find(['Z', '+', '-', ' ']).unwrap_or(time.len());
     let mut clock = time[..zone].split(':');
-    let seconds = |text: &str| text.split_once('.').map_or(digits(text, 1..=2), |(whole, part)| digits(whole, 1..=2) && digits(part, 1..=9));
+    let seconds =
+        |text: &str| text.split_once('.').map_or(digits(text, 1..=2), |(whole, part)| digits(whole, 1..=2) && digits(part, 1..=9));
     digits(clock.next().unwrap_or_default(), 1..=2)
         && digits(clock.next().unwrap_or_default(), 1..=2)
         && seconds(clock.next().unwrap_or_default())
@@ -284,8 +282,20 @@ pub(super) fn compare_keys(left: &str, right: &str) -> Ordering {
         }
         return match (a.is_alphabetic(), b.is_alphabetic()) {
             (true, true) => a.cmp(&b),
-            (true, false) => if digits { Ordering::Less } else { Ordering::Greater },
-            (false, true) => if digits { Ordering::Greater } else { Ordering::Less },
+            (true, false) => {
+                if digits {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (false, true) => {
+                if digits {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
             (false, false) => compare_numbers(&left, &right, index).then(a.cmp(&b)),
         };
     }
