@@ -77,6 +77,9 @@ pub struct UnknownCapability(pub String);
 pub struct CapabilitySet(u64);
 
 impl CapabilitySet {
+    /// The one that nearly everything of a kernel's setup needs.
+    pub(super) const SYS_ADMIN: Self = Self(1 << 21);
+
     /// Not one.
     pub const EMPTY: Self = Self(0);
 

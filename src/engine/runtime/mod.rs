@@ -2,17 +2,38 @@
 
 #![expect(unsafe_code, reason = "the kernel is spoken to here, and only here")]
 
+mod beneath;
+mod bind;
 pub mod capability;
 pub mod cgroup;
+mod child;
+mod command;
+mod device;
 pub mod error;
 mod estate;
+mod file;
+mod filesystem;
+mod fill;
 pub mod init;
 mod keeper;
+mod kernel;
 pub mod launch;
 pub mod link;
+mod mask;
+mod mount;
+mod namespace;
+mod network;
 mod note;
 mod packet;
+mod process;
 mod readiness;
+mod reaper;
+mod rlimit;
 pub mod role;
+mod rootfs;
 pub mod seccomp;
+mod sync;
+mod sysctl;
 pub mod task;
+mod terminal;
+mod user;

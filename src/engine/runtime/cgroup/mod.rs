@@ -1,66 +1,237 @@
 //! A container's control group: one leaf in the unified hierarchy for every container, and groups in the hierarchies of version 1 for
-//! those limits that only they can give.
+//! those limits that only they can give (joining one of those waits for RCU, 1 to 4 ms each).
+
+mod device_filter;
+mod group;
+pub(super) mod hierarchy;
+mod limit;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::engine::runtime::error::LaunchError;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags};
+
+use crate::engine::runtime::cgroup::group::Group;
+use crate::engine::runtime::cgroup::hierarchy::{Hierarchies, Hierarchy};
+use crate::engine::runtime::device;
+use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::{CgroupSpec, LaunchSpec};
 
 /// The control group of one container.
 #[derive(Debug)]
 pub struct Leaf {
-    unified: OwnedFd,
+    name: String,
+    parent: Group,
+    unified: Group,
+    legacy: Vec<Legacy>,
+    hierarchies: Hierarchies,
 }
+
+/// A container's group in a hierarchy of version 1.
+#[derive(Debug)]
+struct Legacy {
+    controllers: Vec<String>,
+    parent: Group,
+    group: Group,
+}
+
+/// What version 2 may be asked to control; what of it there is, is passed on to containers.
+const DELEGATED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
 impl Leaf {
     /// Makes it, with its limits and its device filter, before the container's first process exists.
-    pub fn create(_spec: &LaunchSpec) -> Result<Self, LaunchError> {
-        todo!()
+    pub fn create(spec: &LaunchSpec) -> Result<Self, LaunchError> {
+        let leaf = Self::make(spec);
+        if leaf.is_err() {
+            // What was made before the failure; the failure is what matters.
+            let _ = Self::open(&spec.cgroup).and_then(|leaf| leaf.remove());
+        }
+        leaf
+    }
+
+    fn make(spec: &LaunchSpec) -> Result<Self, LaunchError> {
+        let resources = &spec.cgroup.resources;
+        limit::check(resources)?;
+        let hierarchies = Hierarchies::find()?;
+        let (above, name) = split(&spec.cgroup)?;
+        let root = Group::root(hierarchies.open_unified()?, "");
+        let mut controllers: Vec<String> =
+            root.read("cgroup.controllers").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        controllers.retain(|controller| DELEGATED.contains(&controller.as_str()));
+        let parent = root.make(above)?;
+        for group in [&root, &parent] {
+            limit::delegate(group, &controllers).map_err(|error| LaunchError::step("pass controllers on to containers", error))?;
+        }
+        let unified = parent.make_fresh(name)?;
+        // Those that have in fact arrived.
+        controllers.retain(|controller| {
+            unified.read("cgroup.controllers").is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
+        });
+        limit::set_unified(&unified, &controllers, resources)?;
+
+        let mut legacy = Vec::new();
+        for controller in hierarchy::wanted(resources) {
+            if controllers.iter().any(|known| known == controller) {
+                continue;
+            }
+            let found = hierarchies.legacy(controller).ok_or_else(|| limit::unavailable(controller))?;
+            if legacy.iter().any(|group: &Legacy| group.controllers == found.controllers) {
+                continue;
+            }
+            let root = open_legacy(found)?;
+            let parent = root.make(above)?;
+            let group = parent.make_fresh(name)?;
+            limit::set_legacy(&[&root, &parent], &group, &found.controllers, resources)?;
+            legacy.push(Legacy { controllers: found.controllers.clone(), parent, group });
+        }
+        let mut leaf = Self { name: name.to_owned(), parent, unified, legacy, hierarchies };
+        if let Some(rules) = device::rules(spec)? {
+            leaf.filter_devices(above, &rules)?;
+        }
+        Ok(leaf)
+    }
+
+    fn filter_devices(&mut self, above: &str, rules: &[device::Rule]) -> Result<(), LaunchError> {
+        let Err(error) = device_filter::attach(&self.unified, rules) else { return Ok(()) };
+        let Some(found) = self.hierarchies.legacy("devices").cloned() else {
+            return Err(LaunchError::step("attach the device filter (eBPF) to the control group", error));
+        };
+        let parent = open_legacy(&found)?.make(above)?;
+        let group = parent.make_fresh(&self.name)?;
+        device_filter::write_legacy(&group, rules)?;
+        self.legacy.push(Legacy { controllers: found.controllers, parent, group });
+        Ok(())
     }
 
     /// The one that exists already, of a container that runs.
-    pub fn open(_spec: &CgroupSpec) -> Result<Self, LaunchError> {
-        todo!()
+    pub fn open(spec: &CgroupSpec) -> Result<Self, LaunchError> {
+        let failed = |error: Errno| LaunchError::step(format!("open the control group {}", spec.path), error);
+        let hierarchies = Hierarchies::find()?;
+        let (above, name) = split(spec)?;
+        let parent = Group::root(hierarchies.open_unified()?, "").open(above).map_err(failed)?;
+        let unified = parent.open(name).map_err(failed)?;
+        let mut legacy = Vec::new();
+        for found in hierarchies.all_legacy() {
+            let opened = open_legacy(found)?.open(above).and_then(|parent| parent.open(name).map(|group| (parent, group)));
+            if let Ok((parent, group)) = opened {
+                legacy.push(Legacy { controllers: found.controllers.clone(), parent, group });
+            }
+        }
+        Ok(Self { name: name.to_owned(), parent, unified, legacy, hierarchies })
+    }
+
+    /// The hierarchies of this machine.
+    pub(super) const fn hierarchies(&self) -> &Hierarchies {
+        &self.hierarchies
+    }
+
+    /// Joins the groups of version 1. The process that calls was born in the group of version 2.
+    pub(super) fn join_limited(&self) -> Result<(), LaunchError> {
+        for legacy in &self.legacy {
+            // 0 is the writer itself.
+            legacy
+                .group
+                .write("cgroup.procs", "0")
+                .map_err(|error| LaunchError::step(format!("join the control group of {}", legacy.controllers.join(",")), error))?;
+        }
+        Ok(())
     }
 
     /// Its `cgroup.events`, for `poll` with `POLLPRI`: readable in that sense when the last process left, or when it froze.
     pub fn events(&self) -> Result<OwnedFd, LaunchError> {
-        todo!()
+        self.unified.file("cgroup.events", OFlags::RDONLY).map_err(|error| LaunchError::step("open cgroup.events", error))
     }
 
     /// Whether a process is in it.
     pub fn populated(&self) -> Result<bool, LaunchError> {
-        todo!()
+        self.event("populated")
+    }
+
+    fn event(&self, word: &str) -> Result<bool, LaunchError> {
+        let number = self.unified.number("cgroup.events", word);
+        number.map(|number| number != 0).ok_or_else(|| LaunchError::step(format!("read `{word}` of cgroup.events"), Errno(libc::ENODATA)))
     }
 
     /// Ends every process in it, at once.
     pub fn kill(&self) -> Result<(), LaunchError> {
-        todo!()
+        self.unified.write("cgroup.kill", "1").map_err(|error| LaunchError::step("end the processes of the control group", error))
     }
 
     /// Freezes every process in it, or lets them go on; returns when that is so.
-    pub fn freeze(&self, _frozen: bool) -> Result<(), LaunchError> {
-        todo!()
+    pub fn freeze(&self, frozen: bool) -> Result<(), LaunchError> {
+        let failed = |error: Errno| LaunchError::step(if frozen { "freeze the control group" } else { "thaw the control group" }, error);
+        let events = self.events()?;
+        self.unified.write("cgroup.freeze", if frozen { "1" } else { "0" }).map_err(failed)?;
+        // A group that is empty by now never freezes.
+        while self.event("frozen")? != frozen && self.populated()? {
+            let mut waited = [PollFd::new(&events, PollFlags::PRI)];
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, None)).map_err(|error| failed(error.into()))?;
+        }
+        Ok(())
     }
 
     /// How many of its processes the kernel killed because its memory was used up.
     pub fn memory_kills(&self) -> u64 {
-        todo!()
+        let legacy = self.legacy.iter().find(|legacy| legacy.controllers.iter().any(|controller| controller == "memory"));
+        let found = match legacy {
+            Some(legacy) => legacy.group.number("memory.oom_control", "oom_kill"),
+            None => self.unified.number("memory.events", "oom_kill"),
+        };
+        found.unwrap_or(0)
     }
 
     /// The processes in it, in the pid namespace of the caller.
     pub fn processes(&self) -> Result<Vec<i32>, LaunchError> {
-        todo!()
+        fn collect(group: &Group, processes: &mut Vec<i32>) -> Result<(), Errno> {
+            // A group with threads of processes of a group above has no list of its own.
+            match group.read("cgroup.procs") {
+                Err(Errno(libc::EOPNOTSUPP)) => {}
+                text => processes.extend(text?.lines().filter_map(|line| line.parse::<i32>().ok())),
+            }
+            for below in group.groups()? {
+                // It may go away meanwhile.
+                if let Ok(below) = group.open(&below) {
+                    collect(&below, processes)?;
+                }
+            }
+            Ok(())
+        }
+        let mut processes = Vec::new();
+        collect(&self.unified, &mut processes).map_err(|error| LaunchError::step("list the processes of the control group", error))?;
+        Ok(processes)
     }
 
     /// Removes it, with whatever groups the container made below it. It must hold no process.
     pub fn remove(&self) -> Result<(), LaunchError> {
-        todo!()
+        let parents = self.legacy.iter().map(|legacy| &legacy.parent).chain([&self.parent]);
+        let mut result = Ok(());
+        for parent in parents {
+            match parent.remove(&self.name) {
+                Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                // The others are tried all the same.
+                Err(error) => result = Err(LaunchError::step(format!("remove the control group {}", self.name), error)),
+            }
+        }
+        result
     }
 
-    /// Removes the groups of this root (`gantry-TAG`) whose containers `alive` does not know, ending what still runs in them.
-    pub fn sweep(_root: &str, _alive: &dyn Fn(&str) -> bool) {
-        todo!()
+    /// Removes the groups of this root (`gantry-TAG`) whose containers `alive` does not know, ending what still runs in them. A group
+    /// whose processes take their time is left to the next sweep.
+    pub fn sweep(root: &str, alive: &dyn Fn(&str) -> bool) {
+        let Ok(hierarchies) = Hierarchies::find() else { return };
+        let unified = hierarchies.open_unified().map(|folder| Group::root(folder, "")).ok();
+        let legacy = hierarchies.all_legacy().iter().filter_map(|hierarchy| open_legacy(hierarchy).ok());
+        for parent in unified.into_iter().chain(legacy).filter_map(|group| group.open(root).ok()) {
+            for name in parent.groups().unwrap_or_default().iter().filter(|name| !alive(name)) {
+                if let Ok(group) = parent.open(name)
+                    && group.has("cgroup.kill")
+                {
+                    let _ = group.write("cgroup.kill", "1");
+                    wait_empty(&group);
+                }
+                let _ = parent.remove(name);
+            }
+        }
     }
 }
 
@@ -68,4 +239,30 @@ impl AsFd for Leaf {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.unified.as_fd()
     }
+}
+
+/// Killed processes leave as soon as they are scheduled; one that the kernel holds back is not waited for longer than a second.
+fn wait_empty(group: &Group) {
+    let Ok(events) = group.file("cgroup.events", OFlags::RDONLY) else { return };
+    let second = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+    while group.number("cgroup.events", "populated") == Some(1) {
+        match rustix::event::poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&second)) {
+            Ok(0) => return,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn open_legacy(hierarchy: &Hierarchy) -> Result<Group, LaunchError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(&hierarchy.path, flags, Mode::empty())
+        .map_err(|error| LaunchError::step(format!("open {}", hierarchy.path.display()), error))?;
+    Ok(Group::root(folder, &hierarchy.controllers.join(",")))
+}
+
+fn split(spec: &CgroupSpec) -> Result<(&str, &str), LaunchError> {
+    let wrong = || LaunchError::Invalid(format!("`{}` is not the path of a container's control group", spec.path));
+    let (above, name) = spec.path.split_once('/').ok_or_else(wrong)?;
+    if above.is_empty() || name.is_empty() || name.contains('/') || name.starts_with('.') { Err(wrong()) } else { Ok((above, name)) }
 }

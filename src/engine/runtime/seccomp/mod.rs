@@ -10,6 +10,13 @@ use crate::engine::runtime::capability::CapabilitySet;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program(Vec<u64>);
 
+impl Program {
+    /// The instructions, as the kernel takes them.
+    pub(super) fn instructions(&self) -> &[u64] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Program({} instructions)", self.0.len())

@@ -1,0 +1,151 @@
+//! The kernel's file systems in every container: `/proc`, `/sys`, `/dev` and what belongs in them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+use rustix::mount::MountAttrFlags;
+
+use crate::engine::runtime::beneath::{self, Kind};
+use crate::engine::runtime::cgroup::hierarchy::Hierarchies;
+use crate::engine::runtime::error::{Errno, LaunchError};
+use crate::engine::runtime::launch::{LaunchSpec, Namespace};
+use crate::engine::runtime::mount::Parameter::{Flag, Value};
+use crate::engine::runtime::{device, mount, rootfs};
+
+const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+const NODEV: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
+const NOEXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
+const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
+
+/// What later steps need of these file systems.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// `/proc` as the kernel made it, free of anything that is mounted into it.
+    pub(super) proc: OwnedFd,
+    /// `/dev`.
+    pub(super) dev: OwnedFd,
+    /// `/dev/pts`, if it is the container's own.
+    pub(super) pts: Option<OwnedFd>,
+}
+
+/// Mounts them all. Those whose place a mount of the user takes are left out, as Docker leaves them out.
+pub(super) fn mount_all(root: BorrowedFd<'_>, spec: &LaunchSpec, hierarchies: &Hierarchies) -> Result<Base, LaunchError> {
+    let taken = |target: &str| spec.mounts.iter().any(|mount| mount.target == target);
+    let sealed = NOSUID | NODEV | NOEXEC;
+
+    let proc = proc_file_system(root, sealed)?;
+    let dev = at(root, "/dev", mount::make("tmpfs", &[Value("mode", "755"), Value("size", "65536k")], NOSUID))?;
+    device::populate(dev.as_fd(), root, spec)?;
+    let mut pts = None;
+    if !taken("/dev/pts") {
+        // gid 5 is `tty` in every distribution; programs that allocate a terminal rely on it.
+        let parameters = [Flag("newinstance"), Value("ptmxmode", "0666"), Value("mode", "0620"), Value("gid", "5")];
+        pts = Some(at(root, "/dev/pts", mount::make("devpts", &parameters, NOSUID | NOEXEC))?);
+    }
+    if !taken("/dev/shm") {
+        shared_memory(root, spec)?;
+    }
+    if !taken("/dev/mqueue") {
+        at(root, "/dev/mqueue", mount::make("mqueue", &[], sealed))?;
+    }
+    if !taken("/sys") {
+        let attributes = if spec.privileged { sealed } else { sealed | READ_ONLY };
+        at(root, "/sys", sysfs(spec, attributes))?;
+        if !taken("/sys/fs/cgroup") {
+            control_groups(root, spec, hierarchies)?;
+        }
+    }
+    Ok(Base { proc, dev, pts })
+}
+
+/// Puts a file system at a place that no symbolic link of the image leads to.
+fn at(root: BorrowedFd<'_>, target: &str, made: Result<OwnedFd, Errno>) -> Result<OwnedFd, LaunchError> {
+    let made = made.map_err(|error| LaunchError::step(format!("make the file system for {target}"), error))?;
+    let place = match beneath::open_plain(root, target, OFlags::PATH | OFlags::DIRECTORY) {
+        // The image, or the file system above it, lacks the folder.
+        Err(Errno(libc::ENOENT)) => beneath::ensure(root, target, Kind::Directory),
+        result => result,
+    };
+    let place = place.map_err(|error| LaunchError::step(format!("find the folder for {target} in the image"), error))?;
+    mount::attach(&made, place).map_err(|error| LaunchError::step(format!("mount at {target}"), error))?;
+    Ok(made)
+}
+
+fn proc_file_system(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, LaunchError> {
+    at(root, "/proc", mount::make("proc", &[], attributes))
+}
+
+/// A view of devices and, below `/sys/class/net`, of the container's own interfaces.
+fn sysfs(spec: &LaunchSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    match mount::make("sysfs", &[], attributes) {
+        // Only the owner of a network namespace may mount a view of it; the host's serves where the namespace is not ours.
+        Err(Errno(libc::EPERM)) if spec.namespaces.net != Namespace::New => {
+            let copy = mount::copy(CWD, "/sys", false)?;
+            let set = u64::from(attributes.bits());
+            crate::engine::runtime::kernel::mount_setattr(
+                copy.as_fd(),
+                crate::engine::runtime::kernel::MountChange { set, ..Default::default() },
+            )?;
+            Ok(copy)
+        }
+        result => result,
+    }
+}
+
+/// Shared memory goes with the IPC namespace: one's own, the host's, or that of the container whose namespace it is.
+fn shared_memory(root: BorrowedFd<'_>, spec: &LaunchSpec) -> Result<(), LaunchError> {
+    let source = match &spec.namespaces.ipc {
+        Namespace::New => {
+            let size = spec.shm_size.to_string();
+            let parameters = [Value("mode", "1777"), Value("size", &size)];
+            return at(root, "/dev/shm", mount::make("tmpfs", &parameters, NOSUID | NODEV | NOEXEC)).map(drop);
+        }
+        Namespace::Host => PathBuf::from("/dev/shm"),
+        // From /proc/PID/ns/ipc to /proc/PID/root/dev/shm.
+        Namespace::Join(path) => path.ancestors().nth(2).unwrap_or(Path::new("/")).join("root/dev/shm"),
+    };
+    at(root, "/dev/shm", shared_from(&source)).map(drop)
+}
+
+fn shared_from(source: &Path) -> Result<OwnedFd, Errno> {
+    // Another container's mount lies in another mount namespace, from which nothing can be copied but through its descriptor.
+    mount::copy(rootfs::host(source)?, "", true)
+}
+
+/// The control groups of the container itself, of each hierarchy it has a group in.
+fn control_groups(root: BorrowedFd<'_>, spec: &LaunchSpec, hierarchies: &Hierarchies) -> Result<(), LaunchError> {
+    const TARGET: &str = "/sys/fs/cgroup";
+    let mut attributes = NOSUID | NODEV | NOEXEC;
+    if !spec.privileged {
+        attributes |= READ_ONLY;
+    }
+    if spec.namespaces.cgroup != Namespace::New {
+        let copy = mount::copy(CWD, TARGET, true).and_then(|copy| {
+            use crate::engine::runtime::kernel::{MountChange, mount_setattr};
+            let change = MountChange { set: u64::from(attributes.bits()), recursive: true, ..MountChange::default() };
+            mount_setattr(copy.as_fd(), change).map(|()| copy)
+        });
+        return at(root, TARGET, copy).map(drop);
+    }
+    if hierarchies.is_unified() {
+        return at(root, TARGET, mount::make("cgroup2", &[], attributes)).map(drop);
+    }
+    let folder = at(root, TARGET, mount::make("tmpfs", &[Value("mode", "755")], NOSUID | NODEV | NOEXEC))?;
+    at(root, &format!("{TARGET}/unified"), mount::make("cgroup2", &[], attributes))?;
+    for hierarchy in hierarchies.needed(&spec.cgroup.resources) {
+        let name = hierarchy.controllers.join(",");
+        let flags: Vec<_> = hierarchy.controllers.iter().map(|controller| Flag(controller)).collect();
+        at(root, &format!("{TARGET}/{name}"), mount::make("cgroup", &flags, attributes))?;
+        if hierarchy.controllers.len() > 1 {
+            for controller in &hierarchy.controllers {
+                rustix::fs::symlinkat(name.as_str(), &folder, controller.as_str())
+                    .map_err(|error| LaunchError::step(format!("link {TARGET}/{controller}"), error))?;
+            }
+        }
+    }
+    if !spec.privileged {
+        rootfs::make_read_only(folder.as_fd())?;
+    }
+    Ok(())
+}
