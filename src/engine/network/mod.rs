@@ -4,10 +4,18 @@
 //! kept a second time: at start the room reads both, adopts what belongs to somebody, and sweeps the rest.
 
 pub mod dns;
+mod bridge;
+mod endpoint;
 pub mod error;
+mod forwarding;
 pub mod handle;
+mod ipam;
+mod kernel;
+mod membership;
 mod netlink;
 pub mod nft;
 pub mod port;
+mod record;
+mod state;
 #[cfg(test)]
 mod test_namespace;

@@ -236,6 +236,12 @@ impl Batch {
                 body.number(7, DataType::lengths(shape.value));
             }
             body.number(10, identifier);
+            if matches!(shape.key, [DataType::Interface]) {
+                // For `nft list` only: libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER, host order; without it names are printed as nothing.
+                let mut note = vec![0, 4];
+                note.extend_from_slice(&1_u32.to_ne_bytes());
+                body.bytes(13, &note);
+            }
         });
     }
 

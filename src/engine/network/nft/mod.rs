@@ -1,5 +1,7 @@
 //! nf_tables over netlink: an encoder, our table, and the two rules that other people's tables need.
 
 pub(super) mod batch;
+pub(super) mod conntrack;
 pub mod dns_redirect;
 pub(super) mod expression;
+pub(super) mod table;

@@ -1,7 +1,13 @@
-//! Published ports: a bound socket with the keeper, an element in a map of the kernel, and a proxy for what neither reaches.
+//! Published ports: a bound socket with the keeper, an element in a map of the kernel, and a proxy for what that does not reach.
 
 use std::io;
 use std::os::fd::OwnedFd;
+
+mod choice;
+mod holder;
+mod proxy;
+mod publish;
+mod socket;
 
 /// Keeps sockets open while no engine runs; the keeper does.
 pub trait PortHolder: Send + Sync {

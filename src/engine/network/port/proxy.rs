@@ -1,0 +1,137 @@
+//! The proxy behind a published port: for `::1`, for IPv6 clients of containers without it, and for hosts whose rules were flushed.
+//!
+//! The container sees the host's address on its bridge instead of the client's, as with Docker's own proxy.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+
+use crate::engine::network::port::socket::Bound;
+use crate::engine::network::state::Task;
+use crate::resource::container::Protocol;
+
+const BUFFER: usize = 128 << 10;
+/// The largest datagram of IP.
+const DATAGRAM: usize = 64 << 10;
+/// A client that was silent for so long is forgotten, as in Docker's proxy.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Clients of one UDP port at a time; the one that came first gives way.
+const CLIENTS: usize = 1024;
+
+/// Begins to forward what arrives at a socket to `target`.
+pub(super) fn start(bound: Bound, target: SocketAddr) -> io::Result<Task> {
+    let handle = match bound.protocol {
+        Protocol::Tcp => {
+            let listener = TcpListener::from_std(bound.socket.into())?;
+            tokio::spawn(forward_streams(listener, target)).abort_handle()
+        }
+        Protocol::Udp | Protocol::Sctp => {
+            let socket = Arc::new(UdpSocket::from_std(bound.socket.into())?);
+            tokio::spawn(forward_datagrams(socket, target)).abort_handle()
+        }
+    };
+    Ok(Task::new(handle))
+}
+
+async fn forward_streams(listener: TcpListener, target: SocketAddr) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) => {
+                    connections.spawn(forward_stream(client, target));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %target, "a connection to a published port was not accepted");
+                    // Out of descriptors or memory: the next connection is waiting already, and would fail as well.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn forward_stream(mut client: TcpStream, target: SocketAddr) {
+    let result = async {
+        let mut server = TcpStream::connect(target).await?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER).await
+    };
+    if let Err(error) = result.await {
+        tracing::debug!(%error, %target, "a proxied connection ended early");
+    }
+}
+
+async fn forward_datagrams(socket: Arc<UdpSocket>, target: SocketAddr) {
+    let mut clients: BTreeMap<SocketAddr, (u64, Arc<UdpSocket>)> = BTreeMap::new();
+    let mut answers = JoinSet::new();
+    let mut count = 0_u64;
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        tokio::select! {
+            received = socket.recv_from(&mut buffer) => {
+                // An error is the answer to a datagram that went out before: a client that is gone.
+                let Ok((length, client)) = received else { continue };
+                let server = match clients.get(&client) {
+                    Some((_, server)) => Arc::clone(server),
+                    None => match connect(target).await {
+                        Ok(server) => {
+                            count += 1;
+                            if clients.len() >= CLIENTS {
+                                let oldest = clients.iter().min_by_key(|(_, (number, _))| *number).map(|(client, _)| *client);
+                                oldest.and_then(|oldest| clients.remove(&oldest));
+                            }
+                            clients.insert(client, (count, Arc::clone(&server)));
+                            let (number, back, from) = (count, Arc::clone(&socket), Arc::clone(&server));
+                            answers.spawn(async move {
+                                forward_answers(&from, &back, client).await;
+                                (client, number)
+                            });
+                            server
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, %target, "a datagram to a published port was dropped");
+                            continue;
+                        }
+                    },
+                };
+                if let Err(error) = server.send(&buffer[..length]).await {
+                    tracing::debug!(%error, %target, "a datagram to a published port was dropped");
+                }
+            }
+            Some(ended) = answers.join_next() => {
+                if let Ok((client, number)) = ended
+                    && clients.get(&client).is_some_and(|(current, _)| *current == number)
+                {
+                    clients.remove(&client);
+                }
+            }
+        }
+    }
+}
+
+async fn connect(target: SocketAddr) -> io::Result<Arc<UdpSocket>> {
+    let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(target).await?;
+    Ok(Arc::new(socket))
+}
+
+async fn forward_answers(server: &UdpSocket, back: &UdpSocket, client: SocketAddr) {
+    let mut buffer = vec![0; DATAGRAM];
+    while let Ok(received) = tokio::time::timeout(SILENCE, server.recv(&mut buffer)).await {
+        // Refused: the server does not listen yet, or not any more.
+        let Ok(length) = received else { continue };
+        if back.send_to(&buffer[..length], client).await.is_err() {
+            return;
+        }
+    }
+}
