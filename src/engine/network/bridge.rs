@@ -172,7 +172,10 @@ impl Networks {
         if let Some(parked) = state.parked.iter().find(|parked| !used(&parked.name)) {
             return parked.name.clone();
         }
-        (0_u32..).map(|number| format!("gt{}-{number}", self.inner.tag)).find(|name| !used(name)).expect("there are fewer networks than numbers")
+        (0_u32..)
+            .map(|number| format!("gt{}-{number}", self.inner.tag))
+            .find(|name| !used(name))
+            .expect("there are fewer networks than numbers")
     }
 
     /// Takes the addresses off a bridge and keeps it for the next network.
@@ -296,7 +299,11 @@ fn create(socket: &mut Socket, request: &mut BridgeRequest, tag: &str) -> io::Re
                 requests.send(socket)?;
             }
             Some(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "an interface of that name exists already")),
-            None => request.index = existing.iter().map(|interface| interface.index).filter(|index| *index >= request.index).max().unwrap_or(request.index) + 1,
+            None => {
+                request.index =
+                    existing.iter().map(|interface| interface.index).filter(|index| *index >= request.index).max().unwrap_or(request.index)
+                        + 1
+            }
         }
     }
 }

@@ -46,7 +46,9 @@ impl Networks {
                 // The table, if there is one, gets its guard by being replaced.
                 state.installed = false;
             }
-            Err(error) => tracing::warn!(%error, network = %record.name, "forwarding cannot be turned on: containers will not reach the outside"),
+            Err(error) => {
+                tracing::warn!(%error, network = %record.name, "forwarding cannot be turned on: containers will not reach the outside")
+            }
         }
     }
 
@@ -58,7 +60,13 @@ impl Networks {
             match blocking(&self.inner.kernel, move |kernel| kernel.commit(batch)).await {
                 // Somebody flushed the ruleset.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                result => return result.map_err(NetworkError::kernel(format!("add bridge `{}` to table `{}`", rules.bridge, self.inner.table.name()))),
+                result => {
+                    return result.map_err(NetworkError::kernel(format!(
+                        "add bridge `{}` to table `{}`",
+                        rules.bridge,
+                        self.inner.table.name()
+                    )));
+                }
             }
         }
         self.install_table().await

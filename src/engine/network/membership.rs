@@ -114,7 +114,8 @@ impl Networks {
         for mut wire in wires {
             // A number or a name in use means that another root counts in the same place, or that a device lingers: take the next.
             for attempt in 0.. {
-                let (inside, request, isolated) = (netns.try_clone().map_err(NetworkError::kernel(step()))?, wire.request.clone(), wire.isolated);
+                let (inside, request, isolated) =
+                    (netns.try_clone().map_err(NetworkError::kernel(step()))?, wire.request.clone(), wire.isolated);
                 let made = blocking(&self.inner.kernel, move |kernel| make(kernel, &request, isolated, &inside)).await;
                 match made {
                     Err(error) if error.raw_os_error() == Some(libc::EEXIST) && attempt < 64 => {
@@ -241,7 +242,9 @@ impl Networks {
     fn routes(&self, container: ContainerId) -> Routes {
         let state = self.state();
         let member = state.members.get(&container);
-        member.map(|member| default_routes(member).iter().map(|(endpoint, gateway)| (inner_index(endpoint.number), *gateway)).collect()).unwrap_or_default()
+        member
+            .map(|member| default_routes(member).iter().map(|(endpoint, gateway)| (inner_index(endpoint.number), *gateway)).collect())
+            .unwrap_or_default()
     }
 
     /// Sends requests from inside a container's namespace, on a thread that lives for this only: a worker must never be left there.
@@ -272,7 +275,11 @@ impl Networks {
             let mut member = Member::new(running.name, running.dns);
             for (number, found) in (0_u32..).zip(running.endpoints) {
                 let Some(network) = state.networks.get_mut(&found.network) else {
-                    tracing::warn!(container = container.short(), network = found.network_name, "a running container is on a network without a record");
+                    tracing::warn!(
+                        container = container.short(),
+                        network = found.network_name,
+                        "a running container is on a network without a record"
+                    );
                     continue;
                 };
                 for (address, _) in addresses(&found) {
@@ -362,7 +369,9 @@ fn make(kernel: &Kernel, request: &VethRequest, isolated: bool, netns: &OwnedFd)
     requests.add_veth(request, netns.as_fd());
     requests.send(&mut socket)?;
     // With br_netfilter, a call to one's own published port is turned round within the bridge.
-    let hairpin = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"].iter().any(|name| parameter(name).as_deref() == Some("1"));
+    let hairpin = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"]
+        .iter()
+        .any(|name| parameter(name).as_deref() == Some("1"));
     if hairpin || isolated {
         let mut requests = Requests::new();
         requests.set_port(request.index, hairpin, isolated);

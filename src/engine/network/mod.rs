@@ -3,8 +3,8 @@
 //! Everything here speaks to the kernel by netlink; no other program is run. What the kernel or a record on disk knows is not
 //! kept a second time: at start the room reads both, adopts what belongs to somebody, and sweeps the rest.
 
-pub mod dns;
 mod bridge;
+pub mod dns;
 mod endpoint;
 pub mod error;
 mod forwarding;

@@ -155,14 +155,20 @@ impl Settings {
 }
 
 fn is_interface_name(text: &str) -> bool {
-    (1..=15).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
+    (1..=15).contains(&text.len())
+        && text != "."
+        && text != ".."
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
 }
 
 /// Checks what a spec says before anything is made of it. Pools of a family that is off are left out, as Docker does.
 pub(super) fn wanted_pools(name: &NetworkName, spec: &NetworkSpec) -> Result<Vec<IpamPool>, NetworkError> {
     let invalid = |reason: String| NetworkError::Invalid { name: name.to_string(), reason };
     if !matches!(spec.driver.as_str(), "" | "default" | "bridge") {
-        return Err(NetworkError::Unsupported { name: name.to_string(), reason: format!("driver `{}` is not supported, only bridge is", spec.driver) });
+        return Err(NetworkError::Unsupported {
+            name: name.to_string(),
+            reason: format!("driver `{}` is not supported, only bridge is", spec.driver),
+        });
     }
     if spec.enable_ipv4 == Some(false) && spec.enable_ipv6 != Some(true) {
         return Err(invalid("IPv4 or IPv6 must be enabled".to_owned()));
@@ -235,7 +241,11 @@ mod tests {
         check("com.docker.network.driver.mtu", "1400", None);
         check("com.docker.network.driver.mtu", "big", Some("network net: option com.docker.network.driver.mtu has an invalid value `big`"));
         check("com.docker.network.bridge.enable_icc", "false", None);
-        check("com.docker.network.bridge.name", "br/0", Some("network net: option com.docker.network.bridge.name has an invalid value `br/0`"));
+        check(
+            "com.docker.network.bridge.name",
+            "br/0",
+            Some("network net: option com.docker.network.bridge.name has an invalid value `br/0`"),
+        );
         check("parent", "eth0", Some("network net: option parent=eth0 is not supported"));
     }
 

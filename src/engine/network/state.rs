@@ -344,9 +344,8 @@ impl State {
         match self.members.get(&asker) {
             Some(member) => {
                 let realms = member.endpoints.iter().map(|endpoint| (endpoint.state.network, links(&endpoint.state.spec))).collect();
-                let leads_outside = |endpoint: &Endpoint| {
-                    self.networks.get(&endpoint.state.network).is_some_and(|network| !network.record.spec.internal)
-                };
+                let leads_outside =
+                    |endpoint: &Endpoint| self.networks.get(&endpoint.state.network).is_some_and(|network| !network.record.spec.internal);
                 let outside = member.endpoints.iter().any(leads_outside);
                 table.askers.insert(asker, Arc::new(Asker { realms, upstreams: member.dns.upstreams.clone(), outside }));
             }

@@ -23,11 +23,19 @@ pub struct DnsSockets {
 
 impl crate::engine::network::handle::Networks {
     /// Answers the container's lookups on these sockets, and gives them to the keeper under `dns/ID`.
-    pub fn serve_dns(&self, container: crate::resource::id::ContainerId, sockets: DnsSockets) -> Result<(), crate::engine::network::error::NetworkError> {
+    pub fn serve_dns(
+        &self,
+        container: crate::resource::id::ContainerId,
+        sockets: DnsSockets,
+    ) -> Result<(), crate::engine::network::error::NetworkError> {
         let _ = (container, sockets);
         Ok(())
     }
-    pub(super) fn answer(&self, container: crate::resource::id::ContainerId, sockets: DnsSockets) -> Result<(), crate::engine::network::error::NetworkError> {
+    pub(super) fn answer(
+        &self,
+        container: crate::resource::id::ContainerId,
+        sockets: DnsSockets,
+    ) -> Result<(), crate::engine::network::error::NetworkError> {
         let _ = (container, sockets);
         Ok(())
     }

@@ -98,7 +98,9 @@ pub(in crate::engine::network) fn routes(socket: &mut Socket) -> io::Result<Vec<
             let RouteNetlinkMessage::NewRoute(route) = message else { return };
             let prefix = route.header.destination_prefix_length;
             // Local and broadcast addresses lie within the blocks of the interfaces that have them.
-            if prefix <= 1 || !matches!(route.header.kind, RouteType::Unicast | RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit) {
+            if prefix <= 1
+                || !matches!(route.header.kind, RouteType::Unicast | RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit)
+            {
                 return;
             }
             let mut index = None;

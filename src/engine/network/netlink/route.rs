@@ -236,7 +236,11 @@ fn encode(bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16, sequenc
 
 /// Asks for everything of a kind and hands each to `each`. Messages that this library does not understand are passed over: they
 /// describe devices that are none of ours.
-pub(in crate::engine::network) fn dump(socket: &mut Socket, request: RouteNetlinkMessage, mut each: impl FnMut(RouteNetlinkMessage)) -> io::Result<()> {
+pub(in crate::engine::network) fn dump(
+    socket: &mut Socket,
+    request: RouteNetlinkMessage,
+    mut each: impl FnMut(RouteNetlinkMessage),
+) -> io::Result<()> {
     let mut bytes = Vec::new();
     encode(&mut bytes, request, NLM_F_REQUEST | NLM_F_DUMP, 1);
     socket.dump(&bytes, |message| {

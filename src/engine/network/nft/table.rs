@@ -218,12 +218,7 @@ impl Table {
             self.rule(batch, "postrouting", outwards);
             // A container that calls a published port of its own network: without this the answer would go to it directly, from
             // an address it never spoke to.
-            let back = inside()
-                .connection_status()
-                .any_bit(PUBLISHED)
-                .meta(Meta::OutputName, REGISTER)
-                .lookup(BRIDGES, false)
-                .masquerade();
+            let back = inside().connection_status().any_bit(PUBLISHED).meta(Meta::OutputName, REGISTER).lookup(BRIDGES, false).masquerade();
             self.rule(batch, "postrouting", back);
         }
         let from_loopback = Expressions::new()
