@@ -1,5 +1,8 @@
 //! Names: every container asks 127.0.0.11, and the engine answers from one table or asks the host's resolvers.
 
+mod answer;
+mod forward;
+mod server;
 pub(super) mod table;
 
 use std::net::IpAddr;
@@ -19,24 +22,4 @@ pub struct DnsSockets {
     pub udp: OwnedFd,
     /// Listening, stream.
     pub tcp: OwnedFd,
-}
-
-impl crate::engine::network::handle::Networks {
-    /// Answers the container's lookups on these sockets, and gives them to the keeper under `dns/ID`.
-    pub fn serve_dns(
-        &self,
-        container: crate::resource::id::ContainerId,
-        sockets: DnsSockets,
-    ) -> Result<(), crate::engine::network::error::NetworkError> {
-        let _ = (container, sockets);
-        Ok(())
-    }
-    pub(super) fn answer(
-        &self,
-        container: crate::resource::id::ContainerId,
-        sockets: DnsSockets,
-    ) -> Result<(), crate::engine::network::error::NetworkError> {
-        let _ = (container, sockets);
-        Ok(())
-    }
 }
