@@ -112,10 +112,8 @@ fn reply<'a>(query: &Packet<'a>, question: &Question<'a>, records: Vec<RData<'a>
         reply.set_flags(PacketFlag::RECURSION_DESIRED);
     }
     reply.questions.push(question.clone());
-    reply.answers = records
-        .into_iter()
-        .map(|record| ResourceRecord::new(question.qname.clone(), CLASS::IN, TIME_TO_LIVE, record))
-        .collect();
+    reply.answers =
+        records.into_iter().map(|record| ResourceRecord::new(question.qname.clone(), CLASS::IN, TIME_TO_LIVE, record)).collect();
     loop {
         match reply.build_bytes_vec_compressed() {
             Ok(bytes) if bytes.len() <= limit => return bytes,
@@ -248,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_name_of_the_reverse_tree_is_an_address() {
-        let check = |name: &str, expect: Option<&str>| assert_eq!(reverse(name).map(|found| found.to_string()).as_deref(), expect, "{name}");
+        let check =
+            |name: &str, expect: Option<&str>| assert_eq!(reverse(name).map(|found| found.to_string()).as_deref(), expect, "{name}");
         check("2.0.18.172.in-addr.arpa", Some("172.18.0.2"));
         check("0.18.172.in-addr.arpa", None);
         check("1.2.0.18.172.in-addr.arpa", None);
