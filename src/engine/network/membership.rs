@@ -270,10 +270,12 @@ impl Networks {
     /// Takes over the endpoints, ports and names of a container that is running already.
     pub async fn adopt(&self, running: Adopted) -> Result<(), NetworkError> {
         let container = running.container;
+        let existing = blocking(&self.inner.kernel, |kernel| interfaces(&mut kernel.route())).await;
+        let existing = existing.map_err(NetworkError::kernel("list interfaces"))?;
         {
             let mut state = self.state();
             let mut member = Member::new(running.name, running.dns);
-            for (number, found) in (0_u32..).zip(running.endpoints) {
+            for (position, found) in (0_u32..).zip(running.endpoints) {
                 let Some(network) = state.networks.get_mut(&found.network) else {
                     tracing::warn!(
                         container = container.short(),
@@ -287,6 +289,12 @@ impl Networks {
                         space.take(address);
                     }
                 }
+                // After a disconnection, an interface's number is no longer its endpoint's position.
+                let has_wire = |number: &u32| {
+                    let mac = outer_mac(container, *number);
+                    existing.iter().any(|interface| interface.mac == mac && interface.bridge.is_some() && interface.bridge == network.bridge)
+                };
+                let number = (0..MOST_INTERFACES).find(has_wire).unwrap_or(position);
                 member.endpoints.push(Endpoint { state: found, number, joined: true });
             }
             let realms: Vec<_> = member.endpoints.iter().map(|endpoint| endpoint.state.network).collect();
@@ -339,6 +347,9 @@ impl Networks {
         }
     }
 }
+
+/// Interfaces of one container that are looked for after a takeover.
+const MOST_INTERFACES: u32 = 256;
 
 /// Default routes: interface number inside, and gateway.
 type Routes = Vec<(u32, IpAddr)>;

@@ -19,3 +19,5 @@ mod record;
 mod state;
 #[cfg(test)]
 mod test_namespace;
+#[cfg(test)]
+mod tests;
