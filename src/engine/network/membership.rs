@@ -292,7 +292,9 @@ impl Networks {
                 // After a disconnection, an interface's number is no longer its endpoint's position.
                 let has_wire = |number: &u32| {
                     let mac = outer_mac(container, *number);
-                    existing.iter().any(|interface| interface.mac == mac && interface.bridge.is_some() && interface.bridge == network.bridge)
+                    existing
+                        .iter()
+                        .any(|interface| interface.mac == mac && interface.bridge.is_some() && interface.bridge == network.bridge)
                 };
                 let number = (0..MOST_INTERFACES).find(has_wire).unwrap_or(position);
                 member.endpoints.push(Endpoint { state: found, number, joined: true });

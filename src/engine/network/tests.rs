@@ -90,7 +90,8 @@ impl Container {
     /// What its init would do with the bytes it was given.
     fn set_up(&self, requests: Vec<u8>) {
         let last = u32::try_from(super::netlink::wire::messages(&requests).count()).expect("few");
-        self.run(move || Socket::open(0).and_then(|mut socket| socket.request(&requests, last))).expect("the kernel takes what was prepared");
+        self.run(move || Socket::open(0).and_then(|mut socket| socket.request(&requests, last)))
+            .expect("the kernel takes what was prepared");
     }
 
     /// Answers every connection with `text`.
@@ -215,7 +216,11 @@ fn containers_of_one_network_reach_each_other_and_no_others() {
         }
         networks.remove("shop").await.expect("is free");
         let again = network(&networks, "again", |_| {}).await;
-        assert_eq!((again.bridge, again.pools[0].subnet.to_string()), (shop.bridge, "172.17.0.0/16".to_owned()), "a parked bridge is used again");
+        assert_eq!(
+            (again.bridge, again.pools[0].subnet.to_string()),
+            (shop.bridge, "172.17.0.0/16".to_owned()),
+            "a parked bridge is used again"
+        );
     });
 }
 
