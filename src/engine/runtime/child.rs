@@ -80,7 +80,7 @@ pub(super) fn first(
         network::send_route(&setup.route)?;
         network::send_netfilter(&setup.netfilter)?;
     }
-    sysctl::apply(base.proc.as_fd(), &spec.sysctls)?;
+    sysctl::apply(base.parameters.as_fd(), &spec.sysctls)?;
     drop(base);
     let user = user::lookup(&spec.process)?;
     process::run(&spec.process, &user, &host, terminal, stdio, spec.init, voice)

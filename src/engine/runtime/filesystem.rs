@@ -21,8 +21,8 @@ const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 /// What later steps need of these file systems.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// `/proc` as the kernel made it, free of anything that is mounted into it.
-    pub(super) proc: OwnedFd,
+    /// `/proc/sys` as the kernel made it: opened before anything can be mounted over it.
+    pub(super) parameters: OwnedFd,
     /// `/dev`.
     pub(super) dev: OwnedFd,
     /// `/dev/pts`, if it is the container's own.
@@ -34,7 +34,7 @@ pub(super) fn mount_all(root: BorrowedFd<'_>, spec: &LaunchSpec, hierarchies: &H
     let taken = |target: &str| spec.mounts.iter().any(|mount| mount.target == target);
     let sealed = NOSUID | NODEV | NOEXEC;
 
-    let proc = proc_file_system(root, sealed)?;
+    let parameters = kernel_parameters(root, sealed)?;
     let dev = at(root, "/dev", mount::make("tmpfs", &[Value("mode", "755"), Value("size", "65536k")], NOSUID))?;
     device::populate(dev.as_fd(), root, spec)?;
     let mut pts = None;
@@ -56,7 +56,7 @@ pub(super) fn mount_all(root: BorrowedFd<'_>, spec: &LaunchSpec, hierarchies: &H
             control_groups(root, spec, hierarchies)?;
         }
     }
-    Ok(Base { proc, dev, pts })
+    Ok(Base { parameters, dev, pts })
 }
 
 /// Puts a file system at a place that no symbolic link of the image leads to.
@@ -72,8 +72,10 @@ fn at(root: BorrowedFd<'_>, target: &str, made: Result<OwnedFd, Errno>) -> Resul
     Ok(made)
 }
 
-fn proc_file_system(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, LaunchError> {
-    at(root, "/proc", mount::make("proc", &[], attributes))
+/// `/proc`, of which only the kernel's parameters are needed later.
+fn kernel_parameters(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, LaunchError> {
+    let proc = at(root, "/proc", mount::make("proc", &[], attributes))?;
+    beneath::open_plain(&proc, "sys", OFlags::PATH | OFlags::DIRECTORY).map_err(|error| LaunchError::step("open /proc/sys", error))
 }
 
 /// A view of devices and, below `/sys/class/net`, of the container's own interfaces.

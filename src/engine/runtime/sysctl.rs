@@ -8,16 +8,17 @@ use rustix::fs::OFlags;
 use crate::engine::runtime::beneath;
 use crate::engine::runtime::error::{Errno, LaunchError};
 
-/// Writes them into a `/proc` in which nothing has been mounted over (a covered file would swallow them, CVE-2025-52881).
-pub(super) fn apply(proc: BorrowedFd<'_>, sysctls: &BTreeMap<String, String>) -> Result<(), LaunchError> {
+/// Writes them into a `/proc/sys` that nothing has been mounted over (a covered file would swallow them, CVE-2025-52881).
+pub(super) fn apply(parameters: BorrowedFd<'_>, sysctls: &BTreeMap<String, String>) -> Result<(), LaunchError> {
     for (name, value) in sysctls {
-        write(proc, name, value).map_err(|error| LaunchError::step(format!("set the kernel parameter {name} to `{value}`"), error))?;
+        write(parameters, name, value)
+            .map_err(|error| LaunchError::step(format!("set the kernel parameter {name} to `{value}`"), error))?;
     }
     Ok(())
 }
 
-fn write(proc: BorrowedFd<'_>, name: &str, value: &str) -> Result<(), Errno> {
-    let file = beneath::open_plain(proc, format!("sys/{}", path(name)), OFlags::WRONLY)?;
+fn write(parameters: BorrowedFd<'_>, name: &str, value: &str) -> Result<(), Errno> {
+    let file = beneath::open_plain(parameters, path(name), OFlags::WRONLY)?;
     rustix::io::write(&file, value.as_bytes())?;
     Ok(())
 }

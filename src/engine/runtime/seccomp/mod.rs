@@ -1,6 +1,14 @@
 //! Seccomp: which system calls a container may make, compiled to a tree for the kernel's filter machine.
 
+mod compile;
+mod default;
+mod json;
+mod rule;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +37,18 @@ impl fmt::Debug for Program {
 pub struct ProfileError(pub String);
 
 /// Docker's default filter for a container with these capabilities; compiled once for each set.
-pub fn default_program(_capabilities: CapabilitySet) -> Program {
-    todo!()
+pub fn default_program(capabilities: CapabilitySet) -> Program {
+    static COMPILED: Mutex<BTreeMap<CapabilitySet, Program>> = Mutex::new(BTreeMap::new());
+    let make = || compile::compile(&default::rules(capabilities), default::OTHERWISE, [true; 3]);
+    // A panic elsewhere leaves the map whole: entries are only ever added.
+    let mut compiled = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    compiled.entry(capabilities).or_insert_with(make).clone()
 }
 
 /// The filter of a profile in Docker's JSON (`--security-opt seccomp=profile.json`; the client sends its text).
-pub fn compile_json(_text: &str, _capabilities: CapabilitySet) -> Result<Program, ProfileError> {
-    todo!()
+pub fn compile_json(text: &str, capabilities: CapabilitySet) -> Result<Program, ProfileError> {
+    json::compile(text, capabilities)
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,6 @@ fn become_or_return(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
