@@ -74,11 +74,20 @@ impl Networks {
 
     /// Replaces the table by one with everything that is to be in it.
     pub(super) async fn install_table(&self) -> Result<(), NetworkError> {
+        self.watch();
+        let guards = match self.come_to_terms().await {
+            Ok(ruleset) => self.guards_forwarding(&ruleset),
+            Err(error) => {
+                tracing::warn!(%error, "containers may not get through the tables of others");
+                false
+            }
+        };
         let batch = {
             let mut state = self.state();
             state.installed = true;
+            state.guards = guards;
             let (networks, ports) = state.rules();
-            self.inner.table.install(&networks, &ports, state.forwarding_is_ours)
+            self.inner.table.install(&networks, &ports, guards)
         };
         let installed = blocking(&self.inner.kernel, move |kernel| kernel.commit(batch)).await;
         if installed.is_err() {

@@ -281,6 +281,10 @@ impl Networks {
         };
         self.release_parked().await;
         if idle {
+            self.state().watcher = None;
+            if let Err(error) = self.come_to_terms().await {
+                tracing::warn!(%error, "our rules in the tables of others could not be removed");
+            }
             let batch = self.inner.table.uninstall();
             if let Err(error) = blocking(&self.inner.kernel, move |kernel| kernel.commit(batch)).await {
                 tracing::warn!(%error, table = self.inner.table.name(), "the table could not be removed");

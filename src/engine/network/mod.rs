@@ -17,6 +17,7 @@ pub mod nft;
 pub mod port;
 mod record;
 mod state;
+mod watch;
 #[cfg(test)]
 mod test_namespace;
 #[cfg(test)]

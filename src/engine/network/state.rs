@@ -240,6 +240,10 @@ pub(super) struct State {
     pub(super) names: Names,
     /// The table is in the kernel.
     pub(super) installed: bool,
+    /// The table drops what is forwarded for neither us nor anybody else.
+    pub(super) guards: bool,
+    /// Looks out for changes of others.
+    pub(super) watcher: Option<Task>,
     /// We made this host forward packets.
     pub(super) forwarding_is_ours: bool,
     /// The next interface number, and the next veth name.

@@ -75,7 +75,7 @@ mod tests {
             ("10.0.0.0/16", "10.1.0.0/16", false),
             ("0.0.0.0/0", "192.168.1.1/32", true),
             ("::/0", "10.0.0.0/8", false),
-            ("fd00::/64", "fd00::1:0:0:0/64", false),
+            ("fd00::/64", "fd00:0:0:1::/64", false),
             ("fd00::5/64", "fd00::/48", true),
         ] {
             assert_eq!(overlap(subnet(one), subnet(other)), expect, "{one} {other}");

@@ -1,7 +1,7 @@
 //! What the host has: its interfaces, and the addresses and routes that a new network must not collide with.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
@@ -119,12 +119,4 @@ pub(in crate::engine::network) fn routes(socket: &mut Socket) -> io::Result<Vec<
         })?;
     }
     Ok(all)
-}
-
-/// The address no packet comes from, of the same version.
-pub(in crate::engine::network) const fn unspecified(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    }
 }

@@ -12,6 +12,7 @@ const DATAGRAM: usize = 64 << 10;
 /// A socket connected to the kernel.
 pub(in crate::engine::network) struct Socket {
     raw: Raw,
+    port: u32,
     buffer: Vec<u8>,
 }
 
@@ -19,11 +20,16 @@ impl Socket {
     /// Opens a socket of a protocol: `NETLINK_ROUTE` is 0, `NETLINK_NETFILTER` 12.
     pub(in crate::engine::network) fn open(protocol: isize) -> io::Result<Self> {
         let mut raw = Raw::new(protocol)?;
-        raw.bind_auto()?;
+        let port = raw.bind_auto()?.port_number();
         raw.connect(&SocketAddr::new(0, 0))?;
         // The refused request need not come back with the error (`NETLINK_CAP_ACK`).
         raw.set_cap_ack(true)?;
-        Ok(Self { raw, buffer: Vec::with_capacity(DATAGRAM) })
+        Ok(Self { raw, port, buffer: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// The number by which the kernel tells this socket's requests from others'.
+    pub(in crate::engine::network) const fn port(&self) -> u32 {
+        self.port
     }
 
     /// Sends requests and waits for the acknowledgement of the one numbered `last`; the first error ends it.

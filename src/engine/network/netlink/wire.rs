@@ -119,6 +119,8 @@ pub(in crate::engine::network) struct Message<'a> {
     pub(in crate::engine::network) kind: u16,
     /// Its number, the request's.
     pub(in crate::engine::network) sequence: u32,
+    /// The socket whose request caused it.
+    pub(in crate::engine::network) port: u32,
     /// What follows the header.
     pub(in crate::engine::network) payload: &'a [u8],
     /// Header and payload.
@@ -144,6 +146,7 @@ pub(in crate::engine::network) fn messages(mut bytes: &[u8]) -> impl Iterator<It
         let message = Message {
             kind: u16::from_ne_bytes([header[4], header[5]]),
             sequence: u32::from_ne_bytes([header[8], header[9], header[10], header[11]]),
+            port: u32::from_ne_bytes([header[12], header[13], header[14], header[15]]),
             payload: whole.get(HEADER..)?,
             whole,
         };

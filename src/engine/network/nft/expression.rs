@@ -103,9 +103,18 @@ impl Expressions {
         self.compare(1, value)
     }
 
+    /// Goes on if this register begins with `value`.
+    pub(in crate::engine::network) fn equal_in(self, register: u32, value: &[u8]) -> Self {
+        self.compare_in(register, 0, value)
+    }
+
     fn compare(self, operator: u32, value: &[u8]) -> Self {
+        self.compare_in(REGISTER, operator, value)
+    }
+
+    fn compare_in(self, register: u32, operator: u32, value: &[u8]) -> Self {
         self.expression("cmp", |data| {
-            data.number(1, REGISTER);
+            data.number(1, register);
             data.number(2, operator);
             data.nest(3, |nest| nest.bytes(1, value));
         })

@@ -4,4 +4,5 @@ pub(super) mod batch;
 pub(super) mod conntrack;
 pub mod dns_redirect;
 pub(super) mod expression;
+pub(super) mod foreign;
 pub(super) mod table;
