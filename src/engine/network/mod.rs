@@ -17,8 +17,8 @@ pub mod nft;
 pub mod port;
 mod record;
 mod state;
-mod watch;
 #[cfg(test)]
 mod test_namespace;
 #[cfg(test)]
 mod tests;
+mod watch;

@@ -60,7 +60,9 @@ impl Networks {
     /// Whether packets that are none of ours are dropped: only where nothing was forwarded before us, and nobody else decides. A
     /// Docker that starts later finds forwarding on, and relies on it.
     pub(super) fn guards_forwarding(&self, ruleset: &Ruleset) -> bool {
-        let legacy = || std::fs::read_to_string("/proc/thread-self/net/ip_tables_names").is_ok_and(|names| names.lines().any(|name| name == "filter"));
+        let legacy = || {
+            std::fs::read_to_string("/proc/thread-self/net/ip_tables_names").is_ok_and(|names| names.lines().any(|name| name == "filter"))
+        };
         let name = self.inner.table.name();
         self.state().forwarding_is_ours && !ruleset.others_forward(name, &note(name)) && !legacy()
     }

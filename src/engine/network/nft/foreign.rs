@@ -96,7 +96,8 @@ impl Ruleset {
     pub(in crate::engine::network) fn let_through(&self, interfaces: &[String], note: &[u8]) -> Batch {
         let mut batch = Batch::new();
         for family in [Family::Ip, Family::Ip6] {
-            let ours: Vec<&Rule> = self.rules.iter().filter(|rule| rule.family == family as u8 && !note.is_empty() && rule.note == note).collect();
+            let ours: Vec<&Rule> =
+                self.rules.iter().filter(|rule| rule.family == family as u8 && !note.is_empty() && rule.note == note).collect();
             let chain = if interfaces.is_empty() { None } else { self.gate(family, note) };
             let wanted = if chain.is_some() { interfaces.len() * 2 } else { 0 };
             if ours.len() == wanted && ours.iter().all(|rule| Some(rule.chain.as_str()) == chain) {
