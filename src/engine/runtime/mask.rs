@@ -53,7 +53,7 @@ pub(super) fn apply(root: BorrowedFd<'_>, null: &OwnedFd) -> Result<(), LaunchEr
     Ok(())
 }
 
-/// One folder a processor (CVE-2024-…: their counters tell what others on the machine do), as Docker 28 hides them.
+/// One folder a processor: their counters tell what others on the machine do, as Docker 28 hides them.
 fn thermal_throttles() -> Vec<String> {
     const CPUS: &str = "/sys/devices/system/cpu";
     let Ok(entries) = std::fs::read_dir(CPUS) else { return Vec::new() };
