@@ -1,0 +1,210 @@
+//! Layers against the file system, as root.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::*;
+
+/// One entry: kind, name, what it holds or links to.
+type Spec<'a> = (tar::EntryType, &'a str, &'a [u8]);
+use tar::EntryType::{Char, Directory, Fifo, Link, Regular, Symlink};
+
+fn archive(entries: &[Spec<'_>]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (kind, name, data) in entries {
+        append(&mut builder, *kind, name, data);
+    }
+    builder.into_inner().expect("a finished archive")
+}
+
+fn append(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, data: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(0o4755);
+    header.set_uid(12);
+    header.set_gid(34);
+    header.set_mtime(1_000_000);
+    header.as_gnu_mut().expect("a GNU header").name[..name.len()].copy_from_slice(name.as_bytes());
+    let linked = matches!(kind, Link | Symlink);
+    if linked {
+        header.as_gnu_mut().expect("a GNU header").linkname[..data.len()].copy_from_slice(data);
+    }
+    let data = if linked { b"" } else { data };
+    header.set_size(data.len() as u64);
+    if kind == Char {
+        header.set_device_major(1).expect("a number");
+        header.set_device_minor(3).expect("a number");
+    }
+    header.set_cksum();
+    builder.append(&header, data).expect("an entry");
+}
+
+fn unpacked(entries: &[Spec<'_>]) -> (tempfile::TempDir, Result<u64, ExtractError>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("root");
+    fs::create_dir(&root).expect("a folder");
+    let outcome = unpack(&*archive(entries), &root);
+    (folder, outcome)
+}
+
+fn opaque(path: &Path) -> bool {
+    let mut value = [0_u8; 4];
+    rustix::fs::lgetxattr(path, "trusted.overlay.opaque", &mut value).is_ok_and(|length| &value[..length] == b"y")
+}
+
+fn whiteout(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_char_device() && it.rdev() == 0)
+}
+
+#[test]
+fn every_kind_keeps_what_it_has() {
+    let (folder, outcome) = unpacked(&[
+        (Directory, "./", b""),
+        (Directory, "d/", b""),
+        (Regular, "d/f", b"text"),
+        (Link, "d/hard", b"d/f"),
+        (Symlink, "d/soft", b"/d/f"),
+        (Fifo, "d/pipe", b""),
+        (Char, "d/null", b""),
+        (Regular, "made/of/nothing", b"x"),
+    ]);
+    assert_eq!(outcome.expect("a good layer"), 5);
+    let root = folder.path().join("root");
+    let file = fs::symlink_metadata(root.join("d/f")).expect("the file");
+    assert_eq!((file.mode() & 0o7777, file.uid(), file.gid(), file.mtime(), file.nlink()), (0o4755, 12, 34, 1_000_000, 2));
+    let link = fs::symlink_metadata(root.join("d/soft")).expect("the link");
+    assert_eq!((link.uid(), link.mtime()), (12, 1_000_000));
+    assert_eq!(fs::read_link(root.join("d/soft")).expect("the link"), Path::new("/d/f"));
+    let device = fs::symlink_metadata(root.join("d/null")).expect("the device");
+    assert_eq!((device.rdev(), device.mode() & 0o7777), (rustix::fs::makedev(1, 3), 0o4755));
+    assert!(fs::symlink_metadata(root.join("d/pipe")).expect("the pipe").file_type().is_fifo());
+    assert_eq!(fs::metadata(root.join("d")).expect("the folder").mtime(), 1_000_000);
+    assert_eq!(fs::metadata(&root).expect("the root").mode() & 0o7777, 0o4755);
+    assert_eq!(fs::metadata(root.join("made/of")).expect("the folder").permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn whiteouts_speak_of_the_layers_below() {
+    let (folder, outcome) = unpacked(&[
+        (Regular, "a/.wh.gone", b""),
+        (Regular, "b/.wh..wh..opq", b""),
+        (Regular, "b/own", b"x"),
+        (Regular, ".wh..wh.plnk", b""),
+        (Regular, ".wh.again", b""),
+        (Directory, "again/", b""),
+        (Regular, ".wh.deep", b""),
+        (Regular, "deep/er/file", b"x"),
+        (Directory, "kept/", b""),
+        (Regular, "kept/file", b"x"),
+        (Regular, ".wh.kept", b""),
+        (Regular, "file", b"x"),
+        (Regular, ".wh.file", b""),
+    ]);
+    outcome.expect("a good layer");
+    let root = folder.path().join("root");
+    assert!(whiteout(&root.join("a/gone")) && !opaque(&root.join("a")));
+    assert!(opaque(&root.join("b")) && root.join("b/own").exists());
+    assert!(opaque(&root.join("again")) && opaque(&root.join("deep")) && !opaque(&root.join("deep/er")));
+    assert!(opaque(&root.join("kept")) && root.join("kept/file").exists());
+    assert!(root.join("file").is_file() && !root.join(".wh..wh.plnk").exists());
+}
+
+#[test]
+fn later_entries_replace_earlier_ones() {
+    let (folder, outcome) = unpacked(&[
+        (Regular, "a/b/c", b"x"),
+        (Regular, "a/b", b"now a file"),
+        (Symlink, "s", b"a"),
+        (Directory, "s/", b""),
+        (Regular, "s/own", b"x"),
+        (Regular, "f", b"old"),
+        (Regular, "f", b"new"),
+    ]);
+    outcome.expect("a good layer");
+    let root = folder.path().join("root");
+    assert_eq!(fs::read(root.join("a/b")).expect("the file"), b"now a file");
+    assert!(root.join("s/own").is_file() && !root.join("a/own").exists());
+    assert_eq!(fs::read(root.join("f")).expect("the file"), b"new");
+}
+
+#[test]
+fn nothing_reaches_the_host() {
+    let (folder, outcome) = unpacked(&[
+        (Symlink, "up", b"../../../../../../../../tmp"),
+        (Regular, "up/inside", b"x"),
+        (Directory, "tmp/", b""),
+    ]);
+    // `..` at the root stays there, so the link leads to the layer's own folder, which does not exist yet.
+    assert!(outcome.is_err());
+    drop(folder);
+    let (folder, outcome) = unpacked(&[
+        (Directory, "tmp/", b""),
+        (Symlink, "up", b"../../../../../../../../tmp"),
+        (Symlink, "absolute", b"/tmp"),
+        (Regular, "up/one", b"x"),
+        (Regular, "absolute/two", b"x"),
+        (Link, "three", b"absolute/two"),
+    ]);
+    outcome.expect("a layer that stays inside");
+    let root = folder.path().join("root");
+    for name in ["tmp/one", "tmp/two", "three"] {
+        assert!(root.join(name).is_file(), "{name}");
+    }
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "host").expect("a file");
+    for entries in [
+        [(Regular, "../victim", &b"x"[..]), (Regular, "a", b"")],
+        [(Link, "l", b"../victim"), (Regular, "l", b"x")],
+        [(Regular, "a/.wh...", b""), (Regular, "a", b"")],
+        [(Symlink, "./", b"/"), (Regular, "a", b"")],
+        [(Link, "passwd", b"etc/passwd"), (Regular, "a", b"")],
+        [(Symlink, "proc", b"/proc/self/root"), (Regular, "proc/victim", b"x")],
+    ] {
+        let (_folder, outcome) = unpacked(&entries);
+        assert!(outcome.is_err(), "{entries:?}");
+    }
+    assert_eq!(fs::read(&victim).expect("the file"), b"host");
+}
+
+#[test]
+fn attributes_come_from_the_pax_header_but_not_overlays_own() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut builder = tar::Builder::new(Vec::new());
+    let records: [(&str, &[u8]); 4] = [
+        ("mtime", b"5.25"),
+        ("SCHILY.xattr.user.note", b"hello"),
+        ("SCHILY.xattr.security.capability", b"\x01\0\0\x02\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+    ];
+    builder.append_pax_extensions(records).expect("records");
+    append(&mut builder, Regular, "f", b"x");
+    unpack(&*builder.into_inner().expect("an archive"), folder.path()).expect("a good layer");
+    let file = folder.path().join("f");
+    let metadata = fs::metadata(&file).expect("the file");
+    assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (5, 250_000_000));
+    let mut value = [0_u8; 32];
+    assert_eq!(rustix::fs::getxattr(&file, "user.note", &mut value), Ok(5));
+    assert_eq!(rustix::fs::getxattr(&file, "security.capability", &mut value), Ok(20));
+    assert!(!opaque(&file));
+}
+
+#[test]
+fn a_bomb_of_headers_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut builder = tar::Builder::new(Vec::new());
+    let long = vec![b'a'; 8 << 20];
+    append(&mut builder, tar::EntryType::GNULongName, "././@LongLink", &long);
+    append(&mut builder, Regular, "f", b"x");
+    let outcome = unpack(&*builder.into_inner().expect("an archive"), folder.path());
+    assert!(matches!(outcome, Err(ExtractError::Read(_))), "{outcome:?}");
+}
+
+#[test]
+fn a_torn_archive_is_refused() {
+    let whole = archive(&[(Regular, "f", &[7; 2000])]);
+    for length in [100, 700, 1500] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(unpack(&whole[..length], folder.path()).is_err(), "{length}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The folder a layer is unpacked into: every name in it is looked up by the kernel as if the folder were the root (`openat2` with
+//! `RESOLVE_IN_ROOT`), so neither a symbolic link of an earlier entry nor a name of a later one reaches the host.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::io::Errno;
+
+/// What makes overlay hide everything below a folder.
+const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+
+/// The folder a layer is unpacked into.
+pub(super) struct Tree {
+    root: OwnedFd,
+    /// The folder of the last entry: archives are sorted, and most entries share it with the one before.
+    last: Option<(PathBuf, OwnedFd)>,
+}
+
+impl Tree {
+    /// Opens the folder.
+    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
+        let root = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { root, last: None })
+    }
+
+    /// The folder itself.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Opens something below the root, following symbolic links as a process rooted there would, but for the last part.
+    pub(super) fn look_up(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        loop {
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                // A rename anywhere on the machine while `..` of a link was looked up (openat2(2), 5.6 and later).
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Returns the folder at `path`, made with those above it where they are missing (mode 0755, as Docker does).
+    pub(super) fn folder(&mut self, path: &Path) -> Result<BorrowedFd<'_>, Errno> {
+        if !self.last.as_ref().is_some_and(|(last, _)| last == path) {
+            let folder = match self.look_up(path, OFlags::PATH | OFlags::DIRECTORY) {
+                Err(Errno::NOENT | Errno::NOTDIR) => self.make_folders(path)?,
+                other => other?,
+            };
+            self.last = Some((path.to_owned(), folder));
+        }
+        let (_, folder) = self.last.as_ref().ok_or(Errno::NOENT)?;
+        Ok(folder.as_fd())
+    }
+
+    fn make_folders(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        let mut at = self.look_up(Path::new(""), OFlags::PATH | OFlags::DIRECTORY)?;
+        let mut prefix = PathBuf::new();
+        for part in path {
+            prefix.push(part);
+            at = match self.look_up(&prefix, OFlags::PATH | OFlags::DIRECTORY) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => {
+                    rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755))?;
+                    self.look_up(&prefix, OFlags::PATH | OFlags::DIRECTORY)?
+                }
+                // The layer removes what the layers below have here, and puts a folder of its own in its place.
+                Err(Errno::NOTDIR) if is_whiteout(at.as_fd(), part)? => {
+                    rustix::fs::unlinkat(&at, part, AtFlags::empty())?;
+                    rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755))?;
+                    let next = self.look_up(&prefix, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                    make_opaque(next.as_fd())?;
+                    next
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(at)
+    }
+
+    /// Removes whatever has this name, a folder with all it holds.
+    pub(super) fn clear(&mut self, path: &Path, name: &OsStr) -> Result<(), Errno> {
+        let parent = self.folder(path)?;
+        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => {}
+            other => return other,
+        }
+        let whole = through(parent, name);
+        let outcome = std::fs::remove_dir_all(whole).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        // A folder remembered may have been inside.
+        self.last = None;
+        outcome
+    }
+}
+
+/// A path to a name in an open folder, for the calls that have no `*at` form; our own descriptor, so the magic link is safe.
+pub(super) fn through(folder: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
+}
+
+/// Whether overlay would read this name as "not there".
+pub(super) fn is_whiteout(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0)
+}
+
+/// Makes overlay hide all that the layers below have in this folder.
+pub(super) fn make_opaque(folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::fsetxattr(folder, OPAQUE_XATTR, b"y", XattrFlags::empty())
+}
