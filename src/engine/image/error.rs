@@ -1,6 +1,15 @@
 //! What can go wrong with an image, one variant a step.
 
-use crate::resource::failure::Failure;
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::engine::image::extract::ExtractError;
+use crate::engine::store::StoreError;
+use crate::registry::error::RegistryError;
+use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::id::{Digest, ImageId};
+use crate::resource::image::ReferenceError;
 
 /// A failed step of this room.
 #[derive(Debug, thiserror::Error)]
@@ -8,10 +17,132 @@ pub enum ImageError {
     /// No image has this name or id.
     #[error("No such image: {0}")]
     NotFound(String),
+    /// The beginning of an id that several images share.
+    #[error("the id {0} is ambiguous: several images begin with it")]
+    Ambiguous(String),
+    /// A text that is no reference.
+    #[error("{0}")]
+    Reference(#[from] ReferenceError),
+    /// A name with a digest cannot be given away.
+    #[error("refusing to create a tag with a digest reference: {0}")]
+    TagWithDigest(String),
+    /// It cannot be removed as things are.
+    #[error("conflict: {0}")]
+    InUse(String),
+    /// A file or folder of ours.
+    #[error("cannot {step} {}", path.display())]
+    Disk {
+        /// What was tried.
+        step: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A record of ours.
+    #[error(transparent)]
+    Record(#[from] StoreError),
+    /// Overlay takes no upper directory that lies on another overlay (its `trusted.overlay.*` attributes would clash).
+    #[error(
+        "the data directory {} lies on an overlay file system, which cannot hold the root of a container: move it to another file system, \
+         a tmpfs or a volume (GANTRY_ROOT, or `data-root`)",
+        .0.display()
+    )]
+    OnOverlay(PathBuf),
+    /// Bytes that are not what they were said to be.
+    #[error("{what} has the digest {found}, expected was {expected}")]
+    WrongDigest {
+        /// What was read.
+        what: String,
+        /// What it should be.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// A layer that cannot be unpacked.
+    #[error("cannot unpack layer {layer}")]
+    Layer {
+        /// The layer, by the digest of its archive.
+        layer: String,
+        /// Why.
+        #[source]
+        source: ExtractError,
+    },
+    /// A configuration that cannot be understood.
+    #[error("the configuration of image {image} cannot be understood: {reason}")]
+    Config {
+        /// The image, or what would have become one.
+        image: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A layer that is gone, and what it came from as well.
+    #[error("image {image} lost layer {layer} (a power failure may have taken it): pull or load the image again")]
+    LostLayer {
+        /// The image.
+        image: ImageId,
+        /// The layer.
+        layer: Digest,
+    },
+    /// An image for other machines.
+    #[error("{0}")]
+    Platform(String),
+    /// An archive to load that is none.
+    #[error("cannot load the archive: {0}")]
+    Archive(String),
+    /// An archive to load that ends early, or was cut off.
+    #[error("cannot read the archive")]
+    ReadArchive(#[source] io::Error),
+    /// An archive that could not be written to its end.
+    #[error("cannot write the archive")]
+    WriteArchive(#[source] io::Error),
+    /// A change that is no line of a Dockerfile, or none that an import knows.
+    #[error("{0}")]
+    Change(String),
+    /// What the registry said, or that it said nothing.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The work was given up: the engine leaves.
+    #[error("the work on image {0} was given up")]
+    GivenUp(String),
+}
+
+impl ImageError {
+    /// Makes the error of a failed step on a file or folder: for `map_err`.
+    pub(super) fn disk(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Disk { step, path: path.to_owned(), source }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotFound(_) => FailureKind::NotFound,
+            Self::InUse(_) => FailureKind::Conflict,
+            Self::Ambiguous(_)
+            | Self::Reference(_)
+            | Self::TagWithDigest(_)
+            | Self::Archive(_)
+            | Self::ReadArchive(_)
+            | Self::Change(_)
+            | Self::Config { .. }
+            | Self::Layer { source: ExtractError::Name { .. } | ExtractError::Refused { .. } | ExtractError::Read(_), .. } => {
+                FailureKind::Invalid
+            }
+            Self::Platform(_) => FailureKind::NotFound,
+            Self::Registry(error) => error.kind(),
+            _ => FailureKind::Internal,
+        }
+    }
 }
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        Self::not_found(error.to_string())
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self { kind: error.kind(), message }
     }
 }

@@ -1,22 +1,45 @@
 //! The images of one root: the room's only door.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::engine::image::content::Content;
 use crate::engine::image::error::ImageError;
+use crate::engine::image::index::{Image, Index, IndexRecord, Name};
+use crate::engine::image::layer::Layers;
+use crate::engine::image::rootfs::RootLayers;
+use crate::engine::image::work::Stake;
+use crate::engine::image::{config, mount_point};
 use crate::engine::root::Root;
+use crate::engine::store;
 use crate::registry::config::RegistryConfig;
 use crate::resource::id::ImageId;
 use crate::resource::image::{Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, Platform};
+use crate::resource::time::Timestamp;
 
 /// The images of one root: cheap to clone, every clone the same store.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Images {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared;
+/// What all clones share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    record: PathBuf,
+    pub(super) content: Content,
+    pub(super) layers: Arc<Layers>,
+    pub(super) state: Mutex<State>,
+}
+
+/// What changes.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) index: Index,
+    pub(super) stake: Stake,
+}
 
 /// Told by the caller: which container an image is in use by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,39 +50,66 @@ pub struct ImageUse {
     pub running: bool,
 }
 
-/// The root file system of an image, as overlay wants it.
-#[derive(Debug)]
-pub struct RootLayers {
-    /// Directories of the unpacked layers, topmost first, for overlay's `lowerdir`. The last one holds nothing but empty mount points
-    /// (`/proc`, `/etc/hosts`, …), so that mounting over them never makes anything in the upper directory.
-    pub dirs: Vec<PathBuf>,
-    /// Holds the image and its layers against removal as long as it lives.
-    pub guard: RootGuard,
-}
-
-/// Holds an image and its layers against removal as long as it lives.
-#[derive(Debug)]
-pub struct RootGuard;
-
 impl Images {
     /// Opens the images below a root's data directory, sweeping what an interrupted engine left and what a power cut made doubtful.
     pub fn open(root: &Root, registry: RegistryConfig) -> Result<Self, ImageError> {
-        todo!("{root:?} {registry:?}")
+        let _ = registry;
+        let data = root.data();
+        std::fs::create_dir_all(data).map_err(ImageError::disk("make", data))?;
+        refuse_overlay(data)?;
+        let content = Content::open(data)?;
+        let layers = Layers::open(data)?;
+        mount_point::make(&layers.mount_points())?;
+        let record = data.join("images.json");
+        let index = Index::of(store::read::<IndexRecord>(&record)?.unwrap_or_default(), |id| {
+            let understood = content.document(id).and_then(|document| config::parse(&document, &id.short()));
+            understood.inspect_err(|error| tracing::error!(image = %id, %error, "an image cannot be read and is forgotten")).ok()
+        });
+        let state = Mutex::new(State { index, ..State::default() });
+        let shared = Arc::new(Shared { record, content, layers, state });
+        shared.collect();
+        Ok(Self { shared })
     }
 
     /// Returns all images, newest first.
     pub fn list(&self) -> Vec<ImageInfo> {
-        todo!()
+        let state = self.shared.lock();
+        let mut infos: Vec<ImageInfo> = state.index.images().map(|(id, image)| self.shared.info(&state.index, id, image)).collect();
+        infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
+        infos
     }
 
     /// Returns an image by name, id, unambiguous start of an id, or digest.
     pub fn get(&self, name: &str) -> Result<ImageInfo, ImageError> {
-        todo!("{name}")
+        let state = self.shared.lock();
+        let (id, _) = state.index.find(name)?;
+        let image = state.index.image(&id).ok_or_else(|| ImageError::NotFound(name.to_owned()))?;
+        Ok(self.shared.info(&state.index, &id, image))
     }
 
     /// Returns the steps an image was made in, newest first.
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, ImageError> {
-        todo!("{name}")
+        let state = self.shared.lock();
+        let (id, _) = state.index.find(name)?;
+        let image = state.index.image(&id).ok_or_else(|| ImageError::NotFound(name.to_owned()))?;
+        let mut layers = image.understood.layers.iter();
+        let mut history = image.understood.history.clone();
+        for step in history.iter_mut().filter(|step| !step.empty_layer) {
+            step.size = layers.next().and_then(|diff| self.shared.layers.known(diff)).map_or(0, |layer| layer.size);
+        }
+        history.reverse();
+        Ok(history)
+    }
+
+    /// Gives an image another name.
+    pub fn tag(&self, name: &str, reference: &ImageReference) -> Result<(), ImageError> {
+        if reference.digest().is_some() {
+            return Err(ImageError::TagWithDigest(reference.familiar()));
+        }
+        let mut state = self.shared.lock();
+        let (id, _) = state.index.find(name)?;
+        state.index.tag(reference, id, now());
+        self.shared.save(&state.index)
     }
 
     /// Brings an image in from its registry, telling of each step as Docker does.
@@ -83,8 +133,11 @@ impl Images {
         changes: &[String],
         message: &str,
     ) -> Result<ImageId, ImageError> {
-        let _ = archive;
-        todo!("{reference:?} {platform:?} {changes:?} {message}")
+        let work = self.shared.work();
+        let (reference, platform) = (reference.cloned(), platform.cloned().unwrap_or_else(Platform::host));
+        let (changes, message) = (changes.to_vec(), message.to_owned());
+        let name = reference.as_ref().map_or_else(|| "imported".to_owned(), ImageReference::familiar);
+        blocking(&name, move || work.shared().import(archive, reference.as_ref(), &platform, &changes, &message)).await
     }
 
     /// Brings in the images of a `docker save` archive or an OCI layout in a tar (plain, gzip or zstd); returns their names, or ids where
@@ -94,25 +147,20 @@ impl Images {
         archive: impl Read + Send + 'static,
         progress: impl Fn(ImageProgress) + Send + Sync + 'static,
     ) -> Result<Vec<String>, ImageError> {
-        let _ = (archive, progress);
-        todo!()
+        let work = self.shared.work();
+        blocking("loaded", move || work.shared().load(archive, &progress)).await
     }
 
     /// Writes images as one archive that is both `docker save`'s and an OCI layout.
     pub async fn save(&self, names: &[String], into: impl Write + Send + 'static) -> Result<(), ImageError> {
-        let _ = into;
-        todo!("{names:?}")
-    }
-
-    /// Gives an image another name.
-    pub fn tag(&self, name: &str, reference: &ImageReference) -> Result<(), ImageError> {
-        todo!("{name} {reference}")
+        let work = self.shared.work();
+        let names = names.to_vec();
+        blocking("saved", move || work.shared().write_archive(&names, into)).await
     }
 
     /// Removes a name of an image, and with its last name the image. By id, all its names: with `force` where there are several.
     pub fn remove(&self, name: &str, force: bool, in_use: impl Fn(&ImageId) -> Option<ImageUse>) -> Result<Vec<ImageRemoval>, ImageError> {
-        let _ = in_use;
-        todo!("{name} {force}")
+        self.shared.remove(name, force, &in_use)
     }
 
     /// Removes the images that `selects` names and nothing uses, with all their names.
@@ -121,12 +169,86 @@ impl Images {
         selects: impl Fn(&ImageInfo) -> bool,
         in_use: impl Fn(&ImageId) -> Option<ImageUse>,
     ) -> Result<ImagePrune, ImageError> {
-        let _ = (selects, in_use);
-        todo!()
+        self.shared.prune(&selects, &in_use)
     }
 
     /// Returns the directories of an image's layers, unpacking again what a power cut took.
     pub async fn rootfs(&self, image: &ImageId) -> Result<RootLayers, ImageError> {
-        todo!("{image}")
+        self.shared.root_layers(image).await
     }
+}
+
+impl Shared {
+    /// The state, whole between any two statements that could panic.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the index; the caller holds the lock it came from.
+    pub(super) fn save(&self, index: &Index) -> Result<(), ImageError> {
+        Ok(store::replace(&self.record, &index.record())?)
+    }
+
+    /// What an engine tells of an image.
+    pub(super) fn info(&self, index: &Index, id: &ImageId, image: &Image) -> ImageInfo {
+        let understood = &image.understood;
+        let names = index.names_of(id);
+        let (tags, digests): (Vec<_>, Vec<_>) = names.iter().partition(|name| matches!(name, Name::Tag(_)));
+        let familiar = |names: Vec<&Name>| names.into_iter().map(Name::familiar).collect();
+        ImageInfo {
+            id: *id,
+            tags: familiar(tags),
+            repo_digests: familiar(digests),
+            created: understood.created,
+            size: understood.layers.iter().filter_map(|diff| self.layers.known(diff)).map(|layer| layer.size).sum(),
+            os: understood.platform.os.clone(),
+            architecture: understood.platform.architecture.clone(),
+            variant: understood.platform.variant.clone(),
+            layers: understood.layers.clone(),
+            config: understood.config.clone(),
+            author: understood.author.clone(),
+            last_tagged: image.last_tagged,
+        }
+    }
+
+    /// Makes an image known whose configuration and layers are all there, and gives it a name.
+    pub(super) fn register(&self, document: &[u8], references: &[ImageReference]) -> Result<ImageId, ImageError> {
+        let id = self.content.put(document)?;
+        let understood = config::parse(document, &id.short())?;
+        let mut state = self.lock();
+        state.index.add(id, understood);
+        for reference in references {
+            state.index.tag(reference, id, now());
+        }
+        self.save(&state.index)?;
+        Ok(id)
+    }
+}
+
+/// Runs what is bound by disk or processor away from the threads that serve requests.
+pub(super) async fn blocking<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ImageError::GivenUp(name.to_owned())),
+        },
+    }
+}
+
+/// The clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Overlay's magic number (statfs(2)).
+const OVERLAY: i64 = 0x794c_7630;
+
+fn refuse_overlay(data: &Path) -> Result<(), ImageError> {
+    let found = rustix::fs::statfs(data).map_err(|error| ImageError::disk("examine", data)(error.into()))?;
+    if i64::from(found.f_type) == OVERLAY { Err(ImageError::OnOverlay(data.to_owned())) } else { Ok(()) }
 }

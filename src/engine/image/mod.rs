@@ -1,5 +1,24 @@
 //! Images: blobs by digest, unpacked layers, names, and the ways in and out.
 
+mod bounded;
+mod change;
+mod config;
+mod content;
+mod decompress;
 pub mod error;
 pub mod extract;
 pub mod handle;
+mod import;
+mod index;
+mod layer;
+mod load;
+mod mount_point;
+mod pipeline;
+mod remove;
+pub mod rootfs;
+mod save;
+mod temporary;
+pub mod work;
+
+#[cfg(test)]
+mod tests;

@@ -278,9 +278,16 @@ impl Placer {
 
 impl Attributes {
     fn of(header: &tar::Header, extensions: Extensions) -> Option<Self> {
+        let fields = header.as_old();
+        let number = |parsed: std::io::Result<u64>, field: &[u8]| match parsed {
+            Ok(number) => Some(number),
+            // An empty field is zero to Go's reader, and to tar.
+            Err(_) => field.iter().all(|byte| matches!(byte, 0 | b' ')).then_some(0),
+        };
+        let id = |parsed, field| u32::try_from(number(parsed, field)?).ok().filter(|id| *id != u32::MAX);
         let (seconds, nanos) = match extensions.mtime {
             Some(time) => time,
-            None => (i64::try_from(header.mtime().ok()?).ok()?, 0),
+            None => (i64::try_from(number(header.mtime(), &fields.mtime)?).ok()?, 0),
         };
         // Overlay's own attributes decide what it shows; an image has no say in them.
         let ours = |name: &OsString| {
@@ -288,9 +295,9 @@ impl Attributes {
             name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") || name.contains(&0)
         };
         Some(Self {
-            mode: mode_bits(header.mode().ok()?),
-            owner: Uid::from_raw(u32::try_from(header.uid().ok()?).ok().filter(|id| *id != u32::MAX)?),
-            group: Gid::from_raw(u32::try_from(header.gid().ok()?).ok().filter(|id| *id != u32::MAX)?),
+            mode: mode_bits(u32::try_from(number(header.mode().map(u64::from), &fields.mode)?).ok()?),
+            owner: Uid::from_raw(id(header.uid(), &fields.uid)?),
+            group: Gid::from_raw(id(header.gid(), &fields.gid)?),
             time: Timespec { tv_sec: seconds, tv_nsec: nanos },
             xattrs: extensions.xattrs.into_iter().filter(|(name, _)| !ours(name)).collect(),
         })

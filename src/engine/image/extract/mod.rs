@@ -11,18 +11,14 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
+use crate::engine::image::bounded::Bounded;
 use crate::engine::image::extract::entry::Placer;
 use crate::engine::image::extract::path::NameError;
-
-/// Headers and extensions of one entry must fit in here: `tar` keeps them in memory, and a bomb would fill it.
-const HEADER_LIMIT: u64 = 4 << 20;
 
 /// Why a layer cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -71,44 +67,22 @@ pub enum ExtractError {
 
 /// Unpacks a tar into an empty folder, reading it to its last byte; returns the bytes of its files.
 pub fn unpack(archive: impl Read, into: &Path) -> Result<u64, ExtractError> {
-    let budget = Rc::new(Cell::new(u64::MAX));
-    let mut archive = tar::Archive::new(Bounded { inner: archive, budget: Rc::clone(&budget) });
+    let (bounded, budget) = Bounded::new(archive);
+    let mut archive = tar::Archive::new(bounded);
     let mut placer = Placer::open(into)?;
-    budget.set(HEADER_LIMIT);
     let mut entries = archive.entries().map_err(ExtractError::Read)?;
     while let Some(entry) = entries.next() {
         let mut entry = entry.map_err(ExtractError::Read)?;
-        budget.set(u64::MAX);
+        budget.contents();
         placer.place(&mut entry)?;
         // What an entry without contents carries is passed over here, so that only headers count below.
         io::copy(&mut entry, &mut io::sink()).map_err(ExtractError::Read)?;
-        budget.set(HEADER_LIMIT);
+        budget.headers();
     }
-    budget.set(u64::MAX);
+    budget.contents();
     // The digest covers what follows the archive's end, too.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ExtractError::Read)?;
     placer.finish()
-}
-
-/// A reader that gives no more than it may.
-struct Bounded<R> {
-    inner: R,
-    budget: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.budget.get();
-        if left == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the headers of one entry are larger than 4 MiB"));
-        }
-        let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = self.inner.read(&mut buffer[..length])?;
-        if left != u64::MAX {
-            self.budget.set(left - read as u64);
-        }
-        Ok(read)
-    }
 }
 
 /// Sets the times of folders, once nothing more is written into them.

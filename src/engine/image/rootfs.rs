@@ -1,0 +1,84 @@
+//! An image's layers, ready for overlay.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::image::content::{Digester, Tee};
+use crate::engine::image::error::ImageError;
+use crate::engine::image::handle::{Shared, blocking};
+use crate::engine::image::layer::Layer;
+use crate::engine::image::pipeline;
+use crate::engine::image::work::RootGuard;
+use crate::resource::id::{Digest, ImageId};
+
+/// The root file system of an image, as overlay wants it.
+#[derive(Debug)]
+pub struct RootLayers {
+    /// Directories of the unpacked layers, topmost first, for overlay's `lowerdir`. The last one holds nothing but empty mount points
+    /// (`/proc`, `/etc/hosts`, …), so that mounting over them never makes anything in the upper directory.
+    pub dirs: Vec<PathBuf>,
+    /// Holds the image and its layers against removal as long as it lives.
+    pub guard: RootGuard,
+}
+
+impl Shared {
+    /// Returns the directories of an image's layers, unpacking those whose folder is gone.
+    pub(super) async fn root_layers(self: &Arc<Self>, image: &ImageId) -> Result<RootLayers, ImageError> {
+        let missing = || ImageError::NotFound(image.to_string());
+        let guard = self.hold(image).ok_or_else(missing)?;
+        let layers = self.lock().index.image(image).map(|it| it.understood.layers.clone()).ok_or_else(missing)?;
+        let mut dirs = Vec::with_capacity(layers.len() + 1);
+        let mut seen = BTreeSet::new();
+        for diff in layers.iter().rev() {
+            // Overlay refuses the same directory twice (ELOOP); whatever the lower occurrence has, the upper one has on top of it.
+            if !seen.insert(*diff) {
+                continue;
+            }
+            let lost = || ImageError::LostLayer { image: *image, layer: *diff };
+            if self.layers.folder_of(diff).is_none() {
+                self.unpack_again(image, diff).await?;
+            }
+            dirs.push(self.layers.folder_of(diff).ok_or_else(lost)?);
+        }
+        dirs.push(self.layers.mount_points());
+        Ok(RootLayers { dirs, guard })
+    }
+
+    async fn unpack_again(self: &Arc<Self>, image: &ImageId, diff: &Digest) -> Result<(), ImageError> {
+        let turn = self.layers.reserve(diff).await;
+        let lost = ImageError::LostLayer { image: *image, layer: *diff };
+        let Some(layer) = self.layers.known(diff) else { return Err(lost) };
+        if !self.content.has(&layer.blob) {
+            return Err(lost);
+        }
+        let shared = Arc::clone(self);
+        blocking(&image.short(), move || {
+            let _turn = turn;
+            shared.unpack_blob(&layer.diff, &layer.blob).map(drop)
+        })
+        .await
+    }
+
+    /// Unpacks a layer from its blob, unless it is there; the caller has reserved it.
+    pub(super) fn unpack_blob(&self, diff: &Digest, blob: &Digest) -> Result<Layer, ImageError> {
+        if let Some(layer) = self.layers.unpacked(diff) {
+            return Ok(layer);
+        }
+        let partial = self.layers.begin()?;
+        let mut source = Tee::new(self.content.blob(blob)?, Digester::new());
+        let unpacked = pipeline::unpack(&mut source, partial.path())
+            .map_err(|source| ImageError::Layer { layer: diff.short(), source })?;
+        let (found, _) = source.into_copy().finish();
+        if found != *blob {
+            return Err(ImageError::WrongDigest { what: format!("the stored blob {}", blob.short()), expected: *blob, found });
+        }
+        if unpacked.diff != *diff {
+            let what = format!("the layer in blob {}", blob.short());
+            return Err(ImageError::WrongDigest { what, expected: *diff, found: unpacked.diff });
+        }
+        let layer = Layer { diff: *diff, blob: *blob, tar_size: unpacked.tar_size, size: unpacked.size };
+        self.layers.commit(partial, layer.clone())?;
+        Ok(layer)
+    }
+}
