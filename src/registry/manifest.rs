@@ -200,7 +200,10 @@ mod tests {
         check("linux/arm64", Some(3));
         check("linux/riscv64", None);
         let message = choose(&entries, &"linux/riscv64".parse().expect("a platform")).expect_err("no such platform");
-        assert!(message.starts_with("no matching manifest for linux/riscv64 in the manifest list entries; there are: linux/amd64, "), "{message}");
+        assert!(
+            message.starts_with("no matching manifest for linux/riscv64 in the manifest list entries; there are: linux/amd64, "),
+            "{message}"
+        );
         assert!(choose(&[entry(None, 0)], &Platform::host()).is_ok());
         assert!(choose(&[], &Platform::host()).is_err());
     }

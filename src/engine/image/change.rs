@@ -10,9 +10,7 @@ pub(super) fn apply(config: &mut WrittenConfig, line: &str) -> Result<(), String
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let instruction = word.to_ascii_uppercase();
-    let known = [
-        "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
-    ];
+    let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"];
     if !known.contains(&instruction.as_str()) {
         return Err(format!("{word} is not a valid change command"));
     }
@@ -268,7 +266,10 @@ mod tests {
         check(&["CMD [\"a\", \"b\"]"], r#"{"Cmd":["a","b"]}"#);
         check(&["cmd echo $x"], r#"{"Cmd":["/bin/sh","-c","echo $x"]}"#);
         check(&["ENTRYPOINT [\"/e\"]"], r#"{"Entrypoint":["/e"]}"#);
-        check(&["ENV A=1 B=\"two words\" C='$A' D=e\\ f", "ENV A=2", "ENV E ${A}x ${Z:-d}"], r#"{"Env":["A=2","B=two words","C=$A","D=e f","E=2x d"]}"#);
+        check(
+            &["ENV A=1 B=\"two words\" C='$A' D=e\\ f", "ENV A=2", "ENV E ${A}x ${Z:-d}"],
+            r#"{"Env":["A=2","B=two words","C=$A","D=e f","E=2x d"]}"#,
+        );
         check(&["EXPOSE 80 53/udp 8000-8001"], r#"{"ExposedPorts":{"53/udp":{},"80/tcp":{},"8000/tcp":{},"8001/tcp":{}}}"#);
         check(&["LABEL a=b c=\"d e\"", "LABEL f g"], r#"{"Labels":{"a":"b","c":"d e","f":"g"}}"#);
         check(&["USER 1:2", "STOPSIGNAL SIGINT"], r#"{"User":"1:2","StopSignal":"SIGINT"}"#);
@@ -286,8 +287,23 @@ mod tests {
     #[test]
     fn other_lines_are_refused() {
         for line in [
-            "", "RUN x", "COPY a b", "SHELL [\"x\"]", "CMD", "EXPOSE x", "ENV A", "ENV =b", "ENV A=\"b", "ENV A=${b", "HEALTHCHECK", "HEALTHCHECK x",
-            "HEALTHCHECK --interval=x CMD y", "HEALTHCHECK --what=1s CMD y", "HEALTHCHECK NONE x", "ONBUILD FROM x", "VOLUME [\"\"]",
+            "",
+            "RUN x",
+            "COPY a b",
+            "SHELL [\"x\"]",
+            "CMD",
+            "EXPOSE x",
+            "ENV A",
+            "ENV =b",
+            "ENV A=\"b",
+            "ENV A=${b",
+            "HEALTHCHECK",
+            "HEALTHCHECK x",
+            "HEALTHCHECK --interval=x CMD y",
+            "HEALTHCHECK --what=1s CMD y",
+            "HEALTHCHECK NONE x",
+            "ONBUILD FROM x",
+            "VOLUME [\"\"]",
         ] {
             assert!(apply(&mut WrittenConfig::default(), line).is_err(), "{line}");
         }

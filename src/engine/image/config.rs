@@ -71,7 +71,8 @@ pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageErro
     if !matches!(oci.rootfs().typ().as_str(), "layers" | "") {
         return Err(wrong(format!("its root file system is of the type `{}`", oci.rootfs().typ())));
     }
-    let layers = oci.rootfs().diff_ids().iter().map(|it| it.parse().map_err(|error| wrong(format!("{error}")))).collect::<Result<_, _>>()?;
+    let layers =
+        oci.rootfs().diff_ids().iter().map(|it| it.parse().map_err(|error| wrong(format!("{error}")))).collect::<Result<_, _>>()?;
     let mut config = ImageConfig { shell: docker.shell.unwrap_or_default(), ..ImageConfig::default() };
     if let Some(run) = oci.config() {
         config.environment = run.env().clone().unwrap_or_default();

@@ -41,8 +41,9 @@ pub(super) fn reader<'a>(mut archive: impl Read + 'a) -> io::Result<(Compression
             Err(error) => return Err(error),
         }
     }
-    let compression = Compression::of(&head[..length])
-        .map_err(|name| io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed with {name}: gzip, zstd or a plain tar is read")))?;
+    let compression = Compression::of(&head[..length]).map_err(|name| {
+        io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed with {name}: gzip, zstd or a plain tar is read"))
+    })?;
     let whole = io::Cursor::new(head).take(length as u64).chain(archive);
     Ok((
         compression,

@@ -196,7 +196,8 @@ impl Shared {
         };
         let work = || {
             while let Some((diff, blob)) = next() {
-                let tell = |status: &str| progress(ImageProgress { id: diff.short(), status: status.to_owned(), current: None, total: None });
+                let tell =
+                    |status: &str| progress(ImageProgress { id: diff.short(), status: status.to_owned(), current: None, total: None });
                 tell("Loading layer");
                 let _turn = self.layers.reserve_blocking(diff);
                 match self.unpack_blob(diff, blob) {
@@ -243,7 +244,9 @@ fn arriving(document: Vec<u8>, blobs: &[Digest], references: Vec<ImageReference>
 /// Whether an entry is a document rather than a layer, by where it lies.
 fn is_document(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
-    !path.starts_with("blobs") && (path.extension().is_some_and(|it| it == "json") || ["json", "VERSION", "repositories", "oci-layout"].iter().any(|it| name == *it))
+    !path.starts_with("blobs")
+        && (path.extension().is_some_and(|it| it == "json")
+            || ["json", "VERSION", "repositories", "oci-layout"].iter().any(|it| name == *it))
 }
 
 /// A path without `.` and `..`; `None` when it leads out of the archive.

@@ -67,8 +67,7 @@ impl Shared {
         }
         let partial = self.layers.begin()?;
         let mut source = Tee::new(self.content.blob(blob)?, Digester::new());
-        let unpacked = pipeline::unpack(&mut source, partial.path())
-            .map_err(|source| ImageError::Layer { layer: diff.short(), source })?;
+        let unpacked = pipeline::unpack(&mut source, partial.path()).map_err(|source| ImageError::Layer { layer: diff.short(), source })?;
         let (found, _) = source.into_copy().finish();
         if found != *blob {
             return Err(ImageError::WrongDigest { what: format!("the stored blob {}", blob.short()), expected: *blob, found });

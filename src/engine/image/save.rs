@@ -46,14 +46,14 @@ impl Shared {
             if written.insert(digest) {
                 append(&mut tar, &blob_name(&digest), &document)?;
             }
-            let described = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest.to_string(), "size": document.len()});
+            let described =
+                json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest.to_string(), "size": document.len()});
             if image.tags.is_empty() {
                 index.push(described.clone());
             }
             for tag in &image.tags {
                 let mut described = described.clone();
-                described["annotations"] =
-                    json!({"io.containerd.image.name": tag.to_string(), "org.opencontainers.image.ref.name": tag.tag().unwrap_or_default()});
+                described["annotations"] = json!({"io.containerd.image.name": tag.to_string(), "org.opencontainers.image.ref.name": tag.tag().unwrap_or_default()});
                 index.push(described);
                 let tags = repositories.entry(tag.familiar_name()).or_insert_with(|| json!({}));
                 // Docker before 25 names the topmost layer here; loaders of this age read it where `manifest.json` is missing only.
@@ -102,7 +102,8 @@ impl Shared {
     fn write_layer(&self, tar: &mut tar::Builder<impl Write>, layer: &Layer) -> Result<(), ImageError> {
         let (_, reader) = decompress::reader(self.content.blob(&layer.blob)?).map_err(ImageError::WriteArchive)?;
         let mut reader = Tee::new(reader, Digester::new());
-        tar.append(&header(&blob_name(&layer.diff), layer.tar_size)?, (&mut reader).take(layer.tar_size)).map_err(ImageError::WriteArchive)?;
+        tar.append(&header(&blob_name(&layer.diff), layer.tar_size)?, (&mut reader).take(layer.tar_size))
+            .map_err(ImageError::WriteArchive)?;
         let (found, _) = reader.into_copy().finish();
         if found != layer.diff {
             return Err(ImageError::WrongDigest { what: format!("the stored layer {}", layer.diff.short()), expected: layer.diff, found });
@@ -113,7 +114,9 @@ impl Shared {
 
 fn select(index: &Index, name: &str) -> Result<Vec<(ImageId, Option<ImageReference>)>, ImageError> {
     let last = name.rsplit('/').next().unwrap_or_default();
-    if !last.contains([':', '@']) && let Ok(reference) = name.parse::<ImageReference>() {
+    if !last.contains([':', '@'])
+        && let Ok(reference) = name.parse::<ImageReference>()
+    {
         let repository = format!("{}/{}", reference.registry(), reference.repository());
         let all: Vec<_> = index
             .images()

@@ -181,7 +181,10 @@ async fn what_is_in_use_stays() {
     assert_eq!(bench.images.prune(|_| true, nobody).expect("a prune").removed, []);
     drop(root);
     assert_eq!(bench.images.remove("app:1", true, used(true)).expect("a removal").len(), 1);
-    assert_eq!(bench.images.remove(&id.short(), true, used(false)).expect("a removal"), [ImageRemoval::Untagged("other:latest".to_owned())]);
+    assert_eq!(
+        bench.images.remove(&id.short(), true, used(false)).expect("a removal"),
+        [ImageRemoval::Untagged("other:latest".to_owned())]
+    );
     assert!(bench.images.get(&id.to_string()).expect("the image").tags.is_empty());
     let pruned = bench.images.prune(|info| info.tags.is_empty(), nobody).expect("a prune");
     assert!(pruned.reclaimed > 0 && bench.images.list().is_empty() && bench.blobs() == 0);

@@ -104,8 +104,7 @@ impl Placer {
                 let (kind, device) = match kind {
                     EntryType::Fifo => (FileType::Fifo, 0),
                     other => {
-                        let device =
-                            rustix::fs::makedev(number(entry.header().device_major()), number(entry.header().device_minor()));
+                        let device = rustix::fs::makedev(number(entry.header().device_major()), number(entry.header().device_minor()));
                         (if other == EntryType::Char { FileType::CharacterDevice } else { FileType::BlockDevice }, device)
                     }
                 };
@@ -171,8 +170,7 @@ impl Placer {
         sparse: Option<&SparseHeader>,
     ) -> Result<(), ExtractError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            self.replace("make", path, |parent| rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(0o600)))?;
+        let file = self.replace("make", path, |parent| rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(0o600)))?;
         let mut file = File::from(file);
         let copied = match sparse {
             Some(header) => self.copier.copy_pieces(header, entry, &mut file),
@@ -201,9 +199,7 @@ impl Placer {
         }
         let wrong = |error| step("link", path.as_path().as_os_str().as_bytes(), error);
         let from = self.tree.look_up(target.parent(), OFlags::PATH | OFlags::DIRECTORY).map_err(wrong)?;
-        self.replace("link", path, |parent| {
-            rustix::fs::linkat(&from, target.name(), parent, path.name(), rustix::fs::AtFlags::empty())
-        })
+        self.replace("link", path, |parent| rustix::fs::linkat(&from, target.name(), parent, path.name(), rustix::fs::AtFlags::empty()))
     }
 
     /// Hides all that the layers below have in the folder.
@@ -258,8 +254,7 @@ impl Placer {
         let wrong = |what| move |error| step(what, path.as_path().as_os_str().as_bytes(), error);
         let name = path.name();
         let parent = self.tree.folder(path.parent()).map_err(wrong("find"))?;
-        rustix::fs::chownat(parent, name, Some(attributes.owner), Some(attributes.group), NO_FOLLOW)
-            .map_err(wrong("set the owner of"))?;
+        rustix::fs::chownat(parent, name, Some(attributes.owner), Some(attributes.group), NO_FOLLOW).map_err(wrong("set the owner of"))?;
         if with_mode {
             // Just made, and no link: fchmodat without flags cannot be led elsewhere.
             rustix::fs::chmodat(parent, name, attributes.mode, rustix::fs::AtFlags::empty()).map_err(wrong("set the mode of"))?;

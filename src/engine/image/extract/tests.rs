@@ -130,11 +130,8 @@ fn later_entries_replace_earlier_ones() {
 
 #[test]
 fn nothing_reaches_the_host() {
-    let (folder, outcome) = unpacked(&[
-        (Symlink, "up", b"../../../../../../../../tmp"),
-        (Regular, "up/inside", b"x"),
-        (Directory, "tmp/", b""),
-    ]);
+    let (folder, outcome) =
+        unpacked(&[(Symlink, "up", b"../../../../../../../../tmp"), (Regular, "up/inside", b"x"), (Directory, "tmp/", b"")]);
     // `..` at the root stays there, so the link leads to the layer's own folder, which does not exist yet.
     assert!(outcome.is_err());
     drop(folder);
