@@ -1,1 +1,77 @@
 //! Arguments, one page per command, all terminal output, exit codes.
+
+mod apply;
+mod args;
+mod await_container;
+mod command;
+mod context;
+pub mod environment;
+mod error;
+mod follow;
+mod interrupt;
+mod observe;
+mod output;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::args::Arguments;
+use crate::cli::context::Context;
+use crate::cli::environment::Environment;
+use crate::cli::error::CommandError;
+use crate::cli::output::terminal::Terminal;
+
+/// Runs the command line and returns the code to exit with.
+pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    let terminal = Terminal::new(&environment);
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(&terminal, &error),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.note(&format!("error: cannot wait for input and output: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let context = match Context::new(&parsed.global, environment, terminal.clone()) {
+            Ok(context) => context,
+            Err(error) => return error.report(&terminal, None, false),
+        };
+        match command::run(parsed.command, &context).await {
+            Ok(code) => code,
+            Err(error) => error.report(&context.terminal, context.engine_name().as_deref(), context.reports_json()),
+        }
+    });
+    terminal.flush();
+    // A thread may still wait for standard input; nobody needs what it would read.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// Prints help where it was asked for, and what is wrong with the arguments where it was not: as Docker Compose, with code 1.
+fn refuse(terminal: &Terminal, error: &clap::Error) -> ExitCode {
+    let text = if terminal.stderr_colors() { error.render().ansi().to_string() } else { error.render().to_string() };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = if terminal.stdout_colors() { error.render().ansi().to_string() } else { error.render().to_string() };
+            terminal.out(text.as_bytes());
+            terminal.flush();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            terminal.out(text.as_bytes());
+            terminal.flush();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            terminal.note(text.trim_end());
+            ExitCode::from(CommandError::FAILURE)
+        }
+    }
+}

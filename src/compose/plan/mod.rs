@@ -31,7 +31,7 @@ pub use diff::FieldChange;
 pub use graph::{Cycle, ServiceGraph};
 pub use observed::{ObservedState, Replica};
 pub use options::{DownOptions, PlanError, Recreate, StopPlanOptions, UpOptions};
-pub use reconcile::{pull, start, up};
+pub use reconcile::{pull, restart, start, up};
 pub use steps::{Plan, Step, StepId, Warning};
 pub use teardown::{down, remove, stop};
 pub use walk::execute;

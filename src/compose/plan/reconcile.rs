@@ -77,6 +77,38 @@ pub fn start(project: &Project, observed: &ObservedState, wait: bool) -> Result<
     up(project, observed, &options)
 }
 
+/// Plans that containers that were just stopped start again, dependencies first; the files, where there are any, say in which order.
+/// A service that was never created is left alone.
+///
+/// # Errors
+/// Services wait for each other.
+pub fn restart(project: Option<&Project>, observed: &ObservedState, services: &BTreeSet<ServiceName>) -> Result<Plan, PlanError> {
+    let mut plan = Plan::default();
+    let graph = teardown::observed_graph(project, observed)?;
+    let mut started: BTreeMap<&ServiceName, Vec<(ContainerName, StepId)>> = BTreeMap::new();
+    for name in graph.order().iter().filter(|name| services.is_empty() || services.contains(*name)) {
+        let mut gates = Vec::new();
+        for (dependency, terms) in project.and_then(|it| it.services.get(name)).into_iter().flat_map(|it| &it.depends_on) {
+            for (container, step) in started.get(dependency).cloned().unwrap_or_default() {
+                if terms.condition == Condition::Started {
+                    gates.push(step);
+                    continue;
+                }
+                let (condition, required) = (terms.condition, terms.required);
+                let operation = Operation::AwaitContainer { name: container, condition, required, waiter: name.to_string() };
+                gates.push(plan.push(operation, [step], Cause::DependencyOf(name.clone())));
+            }
+        }
+        let own = observed.replicas(name).iter().map(|replica| {
+            let container = replica.info.name.clone();
+            let step = plan.push(Operation::StartContainer { name: container.clone() }, gates.iter().copied(), Cause::Asked);
+            (container, step)
+        });
+        started.insert(name, own.collect());
+    }
+    Ok(plan)
+}
+
 /// Plans that every image of the project is pulled, whether it is here or not; images shared by services once.
 pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
     let mut plan = Plan::default();

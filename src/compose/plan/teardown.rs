@@ -172,7 +172,7 @@ fn select(
 }
 
 /// What waits for what: as the files say, else as the containers' labels say.
-fn observed_graph(project: Option<&Project>, observed: &ObservedState) -> Result<ServiceGraph, PlanError> {
+pub(super) fn observed_graph(project: Option<&Project>, observed: &ObservedState) -> Result<ServiceGraph, PlanError> {
     let mut services: BTreeMap<ServiceName, BTreeSet<ServiceName>> = BTreeMap::new();
     for replica in observed.all().chain(observed.one_offs()) {
         let entry = services.entry(replica.service.clone()).or_default();

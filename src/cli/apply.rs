@@ -1,0 +1,219 @@
+//! Obeys the operations of a plan over the API, and tells what goes on. Nothing is decided here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::api::client::Client;
+use crate::cli::await_container::Watch;
+use crate::cli::error::CommandError;
+use crate::cli::output::progress::{Progress, Status};
+use crate::compose::plan::{Plan, label};
+use crate::resource::container::{ContainerSpec, MountSource, StopOptions};
+use crate::resource::failure::FailureKind;
+use crate::resource::image::{ImageProgress, ImageReference};
+use crate::resource::operation::{Condition, Operation};
+
+/// Applies operations of one plan; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Applier {
+    client: Client,
+    progress: Progress,
+    watch: Option<Watch>,
+    /// Containers that are replaced: their ends are a part of that, and not told.
+    replaced: Arc<BTreeSet<String>>,
+    /// How many operations may go on at once.
+    limit: Option<Arc<Semaphore>>,
+    /// Starts are not told: what is started speaks for itself.
+    attached: bool,
+    quiet_pull: bool,
+}
+
+/// How operations are applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ApplyOptions {
+    /// How many operations may go on at once; without limit when absent.
+    pub(crate) parallel: Option<usize>,
+    /// Starts are not told.
+    pub(crate) attached: bool,
+    /// Layers of pulled images are not told.
+    pub(crate) quiet_pull: bool,
+}
+
+impl Applier {
+    /// Prepares for a plan; `watch` is needed if the plan waits.
+    pub(crate) fn new(client: &Client, progress: &Progress, watch: Option<Watch>, plan: &Plan, options: ApplyOptions) -> Self {
+        let replaced = plan.steps().iter().filter_map(|step| match &step.operation {
+            Operation::CreateContainer { spec, .. } => spec.labels.get(label::REPLACE).cloned(),
+            _ => None,
+        });
+        Self {
+            client: client.clone(),
+            progress: progress.clone(),
+            watch,
+            replaced: Arc::new(replaced.collect()),
+            limit: options.parallel.map(|limit| Arc::new(Semaphore::new(limit))),
+            attached: options.attached,
+            quiet_pull: options.quiet_pull,
+        }
+    }
+
+    /// Applies one operation.
+    pub(crate) async fn apply(self, operation: Operation) -> Result<(), CommandError> {
+        let waits = matches!(operation, Operation::AwaitContainer { .. });
+        let _permit = match &self.limit {
+            Some(limit) if !waits => limit.acquire().await.ok(),
+            _ => None,
+        };
+        let task = self.task(&operation);
+        if let Some((id, working, _)) = &task {
+            self.progress.tell(id, Status::Working, working);
+        }
+        let outcome = self.obey(operation).await;
+        if let Some((id, _, done)) = &task {
+            match &outcome {
+                Ok(Outcome::Done) if done.is_empty() => {}
+                Ok(Outcome::Done) => self.progress.tell(id, Status::Done, done),
+                Ok(Outcome::Otherwise(text)) => self.progress.tell_more(id, Status::Warning, "Warning", text, None),
+                Err(error) => self.progress.tell_more(id, Status::Error, "Error", error.message(), None),
+            }
+        }
+        outcome.map(|_| ())
+    }
+
+    /// The id of the task an operation belongs to, and Docker Compose's words for it while it goes on and when it is done.
+    fn task(&self, operation: &Operation) -> Option<(String, &'static str, &'static str)> {
+        let container = |name: &str| format!("Container {name}");
+        Some(match operation {
+            Operation::PullImage { image, .. } => (format!("Image {image}"), "Pulling", "Pulled"),
+            Operation::CreateNetwork { name, .. } => (format!("Network {name}"), "Creating", "Created"),
+            Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
+            Operation::CreateVolume { name, .. } => (format!("Volume {name}"), "Creating", "Created"),
+            Operation::RemoveVolume { name } => (format!("Volume {name}"), "Removing", "Removed"),
+            Operation::CreateContainer { name, spec, .. } => match spec.labels.get(label::REPLACE) {
+                Some(old) => (container(old), "Recreate", ""),
+                None => (container(name.as_str()), "Creating", "Created"),
+            },
+            Operation::RenameContainer { to, .. } => (container(to.as_str()), "Recreate", "Recreated"),
+            Operation::StopContainer { name, .. } | Operation::RemoveContainer { name, .. } if self.replaced.contains(name) => return None,
+            Operation::StopContainer { name, .. } => (container(name), "Stopping", "Stopped"),
+            Operation::RemoveContainer { name, .. } => (container(name), "Removing", "Removed"),
+            Operation::StartContainer { .. } | Operation::AwaitContainer { .. } if self.attached => return None,
+            Operation::StartContainer { name } => (container(name.as_str()), "Starting", "Started"),
+            Operation::UnpauseContainer { name } => (container(name.as_str()), "Unpausing", "Unpaused"),
+            Operation::AwaitContainer { name, condition: Condition::Completed, .. } => (container(name.as_str()), "Waiting", "Exited"),
+            Operation::AwaitContainer { name, .. } => (container(name.as_str()), "Waiting", "Healthy"),
+            Operation::ConnectNetwork { .. } | Operation::DisconnectNetwork { .. } => return None,
+        })
+    }
+
+    async fn obey(&self, operation: Operation) -> Result<Outcome, CommandError> {
+        let client = &self.client;
+        match operation {
+            Operation::PullImage { image, platform } => self.pull(&image, platform.as_deref()).await?,
+            Operation::CreateNetwork { name, spec } => drop(client.create_network(name.as_str(), &spec).await?),
+            Operation::RemoveNetwork { name } => return in_use(client.remove_network(&name).await),
+            Operation::CreateVolume { name, spec } => drop(client.create_volume(Some(name.as_str()), &spec).await?),
+            Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
+            Operation::CreateContainer { name, spec, inherit } => self.create(name.as_str(), *spec, inherit.as_deref()).await?,
+            Operation::RenameContainer { from, to } => client.rename_container(&from, to.as_str()).await?,
+            Operation::ConnectNetwork { network, container, endpoint } => {
+                client.connect_network(network.as_str(), container.as_str(), &endpoint).await?;
+            }
+            Operation::DisconnectNetwork { network, container } => {
+                client.disconnect_network(&network, container.as_str(), true).await?;
+            }
+            Operation::UnpauseContainer { name } => client.unpause_container(name.as_str()).await?,
+            Operation::StartContainer { name } => match client.start_container(name.as_str()).await {
+                Err(failure) if failure.kind != FailureKind::NotModified => {
+                    return Err(CommandError::from(failure).during(&format!("cannot start container {name}")));
+                }
+                _ => {}
+            },
+            Operation::StopContainer { name, timeout, patient } => {
+                match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient }).await {
+                    Err(failure) if !matches!(failure.kind, FailureKind::NotModified | FailureKind::NotFound) => return Err(failure.into()),
+                    _ => {}
+                }
+            }
+            Operation::RemoveContainer { name, volumes } => match client.remove_container(&name, true, volumes).await {
+                // Somebody else, or its own `--rm`, was faster.
+                Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure.into()),
+                _ => {}
+            },
+            Operation::AwaitContainer { name, condition, required, waiter } => {
+                let watch = self.watch.as_ref().ok_or_else(|| CommandError::new("a plan that waits was applied without a subscription"))?;
+                match watch.container(name.as_str(), condition, &waiter).await {
+                    Err(error) if !required => return Ok(Outcome::Otherwise(format!("optional {}", error.message()))),
+                    outcome => outcome?,
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Makes a container; anonymous volumes of the one it replaces are mounted where they were, unless something else is now.
+    async fn create(&self, name: &str, mut spec: ContainerSpec, inherit: Option<&str>) -> Result<(), CommandError> {
+        if let Some(old) = inherit {
+            let old = self.client.container(old).await?;
+            for mount in old.mounts.into_iter().filter(|mount| mount.anonymous) {
+                let Some(volume) = mount.name else { continue };
+                match spec.mounts.iter_mut().find(|it| it.target == mount.target) {
+                    Some(wanted) => {
+                        if let MountSource::Volume { name: name @ None, .. } = &mut wanted.source {
+                            *name = Some(volume);
+                        }
+                    }
+                    None => {
+                        let source =
+                            MountSource::Volume { name: Some(volume), no_copy: true, subpath: None, labels: std::collections::BTreeMap::new() };
+                        spec.mounts.push(crate::resource::container::Mount { target: mount.target, read_only: !mount.writable, source });
+                    }
+                }
+            }
+        }
+        if !spec.labels.contains_key(label::IMAGE) {
+            // The image came in after the plan was made.
+            let image = self.client.image(&spec.image).await?;
+            spec.labels.insert(label::IMAGE.to_owned(), image.id.to_string());
+        }
+        match self.client.create_container(Some(name), &spec).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(CommandError::from(failure).during(&format!("cannot create container {name}"))),
+        }
+    }
+
+    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<(), CommandError> {
+        let reference: ImageReference = image.parse().map_err(|error| CommandError::local(format!("{error}")))?;
+        let layers = |step: ImageProgress| {
+            if self.quiet_pull || step.id.is_empty() {
+                return;
+            }
+            let bytes = step.current.zip(step.total);
+            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists");
+            let status = if done { Status::Done } else { Status::Working };
+            self.progress.tell_more(&step.id, status, &step.status, "", bytes);
+        };
+        match self.client.pull_image(&reference, platform, None, layers).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(CommandError::from(failure).during(&format!("cannot pull image {image}"))),
+        }
+    }
+}
+
+enum Outcome {
+    Done,
+    /// Done, not quite as wished.
+    Otherwise(String),
+}
+
+/// A network or volume that others use stays, with Docker Compose's words; one that is gone is what was wanted.
+fn in_use(removed: Result<(), crate::resource::failure::Failure>) -> Result<Outcome, CommandError> {
+    match removed {
+        Err(failure) if failure.kind == FailureKind::Conflict => Ok(Outcome::Otherwise("Resource is still in use".to_owned())),
+        Err(failure) if failure.kind == FailureKind::Denied => Ok(Outcome::Otherwise("Resource is still in use".to_owned())),
+        Err(failure) if failure.kind != FailureKind::NotFound => Err(failure.into()),
+        _ => Ok(Outcome::Done),
+    }
+}

@@ -1,0 +1,118 @@
+//! Flags of the commands that speak of the engine and its images.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `gantry image …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// List images
+    #[command(alias = "list")]
+    Ls(ImageListArgs),
+    /// Make an image of a tar of its root file system
+    Import(ImageImportArgs),
+    /// Bring in images of a `docker save` archive or an OCI layout
+    Load(ImageLoadArgs),
+    /// Pull images from their registries
+    Pull(ImagePullArgs),
+    /// Remove images
+    Rm(ImageRemoveArgs),
+    /// Give an image another name
+    Tag(ImageTagArgs),
+}
+
+/// Flags of `image ls`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageListArgs {
+    /// Only ids
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// `table`, `json`, or a Go template such as `{{.Repository}}:{{.Tag}}`
+    #[arg(long, default_value = "table")]
+    pub(crate) format: String,
+    /// Do not shorten ids
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+}
+
+/// Flags of `image import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageImportArgs {
+    /// The tar, plain or compressed; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The image's name
+    #[arg(value_name = "NAME[:TAG]")]
+    pub(crate) name: Option<String>,
+    /// An instruction of a Dockerfile, such as `CMD ["sh"]`. May be repeated
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub(crate) change: Vec<String>,
+    /// A remark for the image's history
+    #[arg(short, long, default_value = "")]
+    pub(crate) message: String,
+}
+
+/// Flags of `image load`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageLoadArgs {
+    /// The archive [default: standard input]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Tell only the names
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Flags of `image pull`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagePullArgs {
+    /// The images
+    #[arg(value_name = "NAME[:TAG|@DIGEST]", required = true)]
+    pub(crate) names: Vec<String>,
+    /// The platform, os/arch[/variant]
+    #[arg(long)]
+    pub(crate) platform: Option<String>,
+    /// Do not tell of each layer
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Flags of `image rm`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageRemoveArgs {
+    /// Names or ids
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Even if a stopped container uses it
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Flags of `image tag`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageTagArgs {
+    /// A name or id
+    #[arg(value_name = "IMAGE")]
+    pub(crate) source: String,
+    /// The other name
+    #[arg(value_name = "NAME[:TAG]")]
+    pub(crate) target: String,
+}
+
+/// `gantry engine …`; without a subcommand the engine runs in the foreground, which `main` sees to.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// What to do with the engine that runs.
+    #[command(subcommand)]
+    pub(crate) command: Option<EngineCommand>,
+}
+
+/// What to do with the engine that runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EngineCommand {
+    /// Say whether it runs, and what it has
+    Status,
+    /// Stop it and leave the containers running
+    Stop,
+}

@@ -1,0 +1,203 @@
+//! Flags of the commands that change a project.
+
+use clap::{Args, ValueEnum};
+
+/// Services by name; shell patterns are allowed.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// Services; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+}
+
+/// When images are pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullPolicy {
+    /// Even when they are here
+    Always,
+    /// When they are not here
+    #[value(alias = "if_not_present")]
+    Missing,
+    /// Never; a missing image is an error
+    Never,
+}
+
+/// `SERVICE=N`.
+pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
+    let (service, number) = text.split_once('=').ok_or_else(|| format!("`{text}` is not SERVICE=NUMBER"))?;
+    let number = number.parse().map_err(|_| format!("`{number}` is not a number of containers"))?;
+    Ok((service.to_owned(), number))
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Return once everything is started, and leave it running
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Return once everything is running, or healthy where there is a health check; implies -d
+    #[arg(long, conflicts_with_all = ["abort_on_container_exit", "abort_on_container_failure", "attach", "attach_dependencies"])]
+    pub(crate) wait: bool,
+    /// Give up waiting after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) wait_timeout: u64,
+    /// Create containers, but do not start them
+    #[arg(long, conflicts_with_all = ["wait", "detach"])]
+    pub(crate) no_start: bool,
+    /// Leave out the services that the named ones depend on
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// How many containers of a service, instead of the file's number. May be repeated
+    #[arg(long = "scale", value_name = "SERVICE=N", value_parser = parse_scale)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Replace containers even if nothing changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) force_recreate: bool,
+    /// Replace the containers of dependencies, too
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) always_recreate_deps: bool,
+    /// Keep containers that exist, whatever changed
+    #[arg(long)]
+    pub(crate) no_recreate: bool,
+    /// Give containers new anonymous volumes instead of those of the ones they replace
+    #[arg(short = 'V', long, conflicts_with = "no_recreate")]
+    pub(crate) renew_anon_volumes: bool,
+    /// Remove containers of services that the files no longer name
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// When to pull images
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) pull: Option<PullPolicy>,
+    /// Do not tell of each layer
+    #[arg(long)]
+    pub(crate) quiet_pull: bool,
+    /// Seconds from the stop signal to the kill, for containers that are replaced, and at the end
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Stop everything as soon as one container ends, and exit with its code
+    #[arg(long, conflicts_with_all = ["abort_on_container_failure", "detach"])]
+    pub(crate) abort_on_container_exit: bool,
+    /// Stop everything as soon as one container fails, and exit with its code
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) abort_on_container_failure: bool,
+    /// Exit with this service's code; implies --abort-on-container-exit
+    #[arg(long, value_name = "SERVICE", conflicts_with = "detach")]
+    pub(crate) exit_code_from: Option<String>,
+    /// Show only what these services write. May be repeated
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "attach_dependencies"])]
+    pub(crate) attach: Vec<String>,
+    /// Show what dependencies of the named services write, too
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) attach_dependencies: bool,
+    /// Do not show what these services write. May be repeated
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) no_attach: Vec<String>,
+    /// Do not colour names
+    #[arg(long)]
+    pub(crate) no_color: bool,
+    /// Do not write a container's name before its lines
+    #[arg(long)]
+    pub(crate) no_log_prefix: bool,
+    /// Write the time of arrival before each line
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+}
+
+/// Flags of `down`.
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Remove named and anonymous volumes, too
+    #[arg(short, long)]
+    pub(crate) volumes: bool,
+    /// Remove containers of services that the files no longer name, too
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Seconds from the stop signal to the kill [default: each container's own]
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Flags of `start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Return once everything is running, or healthy where there is a health check
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Give up waiting after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) wait_timeout: u64,
+}
+
+/// Flags of `stop`.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Seconds from the stop signal to the kill [default: each container's own]
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Flags of `restart`.
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Seconds from the stop signal to the kill [default: each container's own]
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Do not restart services that want to restart with the named ones
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+}
+
+/// Flags of `kill`.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// The signal
+    #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
+    pub(crate) signal: String,
+}
+
+/// Flags of `rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Stop running containers first
+    #[arg(short, long)]
+    pub(crate) stop: bool,
+    /// Remove anonymous volumes, too
+    #[arg(short, long)]
+    pub(crate) volumes: bool,
+}
+
+/// Flags of `pull`.
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Pull the images of dependencies of the named services, too
+    #[arg(long)]
+    pub(crate) include_deps: bool,
+    /// Go on when an image cannot be pulled
+    #[arg(long)]
+    pub(crate) ignore_pull_failures: bool,
+    /// Which images to pull
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "always")]
+    pub(crate) policy: PullPolicy,
+    /// Tell nothing
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}

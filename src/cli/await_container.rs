@@ -1,0 +1,166 @@
+//! Waiting for a container to run, to be healthy or to complete: subscribed first, looked at second, never by a ticker.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::api::client::Client;
+use crate::cli::error::CommandError;
+use crate::resource::container::{ContainerInfo, ContainerState, HealthState, HealthStatus};
+use crate::resource::event::{Event, EventFilter, EventKind};
+use crate::resource::failure::Failure;
+use crate::resource::log::LogOptions;
+use crate::resource::operation::Condition;
+
+/// How long the process of a container without a health check must have lived before `--wait` calls it running.
+///
+/// Docker Compose first looks after half a second; a command that ends at once is not running there, and must not be here. What runs
+/// is known when exec succeeded, so this only has to cover a program that starts and gives up.
+const SETTLED: Duration = Duration::from_millis(10);
+
+/// So many of a failed job's last lines are shown.
+const LAST_LINES: u64 = 10;
+
+/// One subscription to a project's events, shared by everyone who waits.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    client: Client,
+    events: broadcast::Sender<Event>,
+}
+
+impl Watch {
+    /// Subscribes. What happens after this call returned is seen.
+    pub(crate) async fn begin(client: &Client, project: &str) -> Result<Self, Failure> {
+        let mut filters = crate::compose::plan::label::project_filter(project);
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        let mut stream = client.events(&EventFilter { since: None, until: None, filters }).await?;
+        let (events, _) = broadcast::channel(4096);
+        let sender = events.clone();
+        let weak = events.downgrade();
+        drop(sender);
+        tokio::spawn(async move {
+            while let Some(Ok(event)) = stream.next().await {
+                let Some(events) = weak.upgrade() else { return };
+                // Nobody may be listening just now.
+                let _ = events.send(event);
+            }
+        });
+        Ok(Self { client: client.clone(), events })
+    }
+
+    /// The events from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Returns when the container is as wanted.
+    ///
+    /// `waiter` is the service that depends on it; when it is empty the caller of `--wait` does, for whom any end is a failure, and
+    /// running means healthy where the image brings a check.
+    pub(crate) async fn container(&self, name: &str, condition: Condition, waiter: &str) -> Result<(), CommandError> {
+        let mut events = self.subscribe();
+        let mut settled = false;
+        loop {
+            let info = self.client.container(name).await?;
+            match verdict(&info, condition, waiter.is_empty()) {
+                Verdict::Good => return Ok(()),
+                Verdict::Settling if settled => return Ok(()),
+                Verdict::Settling => {
+                    settled = tokio::time::timeout(SETTLED, next_of(&mut events, &info)).await.is_err();
+                }
+                Verdict::Wait => next_of(&mut events, &info).await,
+                Verdict::Bad(why) => return Err(self.explain(&info, why, condition, waiter).await),
+            }
+        }
+    }
+
+    async fn explain(&self, info: &ContainerInfo, why: String, condition: Condition, waiter: &str) -> CommandError {
+        let error = match (condition, &info.state) {
+            (Condition::Completed, ContainerState::Exited { status, .. }) => {
+                let service = info.spec.labels.get(crate::compose::plan::label::SERVICE).map_or(info.name.as_str(), String::as_str);
+                CommandError::new(format!("service \"{service}\" didn't complete successfully: exit {}", status.code))
+            }
+            _ if waiter.is_empty() => CommandError::new(why),
+            _ => CommandError::new(format!("dependency failed to start: {why}")),
+        };
+        match (&info.health, &info.state) {
+            (Some(health), ContainerState::Running { .. }) => error.detail(last_probe(health)),
+            (_, ContainerState::Exited { status, .. }) => {
+                let error = if status.error.is_empty() { error } else { error.detail(status.error.clone()) };
+                let error = if status.out_of_memory { error.detail("the kernel ended it for want of memory") } else { error };
+                match self.last_lines(info).await {
+                    Some(lines) => error.detail(lines),
+                    None => error,
+                }
+            }
+            _ => error,
+        }
+    }
+
+    /// What the container wrote last, if anything.
+    async fn last_lines(&self, info: &ContainerInfo) -> Option<String> {
+        let options =
+            LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: Some(LAST_LINES), since: None, until: None };
+        let mut log = self.client.logs(info.name.as_str(), &options).await.ok()?;
+        let mut text = String::new();
+        while let Some(Ok(line)) = log.next().await {
+            text.push_str("| ");
+            text.push_str(String::from_utf8_lossy(&line.text).trim_end_matches(['\r', '\n']));
+            text.push('\n');
+        }
+        (!text.is_empty()).then(|| format!("its last lines:\n{text}"))
+    }
+}
+
+/// Returns when anything happened to the container, or events may have been missed.
+async fn next_of(events: &mut broadcast::Receiver<Event>, info: &ContainerInfo) {
+    let id = info.id.to_string();
+    loop {
+        match events.recv().await {
+            Ok(event) if event.kind != EventKind::Container || event.actor != id || event.action.starts_with("exec_") => {}
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            // The engine left; asking it again will say so.
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+fn last_probe(health: &HealthState) -> String {
+    match health.log.last() {
+        Some(probe) if probe.output.trim().is_empty() => format!("its last probe ended with code {} and wrote nothing", probe.exit_code),
+        Some(probe) => format!("its last probe ended with code {}: {}", probe.exit_code, probe.output.trim()),
+        None => "no probe has ended yet".to_owned(),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Good, if it lasts for a moment.
+    Settling,
+    Wait,
+    Bad(String),
+}
+
+fn verdict(info: &ContainerInfo, condition: Condition, for_caller: bool) -> Verdict {
+    let name = &info.name;
+    let health = info.health.as_ref().map(|health| health.status);
+    match (&info.state, condition) {
+        (ContainerState::Exited { status, .. }, Condition::Completed) if status.code == 0 => Verdict::Good,
+        (ContainerState::Exited { status, .. }, _) => Verdict::Bad(format!("container {name} exited ({})", status.code)),
+        (ContainerState::Removing | ContainerState::Dead, _) => Verdict::Bad(format!("container {name} is {}", info.state.word())),
+        // Whoever waits with `--wait` is content while a job still runs; nobody can depend on it before it ends.
+        (ContainerState::Running { .. }, Condition::Completed) => Verdict::Wait,
+        (ContainerState::Created | ContainerState::Restarting { .. }, _) => Verdict::Wait,
+        (ContainerState::Running { .. }, Condition::Started | Condition::Healthy) => match health {
+            Some(HealthStatus::Healthy) => Verdict::Good,
+            Some(HealthStatus::Unhealthy) if condition == Condition::Healthy || for_caller => {
+                Verdict::Bad(format!("container {name} is unhealthy"))
+            }
+            Some(_) if condition == Condition::Healthy || for_caller => Verdict::Wait,
+            None if condition == Condition::Healthy => Verdict::Bad(format!("container {name} has no healthcheck configured")),
+            None if for_caller => Verdict::Settling,
+            _ => Verdict::Good,
+        },
+    }
+}

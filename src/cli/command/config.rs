@@ -1,0 +1,69 @@
+//! `config`: the project as it was understood.
+
+use std::collections::BTreeSet;
+
+use crate::cli::args::inspect::{ConfigArgs, ConfigFormat};
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::compose::plan;
+use crate::compose::project::emit;
+use crate::compose::project::model::Project;
+
+/// Runs the command; no engine has a part in it.
+pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
+    let whole = context.project(&args.services.services)?;
+    let project = whole.select(&args.services.services, true)?;
+    if args.quiet {
+        return Ok(0);
+    }
+    let text = if args.only_services {
+        lines(project.services.keys())
+    } else if args.images {
+        lines(project.services.values().map(|service| &service.image))
+    } else if args.volumes {
+        lines(project.volumes.keys())
+    } else if args.networks {
+        lines(project.networks.keys())
+    } else if args.only_profiles {
+        let services = whole.services.values().chain(whole.disabled.values());
+        let profiles: BTreeSet<&String> = services.flat_map(|service| &service.profiles).collect();
+        lines(profiles)
+    } else if args.environment {
+        lines(project.environment.iter().map(|(name, value)| format!("{name}={value}")))
+    } else if let Some(names) = &args.hash {
+        hashes(&project, names)?
+    } else {
+        match args.format {
+            ConfigFormat::Yaml => emit::to_yaml(&project),
+            ConfigFormat::Json => emit::to_json(&project),
+        }
+    };
+    match &args.output {
+        Some(path) => {
+            let path = context.absolute(path);
+            let mut file = std::fs::File::create(&path);
+            let written = file.as_mut().map_err(|error| error.to_string()).and_then(|file| {
+                std::io::Write::write_all(file, text.as_bytes()).map_err(|error| error.to_string())
+            });
+            written.map_err(|error| CommandError::local(format!("cannot write {}: {error}", path.display())))?;
+        }
+        None => context.terminal.out(text.as_bytes()),
+    }
+    Ok(0)
+}
+
+fn lines<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| format!("{item}\n")).collect()
+}
+
+fn hashes(project: &Project, names: &str) -> Result<String, CommandError> {
+    let all = || project.services.keys().map(ToString::to_string).collect();
+    let mut names: Vec<String> = if names == "*" { all() } else { names.split(',').map(str::to_owned).collect() };
+    names.sort_unstable();
+    let mut text = String::new();
+    for name in names {
+        let service = project.services.get(name.as_str()).ok_or_else(|| CommandError::local(format!("no such service: {name}")))?;
+        text.push_str(&format!("{name} {}\n", plan::service_hash(project, service)));
+    }
+    Ok(text)
+}

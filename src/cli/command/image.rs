@@ -1,0 +1,158 @@
+//! `image`: the engine's images.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncRead;
+
+use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePullArgs};
+use crate::cli::context::{Context, Filters};
+use crate::cli::error::CommandError;
+use crate::cli::follow::now;
+use crate::cli::output::progress::{Status, size};
+use crate::cli::output::template::Template;
+use crate::cli::output::{relative, table};
+use crate::resource::image::{ImageInfo, ImageReference, ImageRemoval};
+
+/// The names of a row's fields.
+const FIELDS: [&str; 7] = ["Repository", "Tag", "ID", "Digest", "CreatedSince", "CreatedAt", "Size"];
+
+/// Runs the command.
+pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, CommandError> {
+    match command {
+        ImageCommand::Ls(args) => list(&args, context).await?,
+        ImageCommand::Import(args) => import(args, context).await?,
+        ImageCommand::Load(args) => load(args, context).await?,
+        ImageCommand::Pull(args) => pull(args, context).await?,
+        ImageCommand::Rm(args) => {
+            let client = context.client().await?;
+            for name in &args.names {
+                for removal in client.remove_image(name, args.force, false).await? {
+                    context.terminal.line(&match removal {
+                        ImageRemoval::Untagged(name) => format!("Untagged: {name}"),
+                        ImageRemoval::Deleted(digest) => format!("Deleted: {digest}"),
+                    });
+                }
+            }
+        }
+        ImageCommand::Tag(args) => context.client().await?.tag_image(&args.source, &reference(&args.target)?).await?,
+    }
+    Ok(0)
+}
+
+fn reference(text: &str) -> Result<ImageReference, CommandError> {
+    text.parse().map_err(|error| CommandError::local(format!("{error}")))
+}
+
+async fn list(args: &ImageListArgs, context: &Context) -> Result<(), CommandError> {
+    let images = context.client().await?.images(&Filters::new()).await?;
+    if args.quiet {
+        let id = |image: &ImageInfo| if args.no_trunc { image.id.to_string() } else { image.id.short() };
+        images.iter().for_each(|image| context.terminal.line(&id(image)));
+        return Ok(());
+    }
+    let rows: Vec<Value> = images.iter().flat_map(|image| rows(image, args.no_trunc)).collect();
+    let text = match args.format.as_str() {
+        "json" => rows.iter().map(|row| format!("{row}\n")).collect(),
+        "table" => {
+            let keys = ["Repository", "Tag", "ID", "CreatedSince", "Size"];
+            let cell = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            let cells: Vec<Vec<String>> = rows.iter().map(|row| keys.iter().map(|key| cell(row, key)).collect()).collect();
+            table::render(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells)
+        }
+        format => {
+            let template = Template::parse(format, &FIELDS)?;
+            rows.iter().map(|row| format!("{}\n", template.render(row))).collect()
+        }
+    };
+    context.terminal.out(text.as_bytes());
+    Ok(())
+}
+
+/// A row for each name of an image; one without a name has one, too.
+fn rows(image: &ImageInfo, whole: bool) -> Vec<Value> {
+    let names: Vec<(String, String)> = if image.tags.is_empty() {
+        vec![("<none>".to_owned(), "<none>".to_owned())]
+    } else {
+        let split = |name: &String| name.rsplit_once(':').map_or((name.clone(), "<none>".to_owned()), |(it, tag)| (it.to_owned(), tag.to_owned()));
+        image.tags.iter().map(split).collect()
+    };
+    let digest = image.repo_digests.first().and_then(|it| it.split_once('@')).map_or("<none>", |(_, digest)| digest);
+    let since = image.created.map_or_else(|| "N/A".to_owned(), |time| format!("{} ago", relative::human(now().since(time))));
+    let row = |(repository, tag): (String, String)| {
+        json!({
+            "Repository": repository,
+            "Tag": tag,
+            "ID": if whole { image.id.to_string() } else { image.id.short() },
+            "Digest": digest,
+            "CreatedSince": since,
+            "CreatedAt": image.created.map(|time| time.to_string()),
+            "Size": size(image.size),
+        })
+    };
+    names.into_iter().map(row).collect()
+}
+
+/// A file of the command line, or standard input.
+async fn open(context: &Context, path: Option<&Path>) -> Result<Box<dyn AsyncRead + Send + Unpin>, CommandError> {
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            let path = context.absolute(path);
+            let file = tokio::fs::File::open(&path).await;
+            let file = file.map_err(|error| CommandError::local(format!("cannot open {}: {error}", path.display())))?;
+            Ok(Box::new(file))
+        }
+        None => Ok(Box::new(tokio::io::stdin())),
+    }
+}
+
+async fn import(args: ImageImportArgs, context: &Context) -> Result<(), CommandError> {
+    let name = args.name.as_deref().map(reference).transpose()?;
+    let archive = open(context, Some(&args.file)).await?;
+    let id = context.client().await?.import_image(archive, name.as_ref(), &args.change, &args.message).await?;
+    context.terminal.line(&id.to_string());
+    Ok(())
+}
+
+async fn load(args: ImageLoadArgs, context: &Context) -> Result<(), CommandError> {
+    let archive = open(context, args.input.as_deref()).await?;
+    let client = context.client().await?;
+    let progress = context.progress("load");
+    let tell = |step: crate::resource::image::ImageProgress| {
+        if !args.quiet && !step.id.is_empty() {
+            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists" | "Loaded");
+            let status = if done { Status::Done } else { Status::Working };
+            progress.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
+        }
+    };
+    let loaded = client.load_image(archive, tell).await;
+    progress.finish();
+    loaded?.iter().for_each(|name| context.terminal.line(&format!("Loaded image: {name}")));
+    Ok(())
+}
+
+async fn pull(args: ImagePullArgs, context: &Context) -> Result<(), CommandError> {
+    let client = context.client().await?;
+    let progress = context.progress("pull");
+    let mut outcome = Ok(());
+    for name in &args.names {
+        let id = format!("Image {name}");
+        progress.tell(&id, Status::Working, "Pulling");
+        let layers = |step: crate::resource::image::ImageProgress| {
+            if !args.quiet && !step.id.is_empty() {
+                let done = matches!(step.status.as_str(), "Pull complete" | "Already exists");
+                let status = if done { Status::Done } else { Status::Working };
+                progress.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
+            }
+        };
+        let pulled = client.pull_image(&reference(name)?, args.platform.as_deref(), None, layers).await;
+        if let Err(failure) = pulled {
+            progress.tell_more(&id, Status::Error, "Error", &failure.message, None);
+            outcome = Err(CommandError::from(failure).during(&format!("cannot pull image {name}")));
+            break;
+        }
+        progress.tell(&id, Status::Done, "Pulled");
+    }
+    progress.finish();
+    outcome
+}

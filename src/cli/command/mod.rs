@@ -1,0 +1,96 @@
+//! One page per command.
+
+mod attached;
+mod config;
+mod down;
+mod engine;
+mod exec;
+mod image;
+mod logs;
+mod port;
+mod ps;
+mod pull;
+mod signal;
+mod start;
+mod stop;
+mod up;
+mod version;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::cli::args::Command;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::interrupt::Interrupt;
+use crate::compose::project::model::Project;
+use crate::resource::name::ServiceName;
+
+/// Runs a command and returns the code to exit with.
+pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
+    if context.dry_run && !matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_)) {
+        return Err(CommandError::local("--dry-run is for up, down, start, stop, rm and pull"));
+    }
+    match command {
+        // These see to interrupts themselves.
+        Command::Up(args) => up::run(args, context).await,
+        Command::Exec(args) => exec::run(args, context).await,
+        Command::Down(args) => interruptible(down::run(args, context)).await,
+        Command::Start(args) => interruptible(start::run(args, context)).await,
+        Command::Stop(args) => interruptible(stop::stop(args, context)).await,
+        Command::Restart(args) => interruptible(stop::restart(args, context)).await,
+        Command::Rm(args) => interruptible(stop::remove(args, context)).await,
+        Command::Kill(args) => interruptible(signal::kill(args, context)).await,
+        Command::Pause(args) => interruptible(signal::pause(args, context)).await,
+        Command::Unpause(args) => interruptible(signal::unpause(args, context)).await,
+        Command::Pull(args) => interruptible(pull::run(args, context)).await,
+        Command::Ps(args) => interruptible(ps::run(args, context)).await,
+        Command::Logs(args) => interruptible(logs::run(args, context)).await,
+        Command::Config(args) => config::run(&args, context),
+        Command::Port(args) => interruptible(port::run(args, context)).await,
+        Command::Image(command) => interruptible(image::run(command, context)).await,
+        Command::Engine(args) => interruptible(engine::run(args, context)).await,
+        Command::Version(args) => interruptible(version::run(args, context)).await,
+    }
+}
+
+/// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.
+async fn interruptible(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
+    let mut interrupt = Interrupt::listen()?;
+    tokio::select! {
+        result = command => result,
+        () = interrupt.next() => Ok(CommandError::INTERRUPTED),
+    }
+}
+
+/// Service names of the command line that select cut a project down to.
+fn names(project: &Project, patterns: &[String]) -> Result<BTreeSet<ServiceName>, CommandError> {
+    if patterns.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    Ok(project.select(patterns, false)?.services.keys().cloned().collect())
+}
+
+/// Services named for a command that can do with labels alone: by the files where there are any, else as they are written.
+fn label_names(project: Option<&Project>, patterns: &[String]) -> Result<BTreeSet<ServiceName>, CommandError> {
+    let parse = |name: &String| name.parse::<ServiceName>().map_err(|error| CommandError::local(error.to_string()));
+    match project {
+        Some(project) => {
+            let mut found = BTreeSet::new();
+            for pattern in patterns {
+                match project.select(std::slice::from_ref(pattern), false) {
+                    Ok(selected) => found.extend(selected.services.into_keys()),
+                    // A disabled service has containers, too; whether anything has that name is the planner's to say.
+                    Err(_) => drop(found.insert(parse(pattern)?)),
+                }
+            }
+            Ok(found)
+        }
+        None => patterns.iter().map(parse).collect(),
+    }
+}
+
+/// Seconds of the command line.
+fn seconds(number: Option<u64>) -> Option<Duration> {
+    number.map(Duration::from_secs)
+}

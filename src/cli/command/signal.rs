@@ -1,0 +1,90 @@
+//! `kill`, `pause` and `unpause`: a word to every container at once.
+
+use futures_util::future::join_all;
+
+use crate::api::client::Client;
+use crate::cli::args::lifecycle::{KillArgs, ServiceArgs};
+use crate::cli::command::label_names;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::observe;
+use crate::cli::output::progress::{Progress, Status};
+use crate::compose::plan::{ObservedState, Replica};
+use crate::resource::container::ContainerState;
+use crate::resource::failure::{Failure, FailureKind};
+
+/// Runs `kill`; one-offs are killed, too.
+pub(super) async fn kill(args: KillArgs, context: &Context) -> Result<u8, CommandError> {
+    let (client, observed, services) = scene(context, &args.services).await?;
+    let chosen = |it: &&Replica| services.is_empty() || services.contains(&it.service);
+    let running: Vec<&str> = observed.all().chain(observed.one_offs()).filter(chosen).filter(|it| it.is_up()).map(Replica::name).collect();
+    if running.is_empty() {
+        context.terminal.note("No container to kill");
+        return Ok(0);
+    }
+    let progress = context.progress("kill");
+    let signal = args.signal.as_str();
+    let each = running.into_iter().map(|name| tell(&progress, name, ["Killing", "Killed"], client.kill_container(name, signal)));
+    let results = join_all(each).await;
+    finish(progress, results)
+}
+
+/// Runs `pause`.
+pub(super) async fn pause(args: ServiceArgs, context: &Context) -> Result<u8, CommandError> {
+    let (client, observed, services) = scene(context, &args).await?;
+    let chosen = observed.all().filter(|it| services.is_empty() || services.contains(&it.service));
+    let names: Vec<&str> = chosen.filter(|it| it.info.state.is_running()).map(Replica::name).collect();
+    let progress = context.progress("pause");
+    let each = names.into_iter().map(|name| tell(&progress, name, ["Pausing", "Paused"], client.pause_container(name)));
+    let results = join_all(each).await;
+    finish(progress, results)
+}
+
+/// Runs `unpause`.
+pub(super) async fn unpause(args: ServiceArgs, context: &Context) -> Result<u8, CommandError> {
+    let (client, observed, services) = scene(context, &args).await?;
+    let chosen = observed.all().filter(|it| services.is_empty() || services.contains(&it.service));
+    let paused = chosen.filter(|it| matches!(it.info.state, ContainerState::Running { paused: true, .. }));
+    let progress = context.progress("unpause");
+    let each = paused.map(|it| tell(&progress, it.name(), ["Unpausing", "Unpaused"], client.unpause_container(it.name())));
+    let results = join_all(each).await;
+    finish(progress, results)
+}
+
+type Scene<'a> = (&'a Client, ObservedState, std::collections::BTreeSet<crate::resource::name::ServiceName>);
+
+async fn scene<'a>(context: &'a Context, args: &ServiceArgs) -> Result<Scene<'a>, CommandError> {
+    let (name, project) = context.project_or_name(&[])?;
+    let services = label_names(project.as_ref(), &args.services)?;
+    let client = context.client().await?;
+    let observed = observe::project(client, &name, None).await?;
+    for service in &services {
+        let known = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
+        if !known && observed.replicas(service).is_empty() {
+            return Err(CommandError::local(format!("no such service: {service}")));
+        }
+    }
+    Ok((client, observed, services))
+}
+
+async fn tell(progress: &Progress, name: &str, words: [&str; 2], change: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let id = format!("Container {name}");
+    progress.tell(&id, Status::Working, words[0]);
+    match change.await {
+        // It ended by itself meanwhile.
+        Err(failure) if !matches!(failure.kind, FailureKind::NotFound | FailureKind::NotModified) => {
+            progress.tell_more(&id, Status::Error, "Error", &failure.message, None);
+            Err(failure)
+        }
+        _ => {
+            progress.tell(&id, Status::Done, words[1]);
+            Ok(())
+        }
+    }
+}
+
+fn finish(progress: Progress, results: Vec<Result<(), Failure>>) -> Result<u8, CommandError> {
+    progress.finish();
+    results.into_iter().collect::<Result<(), Failure>>()?;
+    Ok(0)
+}

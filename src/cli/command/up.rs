@@ -1,0 +1,135 @@
+//! `up`: the project becomes what its files say, and its output is shown unless it is left in the background.
+
+use std::collections::BTreeSet;
+
+use crate::api::client::Client;
+use crate::cli::apply::{Applier, ApplyOptions};
+use crate::cli::args::lifecycle::{PullPolicy, UpArgs};
+use crate::cli::await_container::Watch;
+use crate::cli::command::{attached, names, seconds};
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::observe;
+use crate::cli::output::progress::Status;
+use crate::compose::plan::{self, Plan, Recreate, UpOptions};
+use crate::compose::project::model::Project;
+use crate::resource::name::{ProjectName, ServiceName};
+use crate::resource::operation::Operation;
+
+/// Runs the command.
+pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandError> {
+    let remove_orphans = args.remove_orphans || context.environment.is_true("COMPOSE_REMOVE_ORPHANS");
+    let ignore_orphans = context.environment.is_true("COMPOSE_IGNORE_ORPHANS");
+    if args.remove_orphans && ignore_orphans {
+        return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
+    }
+    let whole = context.project(&args.services.services)?;
+    let targeted = names(&whole, &args.services.services)?;
+    let project = whole.select(&args.services.services, !args.no_deps)?;
+    if project.services.is_empty() {
+        return Err(CommandError::local("no service selected"));
+    }
+    let options = options(&args, &project, targeted, remove_orphans, ignore_orphans)?;
+    let client = context.client().await?;
+    if args.pull == Some(PullPolicy::Always) && !context.dry_run {
+        let pulls = plan::pull(&project, &BTreeSet::new());
+        carry_out(context, client, &project.name, &pulls, "pull", args.quiet_pull).await?;
+    }
+    let observed = observe::project(client, &project.name, Some(&project)).await?;
+    let plan = plan::up(&project, &observed, &options)?;
+    if context.dry_run || args.detach || args.wait || args.no_start {
+        let work = carry_out(context, client, &project.name, &plan, "up", args.quiet_pull);
+        let mut interrupt = Interrupt::listen()?;
+        return tokio::select! {
+            result = within(args.wait_timeout, work) => result.map(|()| 0),
+            () = interrupt.next() => Ok(CommandError::INTERRUPTED),
+        };
+    }
+    attached::run(&args, &options, context, client, &project, &observed, &plan).await
+}
+
+fn options(
+    args: &UpArgs,
+    project: &Project,
+    services: BTreeSet<ServiceName>,
+    remove_orphans: bool,
+    ignore_orphans: bool,
+) -> Result<UpOptions, CommandError> {
+    let scale = args.scale.iter().map(|(name, number)| match project.services.get_key_value(name.as_str()) {
+        Some((name, _)) => Ok((name.clone(), *number)),
+        None => Err(CommandError::local(format!("no such service: {name}"))),
+    });
+    let asked = args.force_recreate || args.renew_anon_volumes;
+    let recreate = match (asked, args.no_recreate) {
+        (_, true) => Recreate::Never,
+        (true, false) => Recreate::Always,
+        (false, false) => Recreate::Diverged,
+    };
+    Ok(UpOptions {
+        services,
+        recreate,
+        recreate_dependencies: match (args.always_recreate_deps, args.no_recreate) {
+            (_, true) => Recreate::Never,
+            (true, false) => Recreate::Always,
+            (false, false) => Recreate::Diverged,
+        },
+        renew_anonymous_volumes: args.renew_anon_volumes,
+        remove_orphans,
+        ignore_orphans,
+        start: !args.no_start,
+        wait: args.wait,
+        timeout: seconds(args.timeout),
+        pull: args.pull != Some(PullPolicy::Never),
+        scale: scale.collect::<Result<_, _>>()?,
+    })
+}
+
+/// Carries out a plan, or prints it for a dry run.
+pub(super) async fn apply(
+    context: &Context,
+    client: &Client,
+    project: &ProjectName,
+    plan: &Plan,
+    title: &'static str,
+) -> Result<(), CommandError> {
+    carry_out(context, client, project, plan, title, false).await
+}
+
+async fn carry_out(
+    context: &Context,
+    client: &Client,
+    project: &ProjectName,
+    plan: &Plan,
+    title: &'static str,
+    quiet_pull: bool,
+) -> Result<(), CommandError> {
+    tell_warnings(context, plan);
+    if context.dry_run {
+        context.terminal.out(plan.to_string().as_bytes());
+        return Ok(());
+    }
+    let waits = plan.steps().iter().any(|step| matches!(step.operation, Operation::AwaitContainer { .. }));
+    let watch = if waits { Some(Watch::begin(client, project.as_str()).await?) } else { None };
+    let progress = context.progress(title);
+    for name in &plan.kept {
+        progress.tell(&format!("Container {name}"), Status::Done, "Running");
+    }
+    let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull };
+    let applier = Applier::new(client, &progress, watch, plan, options);
+    let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;
+    progress.finish();
+    result
+}
+
+/// Tells what a plan wants people to know.
+pub(super) fn tell_warnings(context: &Context, plan: &Plan) {
+    plan.warnings.iter().for_each(|warning| context.terminal.warn(&warning.to_string()));
+}
+
+/// Gives up after so many seconds; 0 never does.
+pub(super) async fn within(limit: u64, work: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let Some(limit) = seconds(Some(limit).filter(|limit| *limit > 0)) else { return work.await };
+    let late = || CommandError::new(format!("application not healthy after {}s", limit.as_secs()));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+}

@@ -1,0 +1,229 @@
+//! What every command needs: the terminal, the settings resolved once, the project, and the engine.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::OnceCell;
+
+use crate::api::client::Client;
+use crate::api::client::target::Target;
+use crate::cli::args::{GlobalArgs, Toggle};
+use crate::cli::environment::Environment;
+use crate::cli::error::CommandError;
+use crate::cli::output::progress::{Progress, Style};
+use crate::cli::output::terminal::{Ansi, Terminal};
+use crate::compose::project::model::Project;
+use crate::compose::project::source::FileReader;
+use crate::compose::project::{self, Sources};
+use crate::engine::root::Root;
+use crate::resource::failure::FailureKind;
+use crate::resource::name::ProjectName;
+
+/// What every command needs.
+pub(crate) struct Context {
+    /// Where output goes.
+    pub(crate) terminal: Terminal,
+    /// What the process was started with.
+    pub(crate) environment: Environment,
+    /// How many operations may go on at once.
+    pub(crate) parallel: Option<usize>,
+    /// Nothing is changed, only told.
+    pub(crate) dry_run: bool,
+    style: Style,
+    sources: Sources,
+    target: Target,
+    client: OnceCell<Client>,
+}
+
+impl Context {
+    /// Resolves the global flags and the environment.
+    pub(crate) fn new(global: &GlobalArgs, environment: Environment, terminal: Terminal) -> Result<Self, CommandError> {
+        refuse_unsupported(&environment)?;
+        let ansi = match (global.ansi, environment.get("COMPOSE_ANSI")) {
+            (Some(ansi), _) => ansi,
+            (None, Some(text)) => Toggle::parse(text, "COMPOSE_ANSI")?,
+            (None, None) => Ansi::Auto,
+        };
+        terminal.set_ansi(ansi);
+        let style = match (global.progress, environment.get("COMPOSE_PROGRESS")) {
+            (Some(style), _) => style,
+            (None, Some(text)) => Toggle::parse(text, "COMPOSE_PROGRESS")?,
+            (None, None) => Style::Auto,
+        };
+        let style = match (style, ansi) {
+            (Style::Tty, Ansi::Never) => return Err(CommandError::local("can't use --progress tty while ANSI support is disabled")),
+            (Style::Plain, Ansi::Always) => return Err(CommandError::local("can't use --progress plain while ANSI support is forced")),
+            (Style::Auto, Ansi::Never) => Style::Plain,
+            (Style::Auto, _) if terminal.stderr_is_terminal() => Style::Tty,
+            (Style::Auto, _) => Style::Plain,
+            (style, _) => style,
+        };
+        let parallel = match (global.parallel, environment.get("COMPOSE_PARALLEL_LIMIT")) {
+            (Some(limit), _) => limit,
+            (None, Some(text)) => {
+                text.parse().map_err(|_| CommandError::local(format!("COMPOSE_PARALLEL_LIMIT must be an integer (found: {text:?})")))?
+            }
+            (None, None) => -1,
+        };
+        Ok(Self {
+            target: target(global, &environment)?,
+            sources: sources(global, &environment),
+            parallel: usize::try_from(parallel).ok().filter(|limit| *limit > 0),
+            dry_run: global.dry_run,
+            terminal,
+            environment,
+            style,
+            client: OnceCell::new(),
+        })
+    }
+
+    /// The engine, connected to once.
+    pub(crate) async fn client(&self) -> Result<&Client, CommandError> {
+        self.client.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Client, CommandError> {
+        let rights = "run it with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
+        if let Target::Own(root) = &self.target
+            && !rustix::process::geteuid().is_root()
+            && !root.socket().exists()
+        {
+            return Err(CommandError::new("Gantry's engine does not run, and only root can start it").hint(rights));
+        }
+        match Client::connect(&self.target).await {
+            Ok(client) => Ok(client),
+            Err(failure) if failure.kind == FailureKind::Denied => Err(CommandError::from(failure).hint(rights)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The engine that was spoken to, if one was.
+    pub(crate) fn engine_name(&self) -> Option<String> {
+        self.client.get().map(|client| client.target().to_string()).or_else(|| match &self.target {
+            Target::Own(_) => None,
+            target => Some(target.to_string()),
+        })
+    }
+
+    /// The engine that is meant.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether the last word on a failure is to be a JSON object.
+    pub(crate) fn reports_json(&self) -> bool {
+        self.style == Style::Json
+    }
+
+    /// Begins to tell of a command.
+    pub(crate) fn progress(&self, title: &'static str) -> Progress {
+        Progress::new(&self.terminal, self.style, title)
+    }
+
+    /// Whether lines that change in place are shown.
+    pub(crate) fn is_live(&self) -> bool {
+        self.style == Style::Tty
+    }
+
+    /// Loads the project; `select` are services named on the command line, whose profiles count as active.
+    pub(crate) fn project(&self, select: &[String]) -> Result<Project, CommandError> {
+        let mut sources = self.sources.clone();
+        sources.select = select.to_vec();
+        if sources.files.iter().any(|file| file.as_os_str() == "-") {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|error| CommandError::local(format!("cannot read the project from standard input: {error}")))?;
+            sources.stdin = Some(text);
+        }
+        let loaded = project::load(&sources, &FileReader);
+        let rendered = loaded.diagnostics.render(self.terminal.stderr_colors());
+        if !rendered.is_empty() {
+            self.terminal.note(rendered.trim_end());
+        }
+        match loaded.project {
+            Some(project) if !loaded.diagnostics.has_errors() => Ok(project),
+            _ => Err(CommandError::told(CommandError::FAILURE)),
+        }
+    }
+
+    /// The name of the project, and the project itself where there are files: for commands that can do with labels alone.
+    pub(crate) fn project_or_name(&self, select: &[String]) -> Result<(ProjectName, Option<Project>), CommandError> {
+        if self.has_files() {
+            let project = self.project(select)?;
+            return Ok((project.name.clone(), Some(project)));
+        }
+        let name = self.sources.project_name.as_deref().or_else(|| self.environment.get("COMPOSE_PROJECT_NAME"));
+        match name {
+            Some(name) => Ok((name.parse().map_err(|error| CommandError::local(format!("{error}")))?, None)),
+            // There is neither; the loader says so in its own words.
+            None => self.project(select).map(|project| (project.name.clone(), Some(project))),
+        }
+    }
+
+    /// Whether a project's files are named or found.
+    fn has_files(&self) -> bool {
+        if !self.sources.files.is_empty() || self.environment.get("COMPOSE_FILE").is_some() {
+            return true;
+        }
+        let base = self.sources.project_directory.clone().unwrap_or_else(|| self.sources.working_dir.clone());
+        base.ancestors().any(|folder| FILE_NAMES.iter().any(|name| folder.join(name).exists()))
+    }
+
+    /// A path of the command line, absolute.
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
+        self.sources.working_dir.join(path)
+    }
+}
+
+/// What discovery looks for, in order (compose.md §3.1).
+const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+fn sources(global: &GlobalArgs, environment: &Environment) -> Sources {
+    let list = |name: &str| -> Vec<PathBuf> {
+        environment.get(name).map(|text| text.split(',').filter(|it| !it.is_empty()).map(PathBuf::from).collect()).unwrap_or_default()
+    };
+    Sources {
+        files: global.files.clone(),
+        env_files: if global.env_files.is_empty() { list("COMPOSE_ENV_FILES") } else { global.env_files.clone() },
+        project_directory: global.project_directory.clone(),
+        project_name: global.project_name.clone(),
+        profiles: global.profiles.clone(),
+        environment: environment.variables().clone(),
+        working_dir: environment.working_dir().cloned().unwrap_or_else(|| PathBuf::from("/")),
+        home: environment.get("HOME").map(PathBuf::from),
+        stdin: None,
+        select: Vec::new(),
+    }
+}
+
+/// Variables that Docker Compose heeds and Gantry does not yet: silence would be a lie.
+fn refuse_unsupported(environment: &Environment) -> Result<(), CommandError> {
+    if environment.is_true("COMPOSE_COMPATIBILITY") {
+        return Err(CommandError::local("COMPOSE_COMPATIBILITY is set, and names of Compose 1 are not supported").hint("unset it"));
+    }
+    if let Some(context) = environment.get("DOCKER_CONTEXT").filter(|context| *context != "default") {
+        return Err(CommandError::local(format!("DOCKER_CONTEXT names `{context}`, and contexts are not supported"))
+            .hint("name the engine with `-H` or DOCKER_HOST"));
+    }
+    Ok(())
+}
+
+fn target(global: &GlobalArgs, environment: &Environment) -> Result<Target, CommandError> {
+    let Some(host) = global.host.as_deref().or_else(|| environment.get("DOCKER_HOST")) else {
+        return Ok(Target::Own(Root::new(environment.get("GANTRY_ROOT").map(Path::new))));
+    };
+    if let Some(path) = host.strip_prefix("unix://").or_else(|| host.starts_with('/').then_some(host)) {
+        return Ok(Target::Unix(PathBuf::from(path)));
+    }
+    if let Some(address) = host.strip_prefix("tcp://") {
+        if environment.is_true("DOCKER_TLS_VERIFY") {
+            return Err(CommandError::local("DOCKER_TLS_VERIFY is set, and TLS to an engine is not supported"));
+        }
+        return Ok(Target::Tcp(address.trim_end_matches('/').to_owned()));
+    }
+    Err(CommandError::local(format!("cannot speak to the engine `{host}`")).hint("unix:///path and tcp://host:port are understood"))
+}
+
+/// Labels of a filter of the engine's lists.
+pub(crate) type Filters = BTreeMap<String, Vec<String>>;

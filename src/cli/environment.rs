@@ -1,0 +1,41 @@
+//! What the process was started with: variables and the folder. Commands see this and never ask the process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// What the process was started with.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    working_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Takes variables that are text; others cannot be meant for us. The folder may be gone.
+    pub fn new(variables: impl Iterator<Item = (OsString, OsString)>, working_dir: io::Result<PathBuf>) -> Self {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self { variables: variables.filter_map(text).collect(), working_dir: working_dir.ok() }
+    }
+
+    /// A variable, unless it is empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable says yes, in the words that Docker Compose takes for it (Go's `ParseBool`, and `y`).
+    pub fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "t" | "true" | "y"))
+    }
+
+    /// All variables.
+    pub const fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// The folder the process was started in, if it still exists.
+    pub const fn working_dir(&self) -> Option<&PathBuf> {
+        self.working_dir.as_ref()
+    }
+}

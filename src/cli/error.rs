@@ -1,0 +1,128 @@
+//! The last word on a failure: a sentence, what is known of its cause, a way out, the engine, and the code to exit with.
+
+use crate::cli::output::terminal::Terminal;
+use crate::compose::plan::PlanError;
+use crate::compose::project::select::SelectError;
+use crate::resource::failure::{Failure, FailureKind};
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommandError {
+    /// One sentence that names the thing.
+    message: String,
+    /// What is known of the cause: a probe's output, a job's last lines.
+    details: Vec<String>,
+    /// What to do.
+    hint: Option<String>,
+    /// The code to exit with.
+    code: u8,
+    /// Nothing is printed: somebody else said it already.
+    silent: bool,
+    /// No engine was spoken to, or it does not matter which.
+    local: bool,
+}
+
+impl CommandError {
+    /// The code of every failure that has no other.
+    pub(crate) const FAILURE: u8 = 1;
+    /// The code after an interrupt, even after a clean stop.
+    pub(crate) const INTERRUPTED: u8 = 130;
+
+    /// A failure that an engine had part in.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), details: Vec::new(), hint: None, code: Self::FAILURE, silent: false, local: false }
+    }
+
+    /// A failure of the arguments or the files; no engine had part in it.
+    pub(crate) fn local(message: impl Into<String>) -> Self {
+        Self { local: true, ..Self::new(message) }
+    }
+
+    /// A failure that was told already.
+    pub(crate) fn told(code: u8) -> Self {
+        Self { silent: true, code, ..Self::new("") }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what is known of the cause.
+    #[must_use]
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
+    /// Prefixes the sentence with what was being done.
+    #[must_use]
+    pub(crate) fn during(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// The sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Prints the failure and returns the code; `engine` is the one that was spoken to.
+    pub(crate) fn report(&self, terminal: &Terminal, engine: Option<&str>, json: bool) -> u8 {
+        if self.silent {
+            return self.code;
+        }
+        if json {
+            let object = serde_json::json!({ "error": true, "message": self.message });
+            terminal.note(&object.to_string());
+            return self.code;
+        }
+        let color = terminal.stderr_colors();
+        let paint = |style: &str, text: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
+        let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
+        for detail in &self.details {
+            detail.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("{} {hint}\n", paint("1;36", "hint:")));
+        }
+        if let (Some(engine), false) = (engine, self.local) {
+            text.push_str(&format!("{} {engine}\n", paint("2", "engine:")));
+        }
+        terminal.note(text.trim_end());
+        self.code
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        let error = Self::new(failure.message);
+        match failure.kind {
+            FailureKind::Unsupported => error.hint("this engine cannot do that; see `gantry version` for which one it is"),
+            _ => error,
+        }
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlanError::ExternalNetwork(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
+            PlanError::ExternalVolume(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
+            PlanError::ImageMissing { .. } => {
+                Self::new(message).hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`")
+            }
+            PlanError::NothingToStart(_) => Self::new(message).hint("`gantry up` creates it"),
+            PlanError::Cycle(_) | PlanError::NamedTwice { .. } | PlanError::Name(_) | PlanError::UnknownService(_) => Self::local(message),
+        }
+    }
+}
+
+impl From<SelectError> for CommandError {
+    fn from(error: SelectError) -> Self {
+        Self::local(error.to_string())
+    }
+}

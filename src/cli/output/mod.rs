@@ -1,0 +1,8 @@
+//! What people and programs see.
+
+pub(crate) mod line;
+pub(crate) mod progress;
+pub(crate) mod relative;
+pub(crate) mod table;
+pub(crate) mod template;
+pub(crate) mod terminal;
