@@ -166,8 +166,12 @@ impl Applier {
                         }
                     }
                     None => {
-                        let source =
-                            MountSource::Volume { name: Some(volume), no_copy: true, subpath: None, labels: std::collections::BTreeMap::new() };
+                        let source = MountSource::Volume {
+                            name: Some(volume),
+                            no_copy: true,
+                            subpath: None,
+                            labels: std::collections::BTreeMap::new(),
+                        };
                         spec.mounts.push(crate::resource::container::Mount { target: mount.target, read_only: !mount.writable, source });
                     }
                 }

@@ -14,7 +14,11 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Begins to listen: from now on the process no longer ends by itself.
     pub(crate) fn listen() -> Result<Self, CommandError> {
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())?, hangup: listen(SignalKind::hangup())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
     /// Returns when the next one came.

@@ -87,7 +87,8 @@ impl Toggle {
     /// Reads a word as a flag would.
     pub(crate) fn parse<T: ValueEnum>(text: &str, variable: &str) -> Result<T, CommandError> {
         let words = || T::value_variants().iter().filter_map(|it| Some(it.to_possible_value()?.get_name().to_owned())).collect::<Vec<_>>();
-        T::from_str(text, true).map_err(|_| CommandError::local(format!("{variable} is `{text}`; one of {} is expected", words().join(", "))))
+        T::from_str(text, true)
+            .map_err(|_| CommandError::local(format!("{variable} is `{text}`; one of {} is expected", words().join(", "))))
     }
 }
 

@@ -42,9 +42,10 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
         Some(path) => {
             let path = context.absolute(path);
             let mut file = std::fs::File::create(&path);
-            let written = file.as_mut().map_err(|error| error.to_string()).and_then(|file| {
-                std::io::Write::write_all(file, text.as_bytes()).map_err(|error| error.to_string())
-            });
+            let written = file
+                .as_mut()
+                .map_err(|error| error.to_string())
+                .and_then(|file| std::io::Write::write_all(file, text.as_bytes()).map_err(|error| error.to_string()));
             written.map_err(|error| CommandError::local(format!("cannot write {}: {error}", path.display())))?;
         }
         None => context.terminal.out(text.as_bytes()),

@@ -39,6 +39,8 @@ pub(super) async fn run(args: EngineArgs, context: &Context) -> Result<u8, Comma
             client.stop_engine().await?;
             Ok(0)
         }
-        None => Err(CommandError::local("the engine in the foreground is `gantry engine` with no flags before it; use GANTRY_ROOT to move it")),
+        None => {
+            Err(CommandError::local("the engine in the foreground is `gantry engine` with no flags before it; use GANTRY_ROOT to move it"))
+        }
     }
 }

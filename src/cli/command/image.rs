@@ -74,7 +74,8 @@ fn rows(image: &ImageInfo, whole: bool) -> Vec<Value> {
     let names: Vec<(String, String)> = if image.tags.is_empty() {
         vec![("<none>".to_owned(), "<none>".to_owned())]
     } else {
-        let split = |name: &String| name.rsplit_once(':').map_or((name.clone(), "<none>".to_owned()), |(it, tag)| (it.to_owned(), tag.to_owned()));
+        let split =
+            |name: &String| name.rsplit_once(':').map_or((name.clone(), "<none>".to_owned()), |(it, tag)| (it.to_owned(), tag.to_owned()));
         image.tags.iter().map(split).collect()
     };
     let digest = image.repo_digests.first().and_then(|it| it.split_once('@')).map_or("<none>", |(_, digest)| digest);

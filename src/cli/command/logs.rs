@@ -41,11 +41,7 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
         until: instant(args.until.as_deref())?,
     };
     let client = context.client().await?;
-    let style = LineStyle {
-        prefix: !args.no_log_prefix,
-        color: !args.no_color && context.terminal.stdout_colors(),
-        split: false,
-    };
+    let style = LineStyle { prefix: !args.no_log_prefix, color: !args.no_color && context.terminal.stdout_colors(), split: false };
     let printer = LinePrinter::new(&context.terminal, style, name.as_str());
     let clock = if args.timestamps { Clock::Engine } else { Clock::Off };
     let watch = if args.follow { Some(Watch::begin(client, name.as_str()).await?) } else { None };
@@ -115,7 +111,13 @@ impl Source<'_> {
 }
 
 /// Writes several logs as one, by time; one line of each is held at any moment.
-async fn merge(client: &Client, printer: &LinePrinter, replicas: &[&Replica], options: &LogOptions, clock: Clock) -> Result<(), CommandError> {
+async fn merge(
+    client: &Client,
+    printer: &LinePrinter,
+    replicas: &[&Replica],
+    options: &LogOptions,
+    clock: Clock,
+) -> Result<(), CommandError> {
     let opened = replicas.iter().map(|replica| async move { (replica.name(), client.logs(&replica.info.id.to_string(), options).await) });
     let mut sources = Vec::new();
     for (name, log) in join_all(opened).await {

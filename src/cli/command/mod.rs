@@ -28,7 +28,9 @@ use crate::resource::name::ServiceName;
 
 /// Runs a command and returns the code to exit with.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
-    if context.dry_run && !matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_)) {
+    if context.dry_run
+        && !matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_))
+    {
         return Err(CommandError::local("--dry-run is for up, down, start, stop, rm and pull"));
     }
     match command {

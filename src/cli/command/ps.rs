@@ -17,8 +17,26 @@ use crate::resource::container::{ContainerInfo, ContainerPort, ContainerState, P
 
 /// The names of a row's fields, in the order of Docker Compose's JSON.
 const FIELDS: [&str; 20] = [
-    "Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks", "Ports",
-    "Project", "Publishers", "RunningFor", "Service", "State", "Status", "Size",
+    "Command",
+    "CreatedAt",
+    "ExitCode",
+    "Health",
+    "ID",
+    "Image",
+    "Labels",
+    "LocalVolumes",
+    "Mounts",
+    "Name",
+    "Names",
+    "Networks",
+    "Ports",
+    "Project",
+    "Publishers",
+    "RunningFor",
+    "Service",
+    "State",
+    "Status",
+    "Size",
 ];
 
 /// Runs the command.
@@ -28,7 +46,8 @@ pub(super) async fn run(args: PsArgs, context: &Context) -> Result<u8, CommandEr
     let words = words(&args)?;
     let client = context.client().await?;
     let observed = observe::project(client, &name, None).await?;
-    let known = |it: &Replica| project.as_ref().is_none_or(|p| p.services.contains_key(&it.service) || p.disabled.contains_key(&it.service));
+    let known =
+        |it: &Replica| project.as_ref().is_none_or(|p| p.services.contains_key(&it.service) || p.disabled.contains_key(&it.service));
     for service in &services {
         let in_files = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
         if !in_files && observed.replicas(service).is_empty() {
@@ -183,4 +202,3 @@ fn ports(info: &ContainerInfo) -> String {
     }
     texts.join(", ")
 }
-

@@ -56,7 +56,8 @@ pub(super) async fn restart(args: RestartArgs, context: &Context) -> Result<u8, 
 fn add_restarting(project: &Project, services: &mut BTreeSet<ServiceName>) {
     loop {
         let with = project.services.values().filter(|service| {
-            service.depends_on.iter().any(|(name, dependency)| dependency.restart && services.contains(name)) && !services.contains(&service.name)
+            service.depends_on.iter().any(|(name, dependency)| dependency.restart && services.contains(name))
+                && !services.contains(&service.name)
         });
         let more: Vec<ServiceName> = with.map(|service| service.name.clone()).collect();
         if more.is_empty() {

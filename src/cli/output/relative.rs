@@ -69,8 +69,16 @@ mod tests {
 
     #[test]
     fn spans_are_read_as_go_writes_them() {
-        for (text, expect) in [("90s", Some(90_000)), ("1h30m", Some(5_400_000)), ("1.5h", Some(5_400_000)), ("300ms", Some(300)), ("", None), ("5", None), ("m", None), ("1x", None)]
-        {
+        for (text, expect) in [
+            ("90s", Some(90_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1.5h", Some(5_400_000)),
+            ("300ms", Some(300)),
+            ("", None),
+            ("5", None),
+            ("m", None),
+            ("1x", None),
+        ] {
             assert_eq!(parse(text), expect.map(Duration::from_millis), "{text}");
         }
     }

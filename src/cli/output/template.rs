@@ -92,7 +92,11 @@ fn part(action: &str, fields: &[&str]) -> Result<Part, CommandError> {
                 "upper" => Function::Upper,
                 "lower" => Function::Lower,
                 "title" => Function::Title,
-                _ => return Err(CommandError::local(format!("template function `{word}` is not known")).hint("json, upper, lower and title are")),
+                _ => {
+                    return Err(
+                        CommandError::local(format!("template function `{word}` is not known")).hint("json, upper, lower and title are")
+                    );
+                }
             };
             (function, field.trim())
         }
@@ -100,7 +104,9 @@ fn part(action: &str, fields: &[&str]) -> Result<Part, CommandError> {
     match field.strip_prefix('.') {
         Some("") => Ok(Part::Field { name: None, function }),
         Some(name) if fields.contains(&name) => Ok(Part::Field { name: Some(name.to_owned()), function }),
-        Some(name) => Err(CommandError::local(format!("template field `.{name}` is not known")).hint(format!("known are {}", fields.join(", ")))),
+        Some(name) => {
+            Err(CommandError::local(format!("template field `.{name}` is not known")).hint(format!("known are {}", fields.join(", "))))
+        }
         None => Err(CommandError::local(format!("template action `{action}` is not understood")).hint("write `{{.Name}}` or `{{json .}}`")),
     }
 }
