@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::engine::network::dns::DnsSettings;
 use crate::engine::network::dns::table::{Asker, NameTable, Names, Realm};
@@ -19,12 +19,19 @@ use crate::resource::network::{NetworkInfo, NetworkMember};
 
 /// A task that ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Task(AbortHandle);
+pub(super) struct Task(JoinHandle<()>);
 
 impl Task {
     /// Owns the task.
-    pub(super) const fn new(handle: AbortHandle) -> Self {
+    pub(super) const fn new(handle: JoinHandle<()>) -> Self {
         Self(handle)
+    }
+
+    /// Ends the task and waits until it has let go of all it held, sockets above all.
+    pub(super) async fn end(mut self) {
+        self.0.abort();
+        // How it ended is of no interest: it was told to.
+        let _ = (&mut self.0).await;
     }
 }
 

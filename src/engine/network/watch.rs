@@ -31,7 +31,7 @@ impl Networks {
         match subscribe() {
             Ok(events) => {
                 let own = self.inner.kernel.filter().port();
-                let task = tokio::spawn(look(Arc::downgrade(&self.inner), events, own)).abort_handle();
+                let task = tokio::spawn(look(Arc::downgrade(&self.inner), events, own));
                 self.state().watcher = Some(Task::new(task));
             }
             Err(error) => tracing::warn!(%error, "changes of others to nf_tables go unnoticed"),

@@ -71,8 +71,8 @@ fn start(container: ContainerId, sockets: DnsSockets, names: Names) -> io::Resul
     tcp.set_nonblocking(true)?;
     let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
     let server = Arc::new(Server { container, names, lookups: Arc::new(Semaphore::new(LOOKUPS)), turn: AtomicUsize::new(0) });
-    let datagrams = tokio::spawn(Arc::clone(&server).serve_datagrams(Arc::new(udp))).abort_handle();
-    let streams = tokio::spawn(server.serve_streams(tcp)).abort_handle();
+    let datagrams = tokio::spawn(Arc::clone(&server).serve_datagrams(Arc::new(udp)));
+    let streams = tokio::spawn(server.serve_streams(tcp));
     Ok(vec![Task::new(datagrams), Task::new(streams)])
 }
 

@@ -29,11 +29,11 @@ pub(super) fn start(bound: Bound, target: SocketAddr) -> io::Result<Task> {
     let handle = match bound.protocol {
         Protocol::Tcp => {
             let listener = TcpListener::from_std(bound.socket.into())?;
-            tokio::spawn(forward_streams(listener, target)).abort_handle()
+            tokio::spawn(forward_streams(listener, target))
         }
         Protocol::Udp | Protocol::Sctp => {
             let socket = Arc::new(UdpSocket::from_std(bound.socket.into())?);
-            tokio::spawn(forward_datagrams(socket, target)).abort_handle()
+            tokio::spawn(forward_datagrams(socket, target))
         }
     };
     Ok(Task::new(handle))

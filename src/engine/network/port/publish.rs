@@ -161,14 +161,17 @@ impl Networks {
         }
     }
 
-    /// Takes back everything published for a container.
+    /// Takes back everything published for a container; when this returns, its ports can be bound again.
     pub(in crate::engine::network) async fn withdraw(&self, container: ContainerId, rules: Vec<PortRule>) {
         self.remove_rules(container, rules).await;
-        let had_ports = self.state().members.get_mut(&container).is_some_and(|member| {
-            member.proxies.clear();
-            !std::mem::take(&mut member.published).is_empty()
-        });
-        if had_ports {
+        let (proxies, published) = match self.state().members.get_mut(&container) {
+            Some(member) => (std::mem::take(&mut member.proxies), std::mem::take(&mut member.published)),
+            None => return,
+        };
+        for proxy in proxies {
+            proxy.end().await;
+        }
+        if !published.is_empty() {
             self.inner.holder.release(&key(container));
         }
     }
