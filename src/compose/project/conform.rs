@@ -325,16 +325,19 @@ impl Walk<'_> {
         self.problems.push(problem);
     }
 
-    /// Mappings and lists of `KEY=VALUE` become mappings of texts and nulls.
+    /// Mappings and lists of `KEY=VALUE` become mappings of texts. A bare key stays one where a variable takes its value from the project's
+    /// environment; elsewhere it is the empty string, as in Docker Compose.
     fn dictionary(&mut self, node: &mut Node, trail: &Trail<'_>) {
         let span = node.span;
+        let bare = || if matches!(trail.key, "environment" | "args") { Value::Null } else { Value::Text(String::new()) };
         match &mut node.value {
             Value::Map(map) => {
                 for (key, entry) in map {
                     let trail = trail.then(key);
                     match entry.node.as_scalar() {
                         Some(text) => entry.node.value = Value::Text(text),
-                        None if entry.node.is_null() || entry.node.tag == Some(MergeTag::Reset) => {}
+                        None if entry.node.tag == Some(MergeTag::Reset) => {}
+                        None if entry.node.is_null() => entry.node.value = bare(),
                         None => self.wrong(&entry.node, &trail, "a string, a number, a boolean or nothing"),
                     }
                 }
@@ -349,7 +352,7 @@ impl Walk<'_> {
                     };
                     let (name, value) = match text.split_once('=') {
                         Some((name, value)) => (name, Value::Text(value.to_owned())),
-                        None => (text.as_str(), Value::Null),
+                        None => (text.as_str(), bare()),
                     };
                     if name.ends_with(char::is_whitespace) {
                         let problem =

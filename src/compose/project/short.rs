@@ -279,10 +279,13 @@ mod tests {
             ("~/data:/data:rw,z", "Some(\"~/data\") true /data false"),
             ("${A:-x}:/data", "Some(\"${A:-x}\") false /data false"),
             ("C:\\x:/data", "Some(\"C:\\\\x\") true /data false"),
+            // One letter before `:/` is a drive to Docker Compose 2.40, a volume's name or not.
+            ("a:/b:what", "Some(\"a:/b\") true what false"),
+            ("a:/data", "None false a:/data false"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
         }
-        for text in ["", "a::b", "a:b:c:d", "a:/b:what"] {
+        for text in ["", "a::b", "a:b:c:d"] {
             assert!(mount(text).is_err(), "{text}");
         }
     }
