@@ -1,7 +1,7 @@
 //! Real containers, as root: the programs are the host's, bound into an empty image.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -53,7 +53,7 @@ fn spec(folder: &Path, name: &str, line: &str) -> LaunchSpec {
         namespaces: Namespaces::default(),
         wants_dns: false,
         init: false,
-        cgroup: CgroupSpec { path: format!("gantry-test-{}/{name}", std::process::id()), resources: Resources::default() },
+        cgroup: CgroupSpec { path: format!("gantry-test-{}-{name}/leaf", std::process::id()), resources: Resources::default() },
         stdin_open: false,
         stdin_once: false,
         log: LogSpec::None,
@@ -68,8 +68,10 @@ fn run(spec: &LaunchSpec) -> (i32, String) {
     // SAFETY: glibc's fork leaves its allocator usable in the child, which does not return from here.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
+        let mut said = writer.try_clone().unwrap();
         let code = shim(spec, writer.into()).unwrap_or_else(|error| {
-            eprintln!("{}", error.chain());
+            // What went wrong stands in the output that the test compares.
+            let _ = writeln!(said, "{}", error.chain());
             error.exit_code()
         });
         kernel::exit_now(code);
@@ -77,7 +79,19 @@ fn run(spec: &LaunchSpec) -> (i32, String) {
     drop(writer);
     let mut output = String::new();
     reader.read_to_string(&mut output).unwrap();
-    (wait(pid), output)
+    let code = wait(pid);
+    remove_group(&spec.cgroup);
+    (code, output)
+}
+
+/// Removes the folder above a test's leaf in every hierarchy; the leaf itself was the shim's to remove.
+fn remove_group(group: &CgroupSpec) {
+    let parent = group.path.split('/').next().unwrap();
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
+    for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        // It is in few of them.
+        let _ = std::fs::remove_dir(hierarchy.join(parent));
+    }
 }
 
 fn wait(pid: i32) -> i32 {
@@ -136,8 +150,8 @@ fn a_container_has_namespaces_of_its_own() {
 #[test]
 fn a_command_that_cannot_be_executed_says_so() {
     let command = |command: &'static str| move |spec: &mut LaunchSpec| spec.process.command = vec![command.to_owned()];
-    check("missing", "", command("no-such-program"), (127, ""));
-    check("folder", "", command("/usr"), (126, ""));
+    check("missing", "", command("no-such-program"), (127, "exec: `no-such-program`: executable file not found in $PATH\n"));
+    check("folder", "", command("/usr"), (126, "exec: `/usr`: is a directory\n"));
 }
 
 #[test]
