@@ -1,14 +1,14 @@
 //! A running container as the engine sees it: the asynchronous end of its shim.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::engine::root::Root;
+pub use crate::engine::runtime::exit::ExitRecord;
 use crate::engine::runtime::launch::{LaunchError, LaunchSpec, NetworkSetup, ProcessSpec};
 use crate::engine::runtime::link::KeeperLink;
-use crate::resource::container::ExitStatus;
 use crate::resource::exec::TerminalSize;
 use crate::resource::id::{ContainerId, ExecId};
 use crate::resource::time::Timestamp;
@@ -35,24 +35,6 @@ impl Runtime {
 
     /// Removes what no shim owns: control groups and run folders of containers that ended while no engine was there.
     pub fn sweep(&self) {
-        todo!()
-    }
-}
-
-/// How a container ended, as its shim wrote it down before it told anyone.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ExitRecord {
-    /// How it ended.
-    pub status: ExitStatus,
-    /// When its command was executed.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Timestamp,
-}
-
-impl ExitRecord {
-    /// Reads the record that a shim left at `path` (`LaunchSpec::exit_record`); `None` when there is none or it is damaged.
-    pub fn read(_path: &Path) -> Option<Self> {
         todo!()
     }
 }
@@ -96,7 +78,7 @@ impl Launching {
 }
 
 /// Which streams of a process a client wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachRequest {
     /// It sends standard input.
     pub stdin: bool,
@@ -121,7 +103,7 @@ pub struct Attached {
 }
 
 /// How the streams of an exec are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecIo {
     /// The client sends standard input.
     pub stdin: bool,
