@@ -3,10 +3,12 @@
 //! What is written has Docker's shape to the field, `null` and `[]` included, because strict clients look. What is read comes in two
 //! [moods](fields::Mood): a request is refused when it asks for something we would have to ignore, another engine's answer is not.
 
+pub mod answer;
 pub mod container;
 pub mod error;
 pub mod event;
 pub mod exec;
+pub mod extension;
 pub mod fields;
 pub mod filter;
 pub mod frame;

@@ -229,6 +229,11 @@ pub fn connect_from_json(body: Value) -> Result<(String, EndpointSpec), WireErro
     Ok((container, spec))
 }
 
+/// Writes the body of a disconnect request; `force` forgives a container that is not there.
+pub fn disconnect_to_json(container: &str, force: bool) -> Value {
+    json!({ "Container": container, "Force": force })
+}
+
 /// Reads the body of a disconnect request: the container, and whether it may be absent.
 pub fn disconnect_from_json(body: Value) -> Result<(String, bool), WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;

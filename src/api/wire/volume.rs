@@ -46,6 +46,17 @@ pub fn from_json(body: Value) -> Result<VolumeInfo, WireError> {
     })
 }
 
+/// Writes a list of volumes.
+pub fn list_to_json(infos: &[VolumeInfo]) -> Value {
+    json!({ "Volumes": infos.iter().map(to_json).collect::<Vec<_>>(), "Warnings": null })
+}
+
+/// Reads a list of volumes.
+pub fn list_from_json(body: Value) -> Result<Vec<VolumeInfo>, WireError> {
+    let mut fields = Fields::of("", body, Mood::Answer)?;
+    fields.list("Volumes")?.into_iter().map(from_json).collect()
+}
+
 /// Writes the body of a create request.
 pub fn create_to_json(name: Option<&str>, spec: &VolumeSpec) -> Value {
     json!({ "Name": name.unwrap_or_default(), "Driver": spec.driver, "DriverOpts": spec.options, "Labels": spec.labels })
@@ -86,6 +97,7 @@ mod tests {
                 anonymous,
             };
             assert_eq!(from_json(to_json(&info)).expect("good"), info);
+            assert_eq!(list_from_json(list_to_json(std::slice::from_ref(&info))).expect("good"), [info]);
         }
         assert!(create_from_json(json!({"ClusterVolumeSpec": {"Group": "x"}})).is_err());
     }

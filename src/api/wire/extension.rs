@@ -1,0 +1,19 @@
+//! What our own two ends say to each other beyond Docker's API. Another engine does not look at any of it.
+//!
+//! Objects of ours inside Docker's JSON are called `Gantry`, and live with what they extend: a spec, an event, an exit.
+
+/// In the query of `GET /containers/json` and `GET /images/json`: every line is to be what an inspect of it shows. One request instead
+/// of one and as many as there are lines. [`is_whole`] tells such a line from Docker's.
+pub const WHOLE: &str = "whole";
+
+/// In the query of a stop or restart: the wait may be skipped where nobody can notice (`StopOptions::skip_deaf`).
+pub const SKIP_DEAF: &str = "skip-deaf";
+
+/// `POST` there stops every container and the engine; answered with 204 once the containers have ended.
+pub const STOP_ENGINE: &str = "/gantry/stop";
+
+/// Whether a line of a list is what an inspect shows: there a state and a root file system are objects.
+pub fn is_whole(line: &serde_json::Value) -> bool {
+    let is_object = |name: &str| line.get(name).is_some_and(serde_json::Value::is_object);
+    is_object("State") || is_object("RootFS")
+}
