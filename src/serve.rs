@@ -41,7 +41,7 @@ fn trace_filter() -> tracing_subscriber::EnvFilter {
 async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
     tokio::spawn(keeper.clone().attend());
-    let engine = Engine::open(EngineConfig { root: start.root }).await?;
+    let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone() }).await?;
     let mut servers = tokio::task::JoinSet::new();
     for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
         let listener = listen(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;

@@ -16,12 +16,15 @@ use crate::resource::log::LogOptions;
 impl Engine {
     /// Returns the containers a filter selects, newest first.
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
-        todo!("{filter:?}")
+        let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| container.info()).collect();
+        infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
+        infos.retain(|info| filter.all || !filter.filters.is_empty() || info.state.is_running());
+        Ok(infos)
     }
 
     /// Returns a container by name, id or unambiguous start of an id.
     pub async fn container(&self, name: &str) -> Result<ContainerInfo, Failure> {
-        todo!("{name}")
+        Ok(self.shared.containers.find(name)?.info())
     }
 
     /// Makes a container; without a name it gets one.
@@ -76,7 +79,7 @@ impl Engine {
 
     /// Begins to wait for an end of a container: what happens after this call returned is seen.
     pub fn watch_container(&self, name: &str, condition: WaitCondition) -> Result<ContainerWait, Failure> {
-        todo!("{name} {condition:?}")
+        Ok(ContainerWait::begin(&*self.shared.containers.find(name)?, condition))
     }
 
     /// Removes every container that does not run and that the filters (`label`, `until`) select; returns the ids and the bytes given back.

@@ -19,7 +19,15 @@ pub mod volume;
 
 use std::sync::Arc;
 
+use crate::engine::container::table::Containers;
+use crate::engine::event::Ring;
+use crate::engine::image::handle::Images;
+use crate::engine::network::handle::{NetworkOptions, Networks};
 use crate::engine::root::Root;
+use crate::engine::runtime::link::KeeperLink;
+use crate::engine::runtime::task::Runtime;
+use crate::engine::volume::Volumes;
+use crate::registry::config::RegistryConfig;
 use crate::resource::failure::Failure;
 
 /// How an engine is to run.
@@ -27,6 +35,8 @@ use crate::resource::failure::Failure;
 pub struct EngineConfig {
     /// Where it keeps things.
     pub root: Root,
+    /// Who keeps what must outlive it.
+    pub keeper: KeeperLink,
 }
 
 /// An engine: cheap to clone, every clone the same engine.
@@ -37,17 +47,38 @@ pub struct Engine {
 
 /// What all clones of an engine share.
 struct Shared {
-    config: EngineConfig,
+    root: Root,
+    keeper: KeeperLink,
+    images: Images,
+    networks: Networks,
+    volumes: Volumes,
+    ring: Ring,
+    runtime: Runtime,
+    containers: Containers,
 }
 
 impl Engine {
     /// Opens the engine of a root: reads its records, adopts what runs, records what ended meanwhile and sweeps what nobody owns.
     pub async fn open(config: EngineConfig) -> Result<Self, Failure> {
-        Ok(Self { shared: Arc::new(Shared { config }) })
+        let EngineConfig { root, keeper } = config;
+        std::fs::create_dir_all(root.run())
+            .map_err(|error| Failure::internal(format!("cannot make `{}`: {error}", root.run().display())))?;
+        let ring = Ring::open(&root.run().join("events"))?;
+        let images = Images::open(&root, RegistryConfig::default())?;
+        let networks = Networks::open(&root, NetworkOptions::default(), Arc::new(keeper.clone())).await?;
+        let volumes = Volumes::open(&root)?;
+        let runtime = Runtime::new(&root, keeper.clone())?;
+        let containers = Containers::open(&root)?;
+        Ok(Self { shared: Arc::new(Shared { root, keeper, images, networks, volumes, ring, runtime, containers }) })
     }
 
     /// Where the engine keeps things.
     pub fn root(&self) -> &Root {
-        &self.shared.config.root
+        &self.shared.root
+    }
+
+    /// Nothing runs, and nothing waits to start again.
+    pub fn is_idle(&self) -> bool {
+        self.shared.containers.all().iter().all(|container| !container.is_active())
     }
 }

@@ -1,10 +1,14 @@
 //! Containers and their life on top of image, network and runtime.
 
 pub mod attach;
-mod effective;
+pub(in crate::engine) mod effective;
+pub(in crate::engine) mod entry;
 pub mod log;
 pub mod process;
+mod record;
 mod restart;
-mod signal;
+pub(in crate::engine) mod signal;
 mod state;
+pub(in crate::engine) mod table;
+mod told;
 pub mod wait;

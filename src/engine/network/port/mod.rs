@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::engine::runtime::link::KeeperLink;
+
 mod choice;
 mod holder;
 mod proxy;
@@ -16,4 +18,14 @@ pub trait PortHolder: Send + Sync {
 
     /// Closes what is kept under a key.
     fn release(&self, key: &str);
+}
+
+impl PortHolder for KeeperLink {
+    fn hold(&self, key: &str, sockets: Vec<OwnedFd>) -> io::Result<()> {
+        Self::hold(self, key, sockets).map_err(io::Error::other)
+    }
+
+    fn release(&self, key: &str) {
+        Self::release(self, key);
+    }
 }

@@ -1,0 +1,268 @@
+//! One container as the engine knows it: what it is, and what it does.
+//!
+//! Whoever changes what it does holds its turn; whoever wants to know, or to wait, has the watch. No container waits for another.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
+
+use crate::engine::container::record::{ResolvedMount, SpecRecord, StateRecord};
+use crate::engine::container::restart::Restarts;
+use crate::engine::container::state::{self, Change, IllegalChange};
+use crate::engine::image::work::RootGuard;
+use crate::engine::runtime::task::{AttachRequest, Attached, Task};
+use crate::engine::store::{self, StoreError};
+use crate::resource::container::{
+    ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, HealthState, LogSpec, PublishedPort,
+};
+use crate::resource::failure::Failure;
+use crate::resource::id::{ContainerId, ExecId};
+use crate::resource::name::ContainerName;
+
+/// A container.
+pub(in crate::engine) struct Container {
+    id: ContainerId,
+    /// `containers/ID`.
+    folder: PathBuf,
+    record: Mutex<Arc<SpecRecord>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    life: watch::Sender<Life>,
+    /// Clients that attached before it was started.
+    waiting: Mutex<Vec<Waiting>>,
+    /// Commands that run beside its own.
+    execs: Mutex<BTreeSet<ExecId>>,
+}
+
+/// A client that attached to a container before it was started.
+pub(in crate::engine) struct Waiting {
+    /// What it wants.
+    pub(in crate::engine) request: AttachRequest,
+    /// Where it waits.
+    pub(in crate::engine) reply: oneshot::Sender<Result<Attached, Failure>>,
+}
+
+/// What a container does.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Life {
+    /// Its state.
+    pub(in crate::engine) state: ContainerState,
+    /// Its health, if it has a check and runs.
+    pub(in crate::engine) health: Option<HealthState>,
+    /// What it has on each network.
+    pub(in crate::engine) endpoints: Vec<EndpointState>,
+    /// Ports of the host that lead to it.
+    pub(in crate::engine) published: Vec<PublishedPort>,
+    /// What runs.
+    pub(in crate::engine) task: Option<Task>,
+    /// It ended so many times, failed starts included.
+    pub(in crate::engine) ends: u64,
+    /// How it ended the last time.
+    pub(in crate::engine) last: ExitStatus,
+    /// It is gone.
+    pub(in crate::engine) removed: bool,
+    pub(super) stopped_by_hand: bool,
+    pub(super) stopped_to_leave: bool,
+    pub(super) restarts: Restarts,
+    /// Keeps its image's layers while it runs.
+    pub(super) layers: Option<Arc<RootGuard>>,
+}
+
+impl Life {
+    /// That of a container nobody started yet.
+    pub(super) fn new() -> Self {
+        Self {
+            state: ContainerState::Created,
+            health: None,
+            endpoints: Vec::new(),
+            published: Vec::new(),
+            task: None,
+            ends: 0,
+            last: ExitStatus::default(),
+            removed: false,
+            stopped_by_hand: false,
+            stopped_to_leave: false,
+            restarts: Restarts::default(),
+            layers: None,
+        }
+    }
+
+    /// Changes the state, if the state allows it.
+    pub(super) fn change(&mut self, change: Change) -> Result<(), IllegalChange> {
+        self.state = state::after(&self.state, change)?;
+        Ok(())
+    }
+
+    /// What is written down of it.
+    pub(super) fn record(&self) -> StateRecord {
+        StateRecord {
+            boot: store::boot_id().to_owned(),
+            state: self.state.clone(),
+            health: self.health.clone(),
+            stopped_by_hand: self.stopped_by_hand,
+            stopped_to_leave: self.stopped_to_leave,
+            restarts: self.restarts,
+            endpoints: self.endpoints.clone(),
+            published: self.published.clone(),
+        }
+    }
+}
+
+/// A mutex whose content is whole between any two statements that could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Container {
+    pub(super) fn new(folder: PathBuf, record: SpecRecord, life: Life) -> Self {
+        Self {
+            id: record.id,
+            folder,
+            record: Mutex::new(Arc::new(record)),
+            turn: Arc::default(),
+            life: watch::Sender::new(life),
+            waiting: Mutex::default(),
+            execs: Mutex::default(),
+        }
+    }
+
+    /// Its id.
+    pub(in crate::engine) const fn id(&self) -> ContainerId {
+        self.id
+    }
+
+    /// Its name.
+    pub(in crate::engine) fn name(&self) -> ContainerName {
+        lock(&self.record).name.clone()
+    }
+
+    /// What it is.
+    pub(super) fn record(&self) -> Arc<SpecRecord> {
+        Arc::clone(&lock(&self.record))
+    }
+
+    /// Says what it is from now on, on disk first.
+    pub(super) fn replace_record(&self, record: SpecRecord) -> Result<(), StoreError> {
+        record.write(&self.folder)?;
+        *lock(&self.record) = Arc::new(record);
+        Ok(())
+    }
+
+    /// What was wanted.
+    pub(in crate::engine) fn spec(&self) -> ContainerSpec {
+        lock(&self.record).spec.clone()
+    }
+
+    /// Its mounts.
+    pub(in crate::engine) fn mounts(&self) -> Vec<ResolvedMount> {
+        lock(&self.record).mounts.clone()
+    }
+
+    /// Its folder below the data directory.
+    pub(in crate::engine) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file its output goes to.
+    pub(in crate::engine) fn log_path(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The file its shim writes its end into.
+    pub(super) fn exit_path(&self) -> PathBuf {
+        self.folder.join("exit.json")
+    }
+
+    /// What it does at this moment.
+    pub(in crate::engine) fn life(&self) -> Life {
+        self.life.borrow().clone()
+    }
+
+    /// Tells of every change of what it does.
+    pub(in crate::engine) fn watch(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
+    }
+
+    /// What runs, or Docker's words for nothing.
+    pub(in crate::engine) fn task(&self) -> Result<Task, Failure> {
+        let task = self.life.borrow().task.clone();
+        task.ok_or_else(|| Failure::conflict(format!("container {} is not running", self.id)))
+    }
+
+    /// It runs, or will run again by itself.
+    pub(in crate::engine) fn is_active(&self) -> bool {
+        matches!(self.life.borrow().state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
+    }
+
+    /// Nobody else changes what it does as long as this is held.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Changes what it does, in memory and then on disk. A record that cannot be written is a complaint in the log: what happened,
+    /// happened.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut Life) -> T) -> T {
+        let mut outcome = None;
+        self.life.send_modify(|life| outcome = Some(change(life)));
+        let record = self.life.borrow().record();
+        if let Err(error) = record.write(&self.folder) {
+            tracing::error!(container = %self.id, %error, "what a container does could not be written down");
+        }
+        outcome.expect("the change was just made")
+    }
+
+    /// Notes its health; a verdict that changed is written down.
+    pub(in crate::engine) fn set_health(&self, health: HealthState) {
+        let same = self.life.borrow().health.as_ref().is_some_and(|known| known.status == health.status);
+        if same {
+            self.life.send_modify(|life| life.health = Some(health));
+        } else {
+            self.update(|life| life.health = Some(health));
+        }
+    }
+
+    /// Waits for the streams of a container that is not started yet.
+    pub(in crate::engine) fn attach_at_start(&self, request: AttachRequest) -> oneshot::Receiver<Result<Attached, Failure>> {
+        let (reply, receiver) = oneshot::channel();
+        lock(&self.waiting).push(Waiting { request, reply });
+        receiver
+    }
+
+    /// Those who wait for its streams.
+    pub(super) fn take_waiting(&self) -> Vec<Waiting> {
+        std::mem::take(&mut lock(&self.waiting))
+    }
+
+    /// Notes a command that runs beside its own.
+    pub(in crate::engine) fn exec_began(&self, exec: ExecId) {
+        lock(&self.execs).insert(exec);
+    }
+
+    /// Forgets it.
+    pub(in crate::engine) fn exec_ended(&self, exec: &ExecId) {
+        lock(&self.execs).remove(exec);
+    }
+
+    /// What is told of it.
+    pub(in crate::engine) fn info(&self) -> ContainerInfo {
+        let record = self.record();
+        let life = self.life.borrow();
+        ContainerInfo {
+            id: self.id,
+            name: record.name.clone(),
+            created: record.created,
+            spec: record.spec.clone(),
+            image: record.image,
+            state: life.state.clone(),
+            health: life.health.clone(),
+            effective: record.effective.clone(),
+            endpoints: life.endpoints.clone(),
+            published: life.published.clone(),
+            mounts: record.mounts.iter().map(ResolvedMount::info).collect(),
+            restart_count: life.restarts.count,
+            log_path: (record.spec.log != LogSpec::None).then(|| self.log_path()),
+            execs: lock(&self.execs).iter().copied().collect(),
+        }
+    }
+}
