@@ -26,7 +26,8 @@ impl Engine {
 
     /// Says that a container has a volume mounted, or no longer.
     pub(in crate::engine) fn tell_volume(&self, container: &Container, action: &str, volume: &str, more: &[(&str, String)]) {
-        let mut attributes = BTreeMap::from([("container".to_owned(), container.id().to_string()), ("driver".to_owned(), "local".to_owned())]);
+        let mut attributes =
+            BTreeMap::from([("container".to_owned(), container.id().to_string()), ("driver".to_owned(), "local".to_owned())]);
         attributes.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         self.shared.ring.emit(EventKind::Volume, action, volume, attributes);
     }
