@@ -208,6 +208,19 @@ impl KeeperLink {
         self.state().estate.held.iter().map(copy).collect()
     }
 
+    /// Copies of what is held under `key`, if anything is.
+    pub(super) fn held_under(&self, key: &str) -> io::Result<Option<Vec<OwnedFd>>> {
+        let state = self.state();
+        state.estate.held.get(key).map(|held| held.iter().map(OwnedFd::try_clone).collect()).transpose()
+    }
+
+    /// The shim of the container whose control group has this name, and its pidfd.
+    pub(super) fn shim_of(&self, name: &str) -> Option<(i32, OwnedFd)> {
+        let state = self.state();
+        let (pid, shim) = state.estate.shims.iter().find(|(_, shim)| shim.group.file_name().is_some_and(|last| last == name))?;
+        Some((*pid, shim.pidfd.try_clone().ok()?))
+    }
+
     /// The sockets the API is to be served at, by address: the root's own first, then those of `-H`.
     pub fn listeners(&self) -> Result<Vec<(String, OwnedFd)>, LinkError> {
         let copy = |(name, socket): &(String, OwnedFd)| {

@@ -12,3 +12,10 @@ pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
     registered.map_err(io::Error::from)
 }
+
+/// Registers a descriptor with the runtime of the caller, to wait until it can be read or written.
+pub(super) fn ready(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE | Interest::WRITABLE) };
+    registered.map_err(io::Error::from)
+}

@@ -1,79 +1,67 @@
 //! A running container as the engine sees it: the asynchronous end of its shim.
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{oneshot, watch};
 
-use crate::engine::root::Root;
+use crate::engine::runtime::cgroup::Leaf;
 pub use crate::engine::runtime::exit::ExitRecord;
-use crate::engine::runtime::launch::{LaunchError, LaunchSpec, NetworkSetup, ProcessSpec};
+use crate::engine::runtime::launch::{CgroupSpec, LaunchError, ProcessSpec};
+pub use crate::engine::runtime::launcher::{DnsSockets, Launching, Runtime};
 use crate::engine::runtime::link::KeeperLink;
+use crate::engine::runtime::shim_process::ShimProcess;
+use crate::engine::runtime::talk::{self, Notice, Order};
+use crate::resource::container::{ExitStatus, Resources};
 use crate::resource::exec::TerminalSize;
 use crate::resource::id::{ContainerId, ExecId};
 use crate::resource::time::Timestamp;
 
-/// Starts containers and finds those that run.
+/// What is the container's beside its shim: its control group, its end on disk, and what the keeper holds for it.
 #[derive(Clone, Debug)]
-pub struct Runtime {}
-
-impl Runtime {
-    /// A runtime for the containers of this root, whose shims the keeper is told of.
-    pub fn new(_root: &Root, _keeper: KeeperLink) -> Result<Self, LaunchError> {
-        todo!()
-    }
-
-    /// Starts a shim and, in it, a container up to the point where its network is needed.
-    pub async fn launch(&self, _spec: LaunchSpec) -> Result<Launching, LaunchError> {
-        todo!()
-    }
-
-    /// The container's task, if its shim still runs: after another engine took over.
-    pub async fn adopt(&self, _id: ContainerId) -> Result<Option<Task>, LaunchError> {
-        todo!()
-    }
-
-    /// Removes what no shim owns: control groups and run folders of containers that ended while no engine was there.
-    pub fn sweep(&self) {
-        todo!()
-    }
+pub(super) struct Claim {
+    pub(super) id: ContainerId,
+    pub(super) group: String,
+    pub(super) exit_record: PathBuf,
+    pub(super) keeper: KeeperLink,
 }
 
-/// The sockets at 127.0.0.11 that a container's init made in its own namespace.
-#[derive(Debug)]
-pub struct DnsSockets {
-    /// Bound.
-    pub udp: OwnedFd,
-    /// Bound and listening.
-    pub tcp: OwnedFd,
-}
-
-/// A container whose namespaces exist and whose init waits for its network.
-#[derive(Debug)]
-pub struct Launching {
-    /// Its process 1, in the host's process-id namespace.
-    pub pid: i32,
-    /// Its network namespace, if it has one of its own.
-    pub netns: Option<OwnedFd>,
-    /// Where it asks for names, if it wants to.
-    pub dns: Option<DnsSockets>,
-}
-
-impl Launching {
-    /// Sends what its init is to send in its namespace, and returns when its command was executed.
-    pub async fn proceed(self, _network: NetworkSetup) -> Result<Task, LaunchError> {
-        todo!()
+impl Claim {
+    /// What the keeper holds the socket to the shim under.
+    pub(super) fn key(&self) -> String {
+        format!("shim-{}", self.id)
     }
 
-    /// Joins the container's streams before its command is executed: not a byte of its output is missed. `docker run` attaches first
-    /// and starts second.
-    pub async fn attach(&self, _request: AttachRequest) -> Result<Attached, TaskError> {
-        todo!()
+    fn cgroup(&self) -> CgroupSpec {
+        CgroupSpec { path: self.group.clone(), resources: Resources::default() }
     }
 
-    /// Ends it; returns when nothing of it is left.
-    pub async fn abort(self) {
-        todo!()
+    /// Its shim has ended and is not spoken to any more.
+    pub(super) fn end(&self, shim: &ShimProcess) {
+        self.keeper.release(&self.key());
+        self.keeper.shim_ended(shim.pid());
+    }
+
+    /// Ends and removes what its shim left behind, if it did not end in order.
+    pub(super) async fn sweep(&self) {
+        let (id, group) = (self.id.to_string(), self.group.clone());
+        // The kernel is waited for.
+        let swept = tokio::task::spawn_blocking(move || {
+            let above = group.split('/').next().unwrap_or_default();
+            Leaf::sweep(above, &|name| name != id);
+        });
+        if let Err(error) = swept.await {
+            tracing::error!("the control group of container {} could not be removed: {error}", self.id);
+        }
     }
 }
 
@@ -94,12 +82,27 @@ pub struct AttachRequest {
 /// so many bytes). It ends when the process closed its outputs or ended. A shutdown of `input` is the end of standard input.
 #[derive(Debug)]
 pub struct Attached {
-    /// Output is not framed.
-    pub tty: bool,
     /// What the process writes.
     pub output: OwnedReadHalf,
     /// What the process reads.
     pub input: OwnedWriteHalf,
+}
+
+impl Attached {
+    /// Both ends of a new client's stream: the engine's and the shim's.
+    fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (mine, theirs) = StdStream::pair()?;
+        mine.set_nonblocking(true)?;
+        let (output, input) = UnixStream::from_std(mine)?.into_split();
+        Ok((Self { output, input }, theirs.into()))
+    }
+
+    /// Joins the streams of a shim's container.
+    pub(super) async fn to(shim: &ShimProcess, id: ContainerId, request: AttachRequest) -> Result<Self, TaskError> {
+        let (attached, theirs) = Self::pair().map_err(|source| TaskError::Kernel { id, step: "attach to", source })?;
+        shim.order(&Order::Attach(request), &[theirs.as_fd()]).await.map_err(|_| TaskError::Gone { id })?;
+        Ok(attached)
+    }
 }
 
 /// How the streams of an exec are used.
@@ -117,64 +120,214 @@ pub struct ExecIo {
 
 /// A running container; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Task {}
+pub struct Task {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    claim: Claim,
+    shim: ShimProcess,
+    pid: i32,
+    pidfd: OwnedFd,
+    started_at: Timestamp,
+    ended: watch::Sender<Option<ExitRecord>>,
+    execs: Mutex<BTreeMap<ExecId, Expected>>,
+}
+
+/// Who waits for an exec.
+#[derive(Debug)]
+struct Expected {
+    started: Option<oneshot::Sender<Result<i32, LaunchError>>>,
+    ended: oneshot::Sender<(i32, Duration)>,
+}
 
 impl Task {
+    /// A container that runs, with its process 1 and that one's pidfd. What its shim says is heard from now on.
+    pub(super) fn new(claim: Claim, shim: ShimProcess, process: (i32, OwnedFd), started_at: Timestamp) -> Self {
+        let (pid, pidfd) = process;
+        let (ended, execs) = (watch::Sender::new(None), Mutex::default());
+        let task = Self { shared: Arc::new(Shared { claim, shim, pid, pidfd, started_at, ended, execs }) };
+        tokio::spawn(task.clone().follow());
+        task
+    }
+
+    /// Hears the shim to its end.
+    async fn follow(self) {
+        let Shared { claim, shim, .. } = &*self.shared;
+        let told = loop {
+            match shim.hear().await {
+                Ok(Some((Notice::Ended(record), _))) => break Some(record),
+                Ok(Some((notice, _))) => self.shared.note(notice),
+                Ok(None) => break None,
+                Err(error) => {
+                    tracing::error!("the shim of container {} cannot be heard: {error}", claim.id);
+                    break None;
+                }
+            }
+        };
+        shim.ended().await;
+        let record = match told {
+            Some(record) => record,
+            None => self.bury().await,
+        };
+        claim.end(shim);
+        // Whoever waits for an exec hears that it will not be heard of again.
+        self.shared.execs().clear();
+        self.shared.ended.send_replace(Some(record));
+    }
+
+    /// Ends a container whose shim ended before it, and writes that down.
+    async fn bury(&self) -> ExitRecord {
+        let claim = &self.shared.claim;
+        claim.sweep().await;
+        if let Some(record) = ExitRecord::read(&claim.exit_record).filter(|record| record.started_at == self.shared.started_at) {
+            return record;
+        }
+        tracing::warn!("the shim of container {} was killed, and the container with it", claim.id);
+        let status = ExitStatus { code: 137, out_of_memory: false, error: "its shim was killed".to_owned() };
+        let record = ExitRecord { status, started_at: self.shared.started_at, finished_at: crate::engine::clock::now() };
+        if let Err(error) = record.write(&claim.exit_record) {
+            tracing::error!("cannot write {}: {error}", claim.exit_record.display());
+        }
+        record
+    }
+
     /// The container.
     pub fn id(&self) -> ContainerId {
-        todo!()
+        self.shared.claim.id
     }
 
     /// Its process 1, in the host's process-id namespace.
     pub fn pid(&self) -> i32 {
-        todo!()
+        self.shared.pid
     }
 
     /// When its command was executed.
     pub fn started_at(&self) -> Timestamp {
-        todo!()
+        self.shared.started_at
     }
 
     /// Returns how it ended, once nothing of it is left and its log is complete. Any number may wait.
     pub async fn wait(&self) -> ExitRecord {
-        todo!()
+        let mut ended = self.shared.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(record)) => record.clone(),
+            // The sender lives in `self`, and `wait_for` returned for it.
+            _ => unreachable!("the end of a task was awaited and is not there"),
+        }
     }
 
     /// Sends a signal to process 1.
-    pub fn signal(&self, _signal: i32) -> Result<(), TaskError> {
-        todo!()
+    pub fn signal(&self, signal: i32) -> Result<(), TaskError> {
+        let step = "signal";
+        let id = self.id();
+        let signal = named(signal).ok_or_else(|| TaskError::Refused { id, step, reason: format!("there is no signal {signal}") })?;
+        rustix::process::pidfd_send_signal(&self.shared.pidfd, signal).map_err(|error| match error {
+            rustix::io::Errno::SRCH => TaskError::Gone { id },
+            error => TaskError::Kernel { id, step, source: error.into() },
+        })
     }
 
     /// Ends every process of it.
     pub fn kill(&self) -> Result<(), TaskError> {
-        todo!()
+        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        leaf.kill().map_err(|error| self.refused("kill", &error))
     }
 
     /// Freezes every process of it.
     pub async fn pause(&self) -> Result<(), TaskError> {
-        todo!()
+        self.freeze(true, "pause").await
     }
 
     /// Lets them go on.
     pub async fn resume(&self) -> Result<(), TaskError> {
-        todo!()
+        self.freeze(false, "resume").await
+    }
+
+    async fn freeze(&self, frozen: bool, step: &'static str) -> Result<(), TaskError> {
+        let group = self.shared.claim.cgroup();
+        // The kernel is waited for.
+        let done = tokio::task::spawn_blocking(move || Leaf::open(&group)?.freeze(frozen)).await;
+        match done {
+            Ok(done) => done.map_err(|error| self.refused(step, &error)),
+            Err(error) => Err(TaskError::Refused { id: self.id(), step, reason: error.to_string() }),
+        }
+    }
+
+    fn refused(&self, step: &'static str, error: &LaunchError) -> TaskError {
+        TaskError::Refused { id: self.id(), step, reason: error.chain() }
     }
 
     /// Gives the terminal of the container, or of one of its execs, another size.
-    pub async fn resize(&self, _exec: Option<&ExecId>, _size: TerminalSize) -> Result<(), TaskError> {
-        todo!()
+    pub async fn resize(&self, exec: Option<&ExecId>, size: TerminalSize) -> Result<(), TaskError> {
+        let order = Order::Resize { exec: exec.copied(), size };
+        self.shared.shim.order(&order, &[]).await.map_err(|_| TaskError::Gone { id: self.id() })
     }
 
     /// Joins the container's own streams.
-    pub async fn attach(&self, _request: AttachRequest) -> Result<Attached, TaskError> {
-        todo!()
+    pub async fn attach(&self, request: AttachRequest) -> Result<Attached, TaskError> {
+        Attached::to(&self.shared.shim, self.id(), request).await
     }
 
     /// Runs a command in the container.
-    pub async fn exec(&self, _id: ExecId, _process: ProcessSpec, _io: ExecIo) -> Result<ExecTask, LaunchError> {
-        todo!()
+    pub async fn exec(&self, id: ExecId, process: ProcessSpec, io: ExecIo) -> Result<ExecTask, LaunchError> {
+        let failed = |error| LaunchError::step("hand a command to a container", error);
+        let enclosure = talk::enclose(&process).map_err(failed)?;
+        let (attached, theirs) = match io.detach {
+            true => (None, None),
+            false => Attached::pair().map(|(attached, theirs)| (Some(attached), Some(theirs))).map_err(failed)?,
+        };
+        let (started, starts) = oneshot::channel();
+        let (ended, ends) = oneshot::channel();
+        self.shared.execs().insert(id, Expected { started: Some(started), ended });
+        let beside: Vec<_> = [Some(&enclosure), theirs.as_ref()].into_iter().flatten().map(|descriptor| descriptor.as_fd()).collect();
+        let ordered = self.shared.shim.order(&Order::Exec { id, io }, &beside).await;
+        let gone = || LaunchError::Invalid(format!("container {} is not running", self.id()));
+        if ordered.is_err() || self.shared.ended.borrow().is_some() {
+            self.shared.execs().remove(&id);
+            return Err(gone());
+        }
+        let pid = starts.await.map_err(|_| gone())??;
+        Ok(ExecTask { pid, attached, ends: Some(ends), code: KILLED, processor_time: Duration::ZERO })
     }
 }
+
+impl Shared {
+    fn execs(&self) -> MutexGuard<'_, BTreeMap<ExecId, Expected>> {
+        // Each change is whole before the lock is released.
+        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes on what the shim says of an exec.
+    fn note(&self, notice: Notice) {
+        match notice {
+            Notice::ExecStarted { id, pid } => {
+                let started = self.execs().get_mut(&id).and_then(|expected| expected.started.take());
+                // Whoever asked may have left.
+                started.map(|started| started.send(Ok(pid)));
+            }
+            Notice::ExecFailed { id, error } => {
+                let started = self.execs().remove(&id).and_then(|expected| expected.started);
+                started.map(|started| started.send(Err(error)));
+            }
+            Notice::ExecEnded { id, code, processor_time } => {
+                let expected = self.execs().remove(&id);
+                expected.map(|expected| expected.ended.send((code, processor_time)));
+            }
+            notice => tracing::warn!("the shim of container {} said {notice:?} out of turn", self.claim.id),
+        }
+    }
+}
+
+fn named(signal: i32) -> Option<Signal> {
+    // SAFETY: only a number is passed to the kernel, which checks it; the real-time signals that libc keeps for itself are the
+    // container's own libc's business.
+    (1..=64).contains(&signal).then(|| unsafe { Signal::from_raw_unchecked(signal) })
+}
+
+/// What is said of a command that ended with its container.
+const KILLED: i32 = 137;
 
 /// A command that runs in a container beside its own.
 #[derive(Debug)]
@@ -183,18 +336,27 @@ pub struct ExecTask {
     pub pid: i32,
     /// Its streams, unless it was detached.
     pub attached: Option<Attached>,
+    ends: Option<oneshot::Receiver<(i32, Duration)>>,
+    code: i32,
+    processor_time: Duration,
 }
 
 impl ExecTask {
     /// Returns its exit code.
     pub async fn wait(&mut self) -> i32 {
-        todo!()
+        if let Some(ends) = &mut self.ends {
+            if let Ok((code, processor_time)) = ends.await {
+                (self.code, self.processor_time) = (code, processor_time);
+            }
+            self.ends = None;
+        }
+        self.code
     }
 
     /// The processor time it and its children used (the shim's `wait4`), once [`Self::wait`] has returned; a health check's pace
     /// depends on it.
-    pub fn processor_time(&self) -> std::time::Duration {
-        todo!()
+    pub fn processor_time(&self) -> Duration {
+        self.processor_time
     }
 }
 

@@ -68,6 +68,11 @@ impl Hierarchies {
         found
     }
 
+    /// Where version 2 is mounted.
+    pub(super) fn unified(&self) -> Option<&Path> {
+        self.unified.as_deref()
+    }
+
     /// Whether version 2 controls everything there is.
     pub(in crate::engine::runtime) fn is_unified(&self) -> bool {
         self.legacy.is_empty()

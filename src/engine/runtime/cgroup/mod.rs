@@ -7,6 +7,7 @@ pub(super) mod hierarchy;
 mod limit;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
@@ -118,6 +119,11 @@ impl Leaf {
             }
         }
         Ok(Self { name: name.to_owned(), parent, unified, legacy, hierarchies })
+    }
+
+    /// The folder in the unified hierarchy of the group at `path`, for whoever may have to end it without us.
+    pub(super) fn unified_path(path: &str) -> Option<PathBuf> {
+        Hierarchies::find().ok()?.unified().map(|root| root.join(path))
     }
 
     /// The hierarchies of this machine.
