@@ -92,7 +92,7 @@ impl Context {
             return Err(CommandError::new("Gantry's engine does not run, and only root can start it").hint(rights));
         }
         match Client::connect(&self.target).await {
-            Ok(client) => Ok(client),
+            Ok(client) => Ok(client.with_docker_config(docker_config(&self.environment))),
             Err(failure) if failure.kind == FailureKind::Denied => Err(CommandError::from(failure).hint(rights)),
             Err(failure) => Err(failure.into()),
         }
@@ -207,6 +207,12 @@ fn refuse_unsupported(environment: &Environment) -> Result<(), CommandError> {
             .hint("name the engine with `-H` or DOCKER_HOST"));
     }
     Ok(())
+}
+
+/// Where Docker's command line keeps its configuration, and with it the credentials of registries.
+fn docker_config(environment: &Environment) -> Option<PathBuf> {
+    let home = || environment.get("HOME").map(|home| Path::new(home).join(".docker"));
+    environment.get("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
 }
 
 fn target(global: &GlobalArgs, environment: &Environment) -> Result<Target, CommandError> {

@@ -1,70 +1,98 @@
 //! The client's verbs on containers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::api::client::Client;
-use crate::api::client::hijack::Hijacked;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+
+use crate::api::client::answer::Answer;
+use crate::api::client::call::{Call, segment};
+use crate::api::client::hijack::{Framing, Hijacked};
 use crate::api::client::log::LogStream;
+use crate::api::client::{Client, INSPECTS};
+use crate::api::wire::answer::{self, Pruned};
+use crate::api::wire::container::read;
+use crate::api::wire::{extension, spec, time};
 use crate::resource::container::{AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
 use crate::resource::exec::TerminalSize;
-use crate::resource::failure::Failure;
+use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ContainerId;
 use crate::resource::log::LogOptions;
 
 impl Client {
     /// Returns the containers a filter selects, whole, newest first.
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
-        todo!("{filter:?}")
+        let call = Call::get("/containers/json").flag("all", filter.all).flag(extension::WHOLE, true).filters(&filter.filters);
+        let lines = self.transport.send(&call).await?.list().await?;
+        let infos = stream::iter(lines.into_iter().map(|line| self.listed_container(line))).buffered(INSPECTS);
+        infos.try_filter_map(async |info| Ok(info)).try_collect().await
+    }
+
+    /// A line of a list, whole; `None` where the container went meanwhile.
+    async fn listed_container(&self, line: Value) -> Result<Option<ContainerInfo>, Failure> {
+        if extension::is_whole(&line) {
+            return Ok(Some(read::from_json(line)?));
+        }
+        let id = read::id_of_summary(&line).ok_or_else(|| Failure::internal("a line of the list of containers has no id"))?;
+        match self.container(id).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            info => info.map(Some),
+        }
     }
 
     /// Returns a container by name, id or unambiguous start of an id.
     pub async fn container(&self, name: &str) -> Result<ContainerInfo, Failure> {
-        todo!("{name}")
+        let call = Call::get(format!("/containers/{}/json", segment(name)));
+        Ok(read::from_json(self.transport.send(&call).await?.json().await?)?)
     }
 
     /// Makes a container; without a name it gets one.
     pub async fn create_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
-        todo!("{name:?} {spec:?}")
+        let call = Call::post("/containers/create").option("name", name).option("platform", spec.platform.as_deref());
+        let answer = self.transport.send(&call.json(&spec::to_json(spec))).await?;
+        Ok(answer::created_from_json(answer.json().await?)?)
     }
 
     /// Starts a container; returns once its command was executed. One that runs already is no failure.
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        or_unchanged(self.change(Call::post(format!("/containers/{}/start", segment(name)))).await)
     }
 
     /// Stops a container; returns once it has ended. One that does not run is no failure.
     pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
-        todo!("{name} {options:?}")
+        or_unchanged(self.change(stop_options(Call::post(format!("/containers/{}/stop", segment(name))), options)).await)
     }
 
     /// Sends a signal to a container's first process; empty is `KILL`.
     pub async fn kill_container(&self, name: &str, signal: &str) -> Result<(), Failure> {
-        todo!("{name} {signal}")
+        let call = Call::post(format!("/containers/{}/kill", segment(name)));
+        self.change(call.option("signal", Some(signal).filter(|signal| !signal.is_empty()))).await
     }
 
     /// Stops a container if it runs, and starts it.
     pub async fn restart_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
-        todo!("{name} {options:?}")
+        self.change(stop_options(Call::post(format!("/containers/{}/restart", segment(name))), options)).await
     }
 
     /// Freezes a container.
     pub async fn pause_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        self.change(Call::post(format!("/containers/{}/pause", segment(name)))).await
     }
 
     /// Thaws a container.
     pub async fn unpause_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        self.change(Call::post(format!("/containers/{}/unpause", segment(name)))).await
     }
 
     /// Removes a container; `force` kills one that runs, `volumes` removes its anonymous volumes.
     pub async fn remove_container(&self, name: &str, force: bool, volumes: bool) -> Result<(), Failure> {
-        todo!("{name} {force} {volumes}")
+        self.change(Call::delete(format!("/containers/{}", segment(name))).flag("force", force).flag("v", volumes)).await
     }
 
     /// Gives a container another name.
     pub async fn rename_container(&self, name: &str, to: &str) -> Result<(), Failure> {
-        todo!("{name} {to}")
+        self.change(Call::post(format!("/containers/{}/rename", segment(name))).query("name", to)).await
     }
 
     /// Waits for an end of a container.
@@ -74,42 +102,107 @@ impl Client {
 
     /// Begins to wait for an end of a container: what happens after this call returned is seen.
     pub async fn watch_container(&self, name: &str, condition: WaitCondition) -> Result<ContainerWait, Failure> {
-        todo!("{name} {condition:?}")
+        let condition = match condition {
+            WaitCondition::NotRunning => "not-running",
+            WaitCondition::NextExit => "next-exit",
+            WaitCondition::Removed => "removed",
+        };
+        let call = Call::post(format!("/containers/{}/wait", segment(name))).query("condition", condition);
+        Ok(ContainerWait { answer: self.transport.send(&call).await? })
     }
 
     /// Removes every container that does not run and that the filters select; returns the ids and the bytes given back.
     pub async fn prune_containers(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<(Vec<ContainerId>, u64), Failure> {
-        todo!("{filters:?}")
+        let body = self.transport.send(&Call::post("/containers/prune").filters(filters)).await?.json().await?;
+        let (removed, reclaimed) = answer::prune_from_json(Pruned::Containers, body)?;
+        let ids = removed.iter().map(|id| id.parse()).collect::<Result<_, _>>();
+        Ok((ids.map_err(|error| Failure::internal(format!("the containers that were pruned: {error}")))?, reclaimed))
     }
 
     /// Returns what a container wrote.
     pub async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogStream, Failure> {
-        todo!("{name} {options:?}")
+        let instant = |time: Option<_>| time.map(time::to_query);
+        let call = Call::get(format!("/containers/{}/logs", segment(name)))
+            .flag("stdout", options.stdout)
+            .flag("stderr", options.stderr)
+            .flag("follow", options.follow)
+            // Always: a line's time stands apart from its text here, and is there for whoever wants it.
+            .flag("timestamps", true)
+            .query("tail", &options.tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string()))
+            .option("since", instant(options.since).as_deref())
+            .option("until", instant(options.until).as_deref());
+        let answer = self.transport.send(&call).await?;
+        let framing = self.framing(name, answer.is(Framing::MEDIA_TYPE)).await?;
+        Ok(LogStream::new(answer.stream(), framing))
     }
 
     /// Connects to the streams of a container.
     pub async fn attach(&self, name: &str, options: &AttachOptions) -> Result<Hijacked, Failure> {
-        todo!("{name} {options:?}")
+        let call = Call::post(format!("/containers/{}/attach", segment(name)))
+            .flag("stdin", options.stdin)
+            .flag("stdout", options.stdout)
+            .flag("stderr", options.stderr)
+            .flag("logs", options.logs)
+            .flag("stream", options.stream)
+            .option("detachKeys", options.detach_keys.as_deref());
+        let (head, socket, rest) = self.transport.upgrade(&call).await?;
+        let framing = self.framing(name, head.content_type == Framing::MEDIA_TYPE).await?;
+        Ok(Hijacked::new(socket, rest, framing, self.transport.name()))
+    }
+
+    /// How the outputs of a container come. Before version 1.42 the media type is the same either way.
+    async fn framing(&self, name: &str, is_told: bool) -> Result<Framing, Failure> {
+        let framed = is_told || (self.transport.minor() < 42 && !self.container(name).await?.spec.tty);
+        Ok(if framed { Framing::Frames } else { Framing::Terminal })
     }
 
     /// Tells a container's terminal its size.
     pub async fn resize_container(&self, name: &str, size: TerminalSize) -> Result<(), Failure> {
-        todo!("{name} {size:?}")
+        self.change(terminal_size(Call::post(format!("/containers/{}/resize", segment(name))), size)).await
     }
 
     /// Returns the processes of a running container: the columns' names, and a row for each process.
     pub async fn container_processes(&self, name: &str) -> Result<(Vec<String>, Vec<Vec<String>>), Failure> {
-        todo!("{name}")
+        let call = Call::get(format!("/containers/{}/top", segment(name)));
+        Ok(answer::processes_from_json(self.transport.send(&call).await?.json().await?)?)
+    }
+
+    /// Asks for a change of which the engine tells no more than that it is done.
+    pub(super) async fn change(&self, call: Call) -> Result<(), Failure> {
+        self.transport.send(&call).await?.done().await
+    }
+}
+
+/// Adds a terminal's size.
+pub(super) fn terminal_size(call: Call, size: TerminalSize) -> Call {
+    call.query("h", &size.rows.to_string()).query("w", &size.columns.to_string())
+}
+
+fn stop_options(call: Call, options: &StopOptions) -> Call {
+    // Docker counts whole seconds, and -1 is for ever. A fraction is rounded up, so that no engine kills early.
+    let seconds = options.timeout.map(|timeout| match timeout {
+        Duration::MAX => "-1".to_owned(),
+        timeout => (timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)).to_string(),
+    });
+    call.option("t", seconds.as_deref()).flag(extension::SKIP_DEAF, options.skip_deaf)
+}
+
+fn or_unchanged(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(failure) if failure.kind == FailureKind::NotModified => Ok(()),
+        done => done,
     }
 }
 
 /// A wait that has begun: what happened since is not missed.
 #[derive(Debug)]
-pub struct ContainerWait {}
+pub struct ContainerWait {
+    answer: Answer,
+}
 
 impl ContainerWait {
     /// Returns how the container ended once the condition holds.
     pub async fn status(self) -> Result<ExitStatus, Failure> {
-        todo!()
+        Ok(answer::exit_from_json(self.answer.json().await?)?)
     }
 }

@@ -1,34 +1,46 @@
 //! What an engine tells of itself, its events, and its end.
 
 use crate::api::client::Client;
+use crate::api::client::call::Call;
 use crate::api::client::event::EventStream;
+use crate::api::wire::{extension, system, time};
 use crate::resource::event::EventFilter;
-use crate::resource::failure::Failure;
+use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::system::{EngineVersion, SystemInfo};
 
 impl Client {
     /// Returns when the engine answers.
     pub async fn ping(&self) -> Result<(), Failure> {
-        todo!()
+        self.transport.send(&Call::ping()).await?.done().await
     }
 
     /// Returns which engine it is.
     pub async fn version(&self) -> Result<EngineVersion, Failure> {
-        todo!()
+        Ok(system::version_from_json(self.transport.send(&Call::get("/version")).await?.json().await?)?)
     }
 
     /// Returns what the engine knows of itself and its machine.
     pub async fn info(&self) -> Result<SystemInfo, Failure> {
-        todo!()
+        Ok(system::info_from_json(self.transport.send(&Call::get("/info")).await?.json().await?)?)
     }
 
     /// Returns events: those since an instant, then those to come. It sees all that happens after this call returned.
     pub async fn events(&self, filter: &EventFilter) -> Result<EventStream, Failure> {
-        todo!("{filter:?}")
+        let call = Call::get("/events")
+            .option("since", filter.since.map(time::to_query).as_deref())
+            .option("until", filter.until.map(time::to_query).as_deref())
+            .filters(&filter.filters);
+        Ok(EventStream::new(self.transport.send(&call).await?.lines()))
     }
 
     /// Stops every container of our own engine, and the engine (`engine stop`). Another engine refuses.
     pub async fn stop_engine(&self) -> Result<(), Failure> {
-        todo!()
+        match self.change(Call::post(extension::STOP_ENGINE)).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                let name = self.transport.name();
+                Err(Failure::unsupported(format!("the engine at {name} is not one of Gantry's, and is stopped by whoever started it")))
+            }
+            done => done,
+        }
     }
 }

@@ -1,35 +1,61 @@
 //! Speaks to an engine over its socket, and starts ours when none listens.
+//!
+//! A request goes over a connection that no other uses, and leaves it behind for the next; what goes on for long (events, a log that is
+//! followed, a wait, the streams of a process) has its connection for itself. The version of the API is not asked for: requests are made
+//! in the newest one we speak, and an engine that is older says so in its answer, whereupon they are made in its newest.
 
+mod answer;
+mod call;
 pub mod client_container;
 mod client_exec;
 mod client_image;
 mod client_network;
 mod client_system;
 mod client_volume;
+mod credential;
 pub mod event;
 pub mod hijack;
 pub mod log;
+mod raw;
+mod socket;
+mod start;
 pub mod target;
+mod transport;
 
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::api::client::target::Target;
+use crate::api::client::transport::Transport;
 use crate::resource::failure::Failure;
+
+/// So many inspects go on at once where an engine's list does not tell all.
+const INSPECTS: usize = 32;
 
 /// A client of one engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    target: Arc<Target>,
+    transport: Arc<Transport>,
+    docker_config: Option<Arc<Path>>,
 }
 
 impl Client {
     /// Connects to an engine. Ours is started when nothing listens; another one has to be there.
     pub async fn connect(target: &Target) -> Result<Self, Failure> {
-        Err(Failure::unsupported(format!("this build cannot speak to {target} yet: `config` works, what needs an engine does not")))
+        Ok(Self { transport: Arc::new(Transport::connect(target).await?), docker_config: None })
+    }
+
+    /// Takes the credentials of registries from the `config.json` in a folder, and from the helpers it names.
+    #[must_use]
+    pub fn with_docker_config(self, folder: Option<PathBuf>) -> Self {
+        Self { docker_config: folder.map(Into::into), ..self }
     }
 
     /// The engine it speaks to.
     pub fn target(&self) -> &Target {
-        &self.target
+        self.transport.target()
     }
 }

@@ -1,0 +1,70 @@
+//! The credentials of a registry, as Docker's command line keeps them: in `config.json`, or with the helpers that file names.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+
+use crate::resource::failure::Failure;
+use crate::resource::image::{Credentials, DOCKER_HUB};
+
+/// Under which name Docker's own registry is kept.
+const HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// Looks up the credentials of a registry in a folder of Docker's configuration; `None` where nobody logged in. May run a helper.
+pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>, Failure> {
+    let path = folder.join("config.json");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::denied(format!("the credentials in {} cannot be read: {error}", path.display()))),
+    };
+    let key = if registry == DOCKER_HUB { HUB_KEY } else { registry };
+    match get_credential_from_reader(BufReader::new(file), key) {
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::IdentityToken(token))),
+        Ok(DockerCredential::UsernamePassword(username, _)) if username.is_empty() => Ok(None),
+        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Some(Credentials::Password { username, password })),
+        Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound) => Ok(None),
+        // The words that Docker's helpers agree on.
+        Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => Ok(None),
+        Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
+            let words = if stdout.trim().is_empty() { stderr } else { stdout };
+            Err(Failure::denied(format!("`{helper}` has no credentials for {registry}: {}", words.trim())))
+        }
+        Err(error) => {
+            let place = path.display();
+            Err(Failure::denied(format!("the credentials for {registry} that {place} names cannot be had: {error}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_found_as_docker_keeps_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let user = |name: &str| Some(Credentials::Password { username: name.to_owned(), password: "secret".to_owned() });
+        assert!(find(folder.path(), DOCKER_HUB).expect("no file is no failure").is_none());
+        // ann:secret and ben:secret in base64.
+        let text = r#"{"auths": {
+            "https://index.docker.io/v1/": {"auth": "YW5uOnNlY3JldA=="},
+            "127.0.0.1:5000": {"auth": "YmVuOnNlY3JldA=="},
+            "token.example": {"identitytoken": "t"},
+            "empty.example": {}
+        }}"#;
+        std::fs::write(folder.path().join("config.json"), text).expect("written");
+        let check =
+            |registry: &str, expect: Option<Credentials>| assert!(find(folder.path(), registry).expect("good") == expect, "{registry}");
+        check(DOCKER_HUB, user("ann"));
+        check("127.0.0.1:5000", user("ben"));
+        check("token.example", Some(Credentials::IdentityToken("t".to_owned())));
+        check("empty.example", None);
+        check("other.example", None);
+        std::fs::write(folder.path().join("config.json"), "{").expect("written");
+        let refused = find(folder.path(), "other.example").expect_err("not JSON").message;
+        assert!(refused.contains("config.json"), "{refused}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Connections to one engine: made, kept for the next request, and told apart from an engine that is gone.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::HeaderMap;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+
+use crate::api::client::answer::Answer;
+use crate::api::client::call::{Call, Payload};
+use crate::api::client::raw::{self, Head};
+use crate::api::client::socket::{self, Socket};
+use crate::api::client::start;
+use crate::api::client::target::Target;
+use crate::api::wire::system::API_VERSION;
+use crate::resource::failure::Failure;
+
+type Idle = Arc<Mutex<Vec<SendRequest<Payload>>>>;
+
+/// The way to one engine.
+pub(super) struct Transport {
+    target: Target,
+    /// The target as people write it.
+    name: Arc<str>,
+    host: String,
+    idle: Idle,
+    /// Held by whoever starts our engine; the others wait for it.
+    starting: tokio::sync::Mutex<()>,
+    /// The newest minor version of the API, of those both ends speak, as far as that is known.
+    minor: AtomicU32,
+    /// The engine has answered, so that the version is known.
+    settled: AtomicBool,
+}
+
+impl Transport {
+    /// Makes the first connection, and with our own engine the engine.
+    pub(super) async fn connect(target: &Target) -> Result<Self, Failure> {
+        let transport = Self {
+            name: target.to_string().into(),
+            host: match target {
+                Target::Tcp(address) => address.clone(),
+                Target::Own(_) | Target::Unix(_) => "docker".to_owned(),
+            },
+            target: target.clone(),
+            idle: Idle::default(),
+            starting: tokio::sync::Mutex::default(),
+            minor: AtomicU32::new(minor_of(API_VERSION).unwrap_or_default()),
+            settled: AtomicBool::new(false),
+        };
+        let sender = transport.open().await?;
+        keep(&transport.idle, sender);
+        Ok(transport)
+    }
+
+    /// The engine at the other end.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The engine as people write it.
+    pub(super) fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// Sends a request; returns once its answer has begun, and a failure if that is what it tells of.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+        loop {
+            let (mut sender, kept) = self.connection().await?;
+            let minor = self.minor.load(Ordering::Relaxed);
+            match sender.try_send_request(call.request(minor, &self.host)?).await {
+                Ok(response) => {
+                    let is_older = self.learn(response.headers()) < minor;
+                    let is_refused = response.status() == StatusCode::BAD_REQUEST;
+                    let answer = Answer::new(response, self.lease(sender));
+                    if !(is_older && is_refused) {
+                        return answer.check().await;
+                    }
+                    answer.done().await?;
+                }
+                // The engine closed a connection that lay idle. What it has not got it gets on another.
+                Err(error) if kept && (error.message().is_some() || call.is_repeatable()) => {}
+                Err(error) => return Err(self.explain(&error.into_error(), kept).await),
+            }
+        }
+    }
+
+    /// Sends a request with a body that can be read only once.
+    pub(super) async fn send_body(&self, call: &Call, content: &str, body: Payload) -> Result<Answer, Failure> {
+        self.settle().await?;
+        let mut sender = self.open().await?;
+        let request: Request<Payload> = call.request_with(self.minor(), &self.host, content, body)?;
+        match sender.send_request(request).await {
+            Ok(response) => Answer::new(response, self.lease(sender)).check().await,
+            Err(error) => Err(self.explain(&error, false).await),
+        }
+    }
+
+    /// Makes a connection into a process's streams; returns what the engine answered and what it sent behind its answer.
+    pub(super) async fn upgrade(&self, call: &Call) -> Result<(Head, Socket, Vec<u8>), Failure> {
+        self.settle().await?;
+        let mut socket = self.open_socket().await?;
+        let answered = raw::upgrade(&mut socket, &call.upgrade(self.minor(), &self.host)).await;
+        let (head, rest) = answered.map_err(|error| lost(&self.name, &error))??;
+        Ok((head, socket, rest))
+    }
+
+    /// The minor version of the API that is spoken.
+    pub(super) fn minor(&self) -> u32 {
+        self.minor.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the version, unless an answer told it already.
+    pub(super) async fn settle(&self) -> Result<(), Failure> {
+        if self.settled.load(Ordering::Relaxed) { Ok(()) } else { self.send(&Call::ping()).await?.done().await }
+    }
+
+    /// Takes the engine's version from an answer, of whatever kind: every one tells it. A newer one goes on to understand ours.
+    fn learn(&self, headers: &HeaderMap) -> u32 {
+        let told = headers.get("api-version").and_then(|value| minor_of(value.to_str().ok()?));
+        self.settled.store(true, Ordering::Relaxed);
+        match told {
+            Some(told) => self.minor.fetch_min(told, Ordering::Relaxed).min(told),
+            None => self.minor(),
+        }
+    }
+
+    fn lease(&self, sender: SendRequest<Payload>) -> Lease {
+        Lease { sender, idle: self.idle.clone(), name: self.name.clone() }
+    }
+
+    /// A connection that nobody uses, and whether it was there before.
+    async fn connection(&self) -> Result<(SendRequest<Payload>, bool), Failure> {
+        loop {
+            let sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut sender) = sender else { return Ok((self.open().await?, false)) };
+            if sender.ready().await.is_ok() {
+                return Ok((sender, true));
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<SendRequest<Payload>, Failure> {
+        let socket = self.open_socket().await?;
+        let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|error| lost(&self.name, &error))?;
+        // Its errors come back to whoever sent the request.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    async fn open_socket(&self) -> Result<Socket, Failure> {
+        let error = match socket::open(&self.target).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => error,
+        };
+        let Target::Own(root) = &self.target else { return Err(self.unreachable(&error)) };
+        if !is_absent(&error) {
+            return Err(self.unreachable(&error));
+        }
+        let _one = self.starting.lock().await;
+        if let Ok(socket) = socket::open(&self.target).await {
+            return Ok(socket);
+        }
+        start::start(root).await?;
+        socket::open(&self.target).await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        let name = &self.name;
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Failure::denied(format!("this user may not use the engine at {name}: its socket is open to root and its group"))
+            }
+            _ if is_absent(error) => {
+                Failure::unavailable(format!("no engine listens at {name}: start it, or name another by `-H` or DOCKER_HOST"))
+            }
+            _ => Failure::unavailable(format!("the engine at {name} cannot be reached: {error}")),
+        }
+    }
+
+    /// Why a request got no answer. An engine that cannot start has its keeper say so to everybody who calls, before they have spoken.
+    async fn explain(&self, error: &hyper::Error, kept: bool) -> Failure {
+        if !kept
+            && let Ok(mut socket) = socket::open(&self.target).await
+            && let Some(failure) = raw::refusal(&mut socket, &self.host).await
+        {
+            return failure;
+        }
+        lost(&self.name, error)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Transport({})", self.name)
+    }
+}
+
+/// A connection while an answer comes over it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    sender: SendRequest<Payload>,
+    idle: Idle,
+    name: Arc<str>,
+}
+
+impl Lease {
+    /// Keeps the connection for the next request.
+    pub(super) fn give_back(self) {
+        keep(&self.idle, self.sender);
+    }
+
+    /// The engine as people write it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it means that the answer broke off.
+    pub(super) fn lost(&self, error: &hyper::Error) -> Failure {
+        lost(&self.name, error)
+    }
+}
+
+fn keep(idle: &Idle, sender: SendRequest<Payload>) {
+    if !sender.is_closed() {
+        idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+    }
+}
+
+fn lost(name: &str, error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    Failure::unavailable(format!("the connection to the engine at {name} was lost: {text}"))
+}
+
+/// Whether nobody listens.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// The minor version of `1.51`.
+fn minor_of(version: &str) -> Option<u32> {
+    version.trim().strip_prefix("1.")?.parse().ok()
+}
