@@ -42,10 +42,11 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
     tokio::spawn(keeper.clone().attend());
     let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone() }).await?;
+    let activity = gantry::api::server::activity::Activity::default();
     let mut servers = tokio::task::JoinSet::new();
     for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
         let listener = listen(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
-        servers.spawn(gantry::api::server::serve(engine.clone(), listener));
+        servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
     }
     tracing::info!("serving");
     tokio::select! {

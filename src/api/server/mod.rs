@@ -1,13 +1,55 @@
 //! Routes over the `Engine` handle; no state, no decision.
 
+pub mod activity;
+mod answer;
+mod attach;
+mod body;
+mod call;
+mod connection;
+mod container;
+mod event;
+mod exec;
+mod hijack;
+mod image;
+mod log;
+mod network;
+mod progress;
+mod query;
+mod router;
+mod system;
+mod volume;
+
 use std::io;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 
+use crate::api::server::activity::Activity;
 use crate::engine::Engine;
 
+/// So long an engine without a free descriptor waits for one, unless a request ends before.
+const BREATH: Duration = Duration::from_secs(1);
+
 /// Serves the API of an engine to everyone who connects; returns only when the listener fails.
-pub async fn serve(engine: Engine, listener: UnixListener) -> io::Result<()> {
-    let _ = (engine, listener);
-    todo!()
+pub async fn serve(engine: Engine, listener: UnixListener, activity: Activity) -> io::Result<()> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let engine = engine.clone();
+                let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
+                tokio::spawn(connection::serve(stream, activity.clone(), answer));
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_want_of_resources(&error) => {
+                tracing::warn!(%error, "a client has to wait");
+                let _ = tokio::time::timeout(BREATH, activity.changed()).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_want_of_resources(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }

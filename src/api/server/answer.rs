@@ -1,0 +1,111 @@
+//! What a handler answers: a whole answer, a stream, or the connection itself.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper::body::{Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::api::server::activity::UnderWay;
+use crate::api::server::hijack::Hijack;
+use crate::api::wire::error;
+use crate::resource::failure::{Failure, FailureKind};
+
+/// The body of an answer, whole or streamed; a stream is dropped when the client has gone.
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What becomes of a request.
+pub(super) enum Outcome {
+    /// An answer.
+    Response(Response<Body>),
+    /// The connection turns into the streams of a process.
+    Hijack(Hijack),
+}
+
+impl From<Response<Body>> for Outcome {
+    fn from(response: Response<Body>) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<Hijack> for Outcome {
+    fn from(hijack: Hijack) -> Self {
+        Self::Hijack(hijack)
+    }
+}
+
+/// JSON, with the line break that dockerd puts behind it.
+pub(super) fn json(status: StatusCode, value: &Value) -> Response<Body> {
+    bytes(status, "application/json", format!("{value}\n").into())
+}
+
+/// JSON with status 200.
+pub(super) fn ok(value: &Value) -> Response<Body> {
+    json(StatusCode::OK, value)
+}
+
+/// Bytes of a type.
+pub(super) fn bytes(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<Body> {
+    typed(status, content_type, Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A status and nothing else.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+/// A stream, whose head is sent before the first bytes are there.
+pub(super) fn stream(content_type: &'static str, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response<Body> {
+    typed(StatusCode::OK, content_type, StreamBody::new(stream.map(|piece| piece.map(Frame::data))).boxed_unsync())
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A failure; one that says "nothing to change" has no body by HTTP's own rule.
+pub(super) fn failure(failure: &Failure) -> Response<Body> {
+    let status = StatusCode::from_u16(error::status_of(failure.kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if failure.kind == FailureKind::NotModified { empty(status) } else { json(status, &error::to_json(failure)) }
+}
+
+/// A body that keeps its request under way until it is dropped.
+pub(super) struct Counted {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl Counted {
+    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
+}
+
+impl hyper::body::Body for Counted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

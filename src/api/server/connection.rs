@@ -1,0 +1,116 @@
+//! One connection: requests one after another, until one of them takes the connection for itself.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::api::server::activity::Activity;
+use crate::api::server::answer::{Counted, Outcome};
+use crate::api::server::hijack::Hijack;
+
+/// Serves a connection until its end. When the client goes, the answer it waits for is dropped.
+pub(super) async fn serve<S>(
+    stream: S,
+    activity: Activity,
+    answer: impl Fn(Request<Incoming>) -> BoxFuture<'static, Outcome> + Send + Sync + Unpin,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    // Who has connected is about to ask.
+    let arrival = Mutex::new(Some(activity.begin()));
+    let (sender, mut hijacks) = mpsc::channel::<Hijack>(1);
+    let service = service_fn(|request: Request<Incoming>| {
+        let under_way = activity.begin();
+        drop(arrival.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let (answer, sender) = (answer(request), sender.clone());
+        Box::pin(async move {
+            match answer.await {
+                Outcome::Response(response) => Ok::<_, Infallible>(response.map(|body| Counted::new(body, under_way))),
+                Outcome::Hijack(hijack) => {
+                    // The loop below takes the connection away from hyper, and this answer with it.
+                    let _ = sender.send(hijack).await;
+                    std::future::pending().await
+                }
+            }
+        })
+    });
+    // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
+    let mut connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let hijack = tokio::select! {
+        ended = &mut connection => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
+            }
+            return;
+        }
+        Some(hijack) = hijacks.recv() => hijack,
+    };
+    let _under_way = activity.begin();
+    let parts = connection.into_parts();
+    if let Err(error) = hijack.carry(parts.io.into_inner(), parts.read_buf).await {
+        tracing::debug!(%error, "a hijacked connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::server::answer;
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    fn begin(
+        answer: impl Fn(Request<Incoming>) -> BoxFuture<'static, Outcome> + Send + Sync + Unpin + 'static,
+    ) -> (DuplexStream, Activity) {
+        let (client, server) = tokio::io::duplex(4096);
+        let activity = Activity::default();
+        tokio::spawn(serve(server, activity.clone(), answer));
+        (client, activity)
+    }
+
+    #[tokio::test]
+    async fn the_head_of_a_stream_comes_before_its_bytes_and_a_client_that_leaves_drops_it() {
+        let (dropped, mut was_dropped) = mpsc::channel::<()>(1);
+        let (mut client, activity) = begin(move |_| {
+            let dropped = dropped.clone();
+            let pieces = futures_util::stream::once(async move {
+                let _held = dropped;
+                std::future::pending::<std::io::Result<Bytes>>().await
+            });
+            Box::pin(async move { answer::stream("application/json", pieces).into() })
+        });
+        client.write_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
+        let mut head = [0; 15];
+        client.read_exact(&mut head).await.expect("a head");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        assert_eq!(activity.under_way(), 1);
+        drop(client);
+        assert_eq!(was_dropped.recv().await, None);
+        activity.quiet(std::time::Duration::ZERO).await;
+    }
+
+    #[tokio::test]
+    async fn a_hijacked_connection_carries_what_was_sent_too_early() {
+        let (mut client, activity) = begin(|_| {
+            let (process, streams) = tokio::io::duplex(64);
+            let (mut input, mut output) = tokio::io::split(process);
+            tokio::spawn(async move { tokio::io::copy(&mut input, &mut output).await });
+            let (reader, writer) = tokio::io::split(streams);
+            Box::pin(async { Hijack::of(reader, writer).into() })
+        });
+        client.write_all(b"POST /attach HTTP/1.1\r\nHost: a\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\nearly").await.expect("written");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nearly") {
+            assert_ne!(client.read_buf(&mut answer).await.expect("bytes"), 0, "{}", String::from_utf8_lossy(&answer));
+        }
+        assert_eq!(activity.under_way(), 1);
+    }
+}

@@ -1,0 +1,182 @@
+//! Containers; their streams are in `attach`, their logs in `log`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::body::Body as _;
+use hyper::{Response, StatusCode};
+
+use crate::api::server::answer::{self, Body};
+use crate::api::server::call::Call;
+use crate::api::server::query::Query;
+use crate::api::wire::answer::{Pruned, created_to_json, exit_to_json, processes_to_json, prune_to_json};
+use crate::api::wire::container::{inspect, summary};
+use crate::api::wire::error::WireError;
+use crate::api::wire::extension::{SKIP_DEAF, WHOLE};
+use crate::api::wire::spec;
+use crate::engine::clock;
+use crate::resource::container::{ContainerFilter, ContainerInfo, ExitStatus, StopOptions, WaitCondition};
+use crate::resource::failure::Failure;
+
+type Answer = Result<Response<Body>, Failure>;
+
+pub(super) async fn list(mut call: Call) -> Answer {
+    let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|&limit| limit > 0);
+    // The last so many, running or not.
+    let all = call.query.flag("all") || limit.is_some();
+    let filters = call.query.filters()?;
+    let whole = call.query.flag(WHOLE);
+    call.query.finish()?;
+    let containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
+    let now = clock::now();
+    let line = |info: &ContainerInfo| if whole { inspect::to_json(info) } else { summary::to_json(info, now) };
+    Ok(answer::ok(&containers.iter().take(limit.unwrap_or(usize::MAX)).map(line).collect()))
+}
+
+pub(super) async fn create(mut call: Call) -> Answer {
+    let name = call.query.text("name");
+    let platform = call.query.text("platform");
+    let spec = spec::from_json(call.json().await?, platform)?;
+    call.query.finish()?;
+    let id = call.engine.create_container(name.as_deref().map(|name| name.trim_start_matches('/')), &spec).await?;
+    Ok(answer::json(StatusCode::CREATED, &created_to_json(id)))
+}
+
+pub(super) async fn inspect(call: Call) -> Answer {
+    let (engine, name) = call.only_name()?;
+    Ok(answer::ok(&inspect::to_json(&engine.container(&name).await?)))
+}
+
+pub(super) async fn processes(mut call: Call) -> Answer {
+    if let Some(arguments) = call.query.text("ps_args").filter(|arguments| arguments.trim() != "-ef") {
+        return Err(WireError::unsupported("ps_args", &arguments.into()).into());
+    }
+    let (engine, name) = call.only_name()?;
+    let list = engine.container_processes(&name).await?;
+    Ok(answer::ok(&processes_to_json(&list.titles, &list.rows)))
+}
+
+pub(super) async fn start(call: Call) -> Answer {
+    // Two bytes are `{}`, which some clients send.
+    if call.body.size_hint().lower() > 2 {
+        let message = "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24";
+        return Err(Failure::invalid(message));
+    }
+    let (engine, name) = call.only_name()?;
+    engine.start_container(&name).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn stop(mut call: Call) -> Answer {
+    let options = stop_options(&mut call.query)?;
+    let (engine, name) = call.only_name()?;
+    engine.stop_container(&name, &options).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn restart(mut call: Call) -> Answer {
+    let options = stop_options(&mut call.query)?;
+    let (engine, name) = call.only_name()?;
+    engine.restart_container(&name, &options).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// Reads how long a stop may take: seconds, and less than none is for ever.
+fn stop_options(query: &mut Query) -> Result<StopOptions, Failure> {
+    let seconds: Option<i64> = query.number("t")?;
+    let timeout = seconds.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs));
+    Ok(StopOptions { timeout, skip_deaf: query.flag(SKIP_DEAF) })
+}
+
+pub(super) async fn kill(mut call: Call) -> Answer {
+    let signal = call.query.text("signal").unwrap_or_default();
+    let (engine, name) = call.only_name()?;
+    engine.kill_container(&name, &signal).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn pause(call: Call) -> Answer {
+    let (engine, name) = call.only_name()?;
+    engine.pause_container(&name).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn unpause(call: Call) -> Answer {
+    let (engine, name) = call.only_name()?;
+    engine.unpause_container(&name).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// Waits for an end. The head is sent at once, and says that the wait has begun.
+pub(super) async fn wait(mut call: Call) -> Answer {
+    let condition = condition(call.query.text("condition").as_deref())?;
+    let (engine, name) = call.only_name()?;
+    let wait = engine.watch_container(&name, condition)?;
+    let body = stream::once(async {
+        let status = wait.status().await.unwrap_or_else(|failure| ExitStatus { code: -1, out_of_memory: false, error: failure.message });
+        Ok(Bytes::from(format!("{}\n", exit_to_json(&status))))
+    });
+    Ok(answer::stream("application/json", body))
+}
+
+fn condition(text: Option<&str>) -> Result<WaitCondition, Failure> {
+    match text {
+        None | Some("not-running") => Ok(WaitCondition::NotRunning),
+        Some("next-exit") => Ok(WaitCondition::NextExit),
+        Some("removed") => Ok(WaitCondition::Removed),
+        Some(other) => Err(Failure::invalid(format!("invalid condition: {other:?}"))),
+    }
+}
+
+pub(super) async fn rename(mut call: Call) -> Answer {
+    let to = call.query.text("name").ok_or_else(|| Failure::invalid("Neither old nor new names may be empty"))?;
+    let (engine, name) = call.only_name()?;
+    engine.rename_container(&name, to.trim_start_matches('/')).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn resize(mut call: Call) -> Answer {
+    let size = call.query.size()?;
+    let (engine, name) = call.only_name()?;
+    engine.resize_container(&name, size).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+pub(super) async fn remove(mut call: Call) -> Answer {
+    let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));
+    let (engine, name) = call.only_name()?;
+    engine.remove_container(&name, force, volumes).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn prune(mut call: Call) -> Answer {
+    let filters = call.query.filters()?;
+    let (engine, _) = call.only_name()?;
+    let (removed, reclaimed) = engine.prune_containers(&filters).await?;
+    let removed: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    Ok(answer::ok(&prune_to_json(Pruned::Containers, &removed, reclaimed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_takes_seconds_or_for_ever() {
+        let read = |text: &str| stop_options(&mut Query::parse(text).expect("a good query"));
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(read(""), Ok(StopOptions::default()));
+        assert_eq!(read("t=0&skip-deaf=1"), Ok(StopOptions { timeout: seconds(0), skip_deaf: true }));
+        assert_eq!(read("t=7"), Ok(StopOptions { timeout: seconds(7), skip_deaf: false }));
+        assert_eq!(read("t=-1"), Ok(StopOptions { timeout: Some(Duration::MAX), skip_deaf: false }));
+        assert!(read("t=soon").is_err());
+    }
+
+    #[test]
+    fn conditions_are_dockers() {
+        assert_eq!(condition(None), Ok(WaitCondition::NotRunning));
+        assert_eq!(condition(Some("removed")), Ok(WaitCondition::Removed));
+        assert_eq!(condition(Some("never")), Err(Failure::invalid("invalid condition: \"never\"")));
+    }
+}

@@ -1,0 +1,104 @@
+//! What a container wrote.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use hyper::Response;
+
+use crate::api::server::answer::{self, Body};
+use crate::api::server::call::Call;
+use crate::api::server::query::Query;
+use crate::api::server::router::ApiVersion;
+use crate::api::wire::{frame, time};
+use crate::resource::failure::Failure;
+use crate::resource::log::{LogLine, LogOptions};
+
+/// So many lines that are there already go out in one piece; one is at most 16 KiB.
+const BATCH: usize = 128;
+
+/// The lines, framed unless they are a terminal's. With `follow` the head is sent before the first line is there.
+pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
+    let options = options(&mut call.query)?;
+    call.query.finish()?;
+    let raw = call.engine.container(&call.name).await?.spec.tty;
+    let reader = call.engine.logs(&call.name, &options).await?;
+    let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line, reader)) });
+    let pieces = lines.ready_chunks(BATCH).map(move |lines| {
+        let mut piece = Vec::new();
+        for line in lines {
+            // The head has gone out; a connection that breaks off is what is left to say that this is not the end.
+            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, raw);
+        }
+        Ok(Bytes::from(piece))
+    });
+    let framed = !raw && call.version >= ApiVersion::new(1, 42);
+    let kind = if framed { "application/vnd.docker.multiplexed-stream" } else { "application/vnd.docker.raw-stream" };
+    Ok(answer::stream(kind, pieces))
+}
+
+fn options(query: &mut Query) -> Result<LogOptions, Failure> {
+    let options = LogOptions {
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        follow: query.flag("follow"),
+        timestamps: query.flag("timestamps"),
+        // What is no number, or a negative one, is everything.
+        tail: query.text("tail").and_then(|text| text.parse().ok()),
+        since: query.instant("since")?,
+        until: query.instant("until")?,
+    };
+    if !options.stdout && !options.stderr {
+        return Err(Failure::invalid("Bad parameters: you must choose at least one stream"));
+    }
+    Ok(options)
+}
+
+fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, raw: bool) {
+    let time = if timestamps { format!("{} ", time::fixed(line.time)) } else { String::new() };
+    if raw {
+        piece.extend_from_slice(time.as_bytes());
+        piece.extend_from_slice(&line.text);
+    } else {
+        piece.extend(frame::encode_parts(line.stream, &[time.as_bytes(), &line.text]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::log::Stream;
+    use crate::resource::time::Timestamp;
+
+    #[test]
+    fn a_query_becomes_options() {
+        let read = |text: &str| options(&mut Query::parse(text).expect("a good query"));
+        let all = read("stdout=1&follow=1&timestamps=1&tail=5&since=1.5&until=2").expect("good options");
+        let at = |nanos| Some(Timestamp::from_nanos(nanos));
+        let expect = LogOptions {
+            stdout: true,
+            stderr: false,
+            follow: true,
+            timestamps: true,
+            tail: Some(5),
+            since: at(1_500_000_000),
+            until: at(2_000_000_000),
+        };
+        assert_eq!(all, expect);
+        for tail in ["", "&tail=all", "&tail=-1"] {
+            assert_eq!(read(&format!("stderr=1{tail}")).expect("good options").tail, None);
+        }
+        assert_eq!(read("").expect_err("a refusal").message, "Bad parameters: you must choose at least one stream");
+    }
+
+    #[test]
+    fn lines_are_framed_with_their_time_unless_raw() {
+        let line = LogLine { time: Timestamp::from_nanos(1_500_000_000), stream: Stream::Stderr, text: b"no\n".to_vec() };
+        let mut piece = Vec::new();
+        write(&mut piece, &line, true, true);
+        assert_eq!(piece, b"1970-01-01T00:00:01.500000000Z no\n");
+        piece.clear();
+        write(&mut piece, &line, false, false);
+        assert_eq!(piece, b"\x02\0\0\0\0\0\0\x03no\n");
+    }
+}

@@ -1,0 +1,33 @@
+//! The engine itself: which it is, what it knows of its machine, and its end.
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+
+use crate::api::server::answer::{self, Body};
+use crate::api::server::call::Call;
+use crate::api::server::router::forbid_caching;
+use crate::api::wire::system;
+use crate::resource::failure::Failure;
+
+pub(super) async fn ping(_: Call) -> Result<Response<Body>, Failure> {
+    let mut response = answer::bytes(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"OK"));
+    forbid_caching(response.headers_mut());
+    Ok(response)
+}
+
+pub(super) async fn version(call: Call) -> Result<Response<Body>, Failure> {
+    let (engine, _) = call.only_name()?;
+    Ok(answer::ok(&system::version_to_json(&engine.version())))
+}
+
+pub(super) async fn info(call: Call) -> Result<Response<Body>, Failure> {
+    let (engine, _) = call.only_name()?;
+    Ok(answer::ok(&system::info_to_json(&engine.info().await?)))
+}
+
+/// Stops every container and the engine.
+pub(super) async fn stop(call: Call) -> Result<Response<Body>, Failure> {
+    let (engine, _) = call.only_name()?;
+    engine.stop_and_leave().await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
