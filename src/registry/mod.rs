@@ -1,5 +1,20 @@
-//! The distribution protocol, client side.
+//! The distribution protocol, client side: manifests and blobs, wherever they are to be had.
 
+mod blob;
+mod challenge;
+pub mod client;
 pub mod config;
+mod dial;
+mod endpoint;
 pub mod error;
 pub mod manifest;
+mod proxy;
+mod resolve;
+pub mod session;
+mod tls;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use blob::Blob;

@@ -1,0 +1,1 @@
+//! Against a registry in this process.
