@@ -1,29 +1,105 @@
 //! What the engine tells of itself, its events, and its end.
 
-use crate::engine::Engine;
+use std::path::Path;
+
 use crate::engine::event::EventReader;
+use crate::engine::runtime::cgroup;
+use crate::engine::{Engine, clock, store};
+use crate::resource::container::ContainerState;
 use crate::resource::event::EventFilter;
 use crate::resource::failure::Failure;
-use crate::resource::system::{EngineVersion, SystemInfo};
+use crate::resource::id::ContainerId;
+use crate::resource::image::Platform;
+use crate::resource::system::{API_VERSION, EngineVersion, MIN_API_VERSION, SystemInfo};
 
 impl Engine {
     /// Returns which engine this is.
     pub fn version(&self) -> EngineVersion {
-        todo!()
+        let Platform { os, architecture, .. } = Platform::host();
+        EngineVersion {
+            name: "Gantry".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api_version: API_VERSION.to_owned(),
+            min_api_version: MIN_API_VERSION.to_owned(),
+            commit: option_env!("GANTRY_COMMIT").unwrap_or_default().to_owned(),
+            os,
+            architecture,
+            kernel: kernel(),
+        }
     }
 
     /// Returns what is known of the engine and its machine.
     pub async fn info(&self) -> Result<SystemInfo, Failure> {
-        todo!()
+        let machine = rustix::system::uname();
+        let memory = rustix::system::sysinfo();
+        let release = std::fs::read_to_string("/etc/os-release").or_else(|_| std::fs::read_to_string("/usr/lib/os-release"));
+        let release = release.unwrap_or_default();
+        let controllers = cgroup::controllers();
+        let can = |controller: &str| controllers.contains(controller);
+        let mut info = SystemInfo {
+            id: engine_id(self.root().data())?,
+            name: machine.nodename().to_string_lossy().into_owned(),
+            images: self.shared.images.list().len() as u64,
+            data_root: self.root().data().display().to_string(),
+            run_root: self.root().run().display().to_string(),
+            cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
+            memory: u64::from(memory.mem_unit) * memory.totalram,
+            kernel: kernel(),
+            operating_system: field(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
+            os_version: field(&release, "VERSION_ID").unwrap_or_default(),
+            architecture: machine.machine().to_string_lossy().into_owned(),
+            time: Some(clock::now()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.starts_with(b"1")),
+            memory_limit: can("memory"),
+            cpu_limit: can("cpu"),
+            pids_limit: can("pids"),
+            security_options: vec!["name=seccomp,profile=builtin".to_owned(), "name=cgroupns".to_owned()],
+            ..SystemInfo::default()
+        };
+        for container in self.shared.containers.all() {
+            match container.life().state {
+                ContainerState::Running { paused: false, .. } | ContainerState::Restarting { .. } => info.running += 1,
+                ContainerState::Running { .. } => info.paused += 1,
+                _ => info.stopped += 1,
+            }
+        }
+        let missing = [(info.memory_limit, "memory limit"), (info.cpu_limit, "cpu cfs quota"), (info.pids_limit, "pids limit")];
+        info.warnings = missing.iter().filter(|(there, _)| !there).map(|(_, what)| format!("WARNING: No {what} support")).collect();
+        Ok(info)
     }
 
     /// Returns events: those since an instant from the ring, then those to come. It sees all that happens after this call returned.
     pub fn events(&self, filter: &EventFilter) -> Result<EventReader, Failure> {
-        todo!("{filter:?}")
+        self.shared.ring.subscribe(filter)
     }
 
     /// Stops every container with its grace, closes what is open, and tells the keeper that this end is meant (`engine stop`).
     pub async fn stop_and_leave(&self) -> Result<(), Failure> {
         todo!()
     }
+}
+
+fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The number of a data directory, drawn when somebody first asks for it.
+fn engine_id(data: &Path) -> Result<String, Failure> {
+    let path = data.join("engine-id.json");
+    if let Some(id) = store::read::<String>(&path)? {
+        return Ok(id);
+    }
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Failure::internal(format!("cannot draw the engine's id: {error}")))?;
+    let id = ContainerId::from_bytes(bytes).to_string();
+    store::replace(&path, &id)?;
+    Ok(id)
+}
+
+/// A value of os-release(5).
+fn field(release: &str, name: &str) -> Option<String> {
+    let value = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+    Some(value.trim_matches(['"', '\'']).to_owned())
 }

@@ -10,6 +10,7 @@ mod engine_system;
 mod engine_volume;
 pub mod event;
 mod event_filter;
+mod filter;
 pub mod image;
 pub mod network;
 pub mod root;

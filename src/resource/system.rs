@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::time::Timestamp;
 
+/// The newest version of the Docker Engine API that our engine speaks.
+pub const API_VERSION: &str = "1.51";
+
+/// The oldest.
+pub const MIN_API_VERSION: &str = "1.24";
+
 /// Which engine it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

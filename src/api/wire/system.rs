@@ -12,10 +12,10 @@ use crate::resource::image::Credentials;
 use crate::resource::system::{EngineVersion, SystemInfo};
 
 /// The newest version of the Docker Engine API that is spoken here.
-pub const API_VERSION: &str = "1.51";
+pub const API_VERSION: &str = crate::resource::system::API_VERSION;
 
 /// The oldest.
-pub const MIN_API_VERSION: &str = "1.24";
+pub const MIN_API_VERSION: &str = crate::resource::system::MIN_API_VERSION;
 
 /// Writes `GET /version`.
 pub fn version_to_json(version: &EngineVersion) -> Value {

@@ -1,5 +1,6 @@
 //! Which hierarchies of control groups this machine has, and what each can limit.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,14 @@ impl Hierarchies {
             }
         }
         found
+    }
+
+    /// Everything that can be limited.
+    pub(super) fn controllers(&self) -> BTreeSet<String> {
+        let unified = self.unified.iter().filter_map(|path| std::fs::read_to_string(path.join("cgroup.controllers")).ok());
+        let mut all: BTreeSet<String> = unified.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+        all.extend(self.legacy.iter().flat_map(|hierarchy| hierarchy.controllers.iter().cloned()));
+        all
     }
 
     /// Where version 2 is mounted.

@@ -6,6 +6,7 @@ mod group;
 pub(super) mod hierarchy;
 mod limit;
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -17,6 +18,11 @@ use crate::engine::runtime::cgroup::hierarchy::{Hierarchies, Hierarchy};
 use crate::engine::runtime::device;
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::{CgroupSpec, LaunchSpec};
+
+/// The controllers by which this machine can set limits; none where it cannot be told.
+pub fn controllers() -> BTreeSet<String> {
+    Hierarchies::find().map(|found| found.controllers()).unwrap_or_default()
+}
 
 /// The control group of one container.
 #[derive(Debug)]
