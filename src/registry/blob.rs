@@ -127,12 +127,14 @@ impl<'a> Blob<'a> {
             Err(error) => return Err(error),
         };
         self.skip = match response.status() {
-            StatusCode::PARTIAL_CONTENT => self.at.checked_sub(start_of(&response).unwrap_or(self.at)).ok_or_else(|| RegistryError::Answer {
-                host: self.host.clone(),
-                what: self.what(),
-                status: 206,
-                reason: "it begins after the byte asked for".to_owned(),
-            })?,
+            StatusCode::PARTIAL_CONTENT => {
+                self.at.checked_sub(start_of(&response).unwrap_or(self.at)).ok_or_else(|| RegistryError::Answer {
+                    host: self.host.clone(),
+                    what: self.what(),
+                    status: 206,
+                    reason: "it begins after the byte asked for".to_owned(),
+                })?
+            }
             _ => self.at,
         };
         self.body = Some(response.into_body());

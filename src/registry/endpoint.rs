@@ -32,7 +32,8 @@ impl Endpoint {
     /// The URL of something below `/v2/`.
     pub(super) fn url(&self, path: &str) -> Result<Uri, RegistryError> {
         let path: Result<PathAndQuery, _> = format!("{}/v2/{path}", self.prefix).parse();
-        let wrong = |error: &dyn std::fmt::Display| RegistryError::Config(format!("`{}` has no address for {path:?}: {error}", self.authority));
+        let wrong =
+            |error: &dyn std::fmt::Display| RegistryError::Config(format!("`{}` has no address for {path:?}: {error}", self.authority));
         let path = path.as_ref().map_err(|error| wrong(error))?.clone();
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(path).build();
         uri.map_err(|error| wrong(&error))
@@ -62,7 +63,8 @@ pub(super) async fn endpoints(config: &RegistryConfig, registry: &str) -> Result
 pub(super) fn check_mirror(mirror: &str) -> Result<Uri, RegistryError> {
     let uri: Option<Uri> = mirror.parse().ok();
     let good = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none();
-    uri.filter(good).ok_or_else(|| RegistryError::Config(format!("`{mirror}` in registry-mirrors is not a URL like https://mirror.example")))
+    uri.filter(good)
+        .ok_or_else(|| RegistryError::Config(format!("`{mirror}` in registry-mirrors is not a URL like https://mirror.example")))
 }
 
 async fn mirror_of(config: &RegistryConfig, mirror: &str) -> Result<Endpoint, RegistryError> {

@@ -173,7 +173,8 @@ fn reason_of_tls(error: &rustls::Error, host: &str) -> String {
              registry in `insecure-registries`"
         ),
         rustls::Error::InvalidMessage(_) => {
-            "it does not speak TLS (server gave HTTP response to HTTPS client): name it in `insecure-registries` if that is meant".to_owned()
+            "it does not speak TLS (server gave HTTP response to HTTPS client): name it in `insecure-registries` if that is meant"
+                .to_owned()
         }
         _ => error.to_string(),
     }

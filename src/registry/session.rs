@@ -216,7 +216,9 @@ impl Session {
             }
             (StatusCode::NOT_FOUND, Wanted::Blob(_)) => RegistryError::BlobUnknown { host, what, reason: or("blob unknown") },
             (StatusCode::TOO_MANY_REQUESTS, _) => RegistryError::TooMany { host, reason: or("toomanyrequests") },
-            _ => RegistryError::Answer { host, what, status: status.as_u16(), reason: or(status.canonical_reason().unwrap_or("no reason")) },
+            _ => {
+                RegistryError::Answer { host, what, status: status.as_u16(), reason: or(status.canonical_reason().unwrap_or("no reason")) }
+            }
         })
     }
 }

@@ -58,13 +58,15 @@ fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<(), RegistryEr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable(error)),
     };
-    let mut files: Vec<_> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.extension().is_some_and(|it| it == "crt")).collect();
+    let mut files: Vec<_> =
+        entries.iter().map(std::fs::DirEntry::path).filter(|path| path.extension().is_some_and(|it| it == "crt")).collect();
     files.sort();
     files.iter().try_for_each(|file| add_file(roots, file))
 }
 
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<(), RegistryError> {
-    let wrong = |error: &dyn std::fmt::Display| RegistryError::Config(format!("cannot use the certificates in {}: {error}", file.display()));
+    let wrong =
+        |error: &dyn std::fmt::Display| RegistryError::Config(format!("cannot use the certificates in {}: {error}", file.display()));
     let mut any = false;
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
         roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
