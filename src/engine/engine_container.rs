@@ -6,6 +6,8 @@ use crate::engine::Engine;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 use crate::engine::container::log::LogReader;
 use crate::engine::container::process::ProcessList;
+use crate::engine::container::start::Starter;
+use crate::engine::container::stop::Reason;
 use crate::engine::container::wait::ContainerWait;
 use crate::resource::container::{AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
 use crate::resource::exec::TerminalSize;
@@ -29,47 +31,57 @@ impl Engine {
 
     /// Makes a container; without a name it gets one.
     pub async fn create_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
-        todo!("{name:?} {spec:?}")
+        self.make_container(name, spec).await
     }
 
     /// Starts a container; returns once its command was executed.
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        let container = self.shared.containers.find(name)?;
+        self.whole(move |engine| async move {
+            let _turn = container.turn().await;
+            engine.start_held(&container, Starter::Hand).await
+        })
+        .await
     }
 
     /// Stops a container; returns once it has ended.
     pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
-        todo!("{name} {options:?}")
+        let (container, options) = (self.shared.containers.find(name)?, *options);
+        self.whole(move |engine| async move { engine.stop(&container, &options, Reason::Hand).await }).await
     }
 
     /// Sends a signal to a container's first process: a name with or without `SIG`, or a number; empty is `KILL`.
     pub async fn kill_container(&self, name: &str, signal: &str) -> Result<(), Failure> {
-        todo!("{name} {signal}")
+        self.kill(&self.shared.containers.find(name)?, name, signal).await
     }
 
     /// Stops a container if it runs, and starts it.
     pub async fn restart_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
-        todo!("{name} {options:?}")
+        let (container, options) = (self.shared.containers.find(name)?, *options);
+        self.whole(move |engine| async move { engine.restart(&container, &options).await }).await
     }
 
     /// Freezes a container.
     pub async fn pause_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        let container = self.shared.containers.find(name)?;
+        self.whole(move |engine| async move { engine.freeze(&container).await }).await
     }
 
     /// Thaws a container.
     pub async fn unpause_container(&self, name: &str) -> Result<(), Failure> {
-        todo!("{name}")
+        let container = self.shared.containers.find(name)?;
+        self.whole(move |engine| async move { engine.thaw(&container).await }).await
     }
 
     /// Removes a container; `force` kills one that runs, `volumes` removes its anonymous volumes.
     pub async fn remove_container(&self, name: &str, force: bool, volumes: bool) -> Result<(), Failure> {
-        todo!("{name} {force} {volumes}")
+        let container = self.shared.containers.find(name)?;
+        self.whole(move |engine| async move { engine.remove(&container, force, volumes).await }).await
     }
 
     /// Gives a container another name.
     pub async fn rename_container(&self, name: &str, to: &str) -> Result<(), Failure> {
-        todo!("{name} {to}")
+        self.rename(&self.shared.containers.find(name)?, to).await
     }
 
     /// Waits for an end of a container.
@@ -84,7 +96,20 @@ impl Engine {
 
     /// Removes every container that does not run and that the filters (`label`, `until`) select; returns the ids and the bytes given back.
     pub async fn prune_containers(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<(Vec<ContainerId>, u64), Failure> {
-        todo!("{filters:?}")
+        let filters = filters.clone();
+        self.whole(move |engine| async move { engine.prune(&filters).await }).await
+    }
+
+    /// Does all of it, even if whoever asked goes away meanwhile: nothing is left half done.
+    async fn whole<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        match tokio::spawn(work(self.clone())).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Failure::internal(format!("the engine gave up: {error}"))),
+        }
     }
 
     /// Returns what a container wrote.

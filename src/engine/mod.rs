@@ -13,6 +13,7 @@ mod event_filter;
 mod filter;
 pub mod image;
 pub mod network;
+mod prune;
 pub mod root;
 pub mod runtime;
 pub mod store;

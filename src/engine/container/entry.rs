@@ -196,7 +196,7 @@ impl Container {
     }
 
     /// Nobody else changes what it does as long as this is held.
-    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+    pub(in crate::engine) async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.turn).lock_owned().await
     }
 
@@ -210,6 +210,11 @@ impl Container {
             tracing::error!(container = %self.id, %error, "what a container does could not be written down");
         }
         outcome.expect("the change was just made")
+    }
+
+    /// Says that it is gone; there is no folder left to write into.
+    pub(super) fn gone(&self) {
+        self.life.send_modify(|life| life.removed = true);
     }
 
     /// Notes its health; a verdict that changed is written down.

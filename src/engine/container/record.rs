@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::container::membership::Wanted;
 use crate::engine::container::restart::Restarts;
 use crate::engine::store::{self, StoreError};
 use crate::resource::container::{
@@ -25,6 +26,8 @@ pub(super) struct SpecRecord {
     pub(super) spec: ContainerSpec,
     pub(super) image: ImageId,
     pub(super) effective: EffectiveConfig,
+    /// The networks it joins when it starts.
+    pub(super) networks: Vec<Wanted>,
     pub(super) mounts: Vec<ResolvedMount>,
 }
 

@@ -1,0 +1,235 @@
+//! Making a container: everything is decided, nothing runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::engine::container::entry::{Container, Life};
+use crate::engine::container::record::{ResolvedMount, SpecRecord};
+use crate::engine::container::{check, effective, generated_name, membership, mount_plan};
+use crate::engine::image::error::ImageError;
+use crate::engine::{Engine, clock};
+use crate::resource::container::{ContainerSpec, Mount, MountSource, NamespaceMode, NetworkMode};
+use crate::resource::event::EventKind;
+use crate::resource::failure::Failure;
+use crate::resource::id::ContainerId;
+use crate::resource::image::{ImageInfo, ImageReference, Platform};
+use crate::resource::name::ContainerName;
+use crate::resource::volume::VolumeSpec;
+
+/// So many generated names are tried.
+const ATTEMPTS: u8 = 64;
+
+impl Engine {
+    /// Makes a container.
+    pub(in crate::engine) async fn make_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
+        check::spec(spec)?;
+        let image = self.image_of(spec)?;
+        // Until the container is known and counts itself as a user, this keeps the image from being removed.
+        let _held = self.shared.images.rootfs(&image.id).await?;
+        let id = ContainerId::from_bytes(random()?);
+        let name = self.name_for(name, id)?;
+        let folder = self.shared.containers.folder().join(id.to_string());
+        let made = self.make_in(id, &name, spec, &image, folder.clone());
+        match made {
+            Ok(container) => {
+                self.shared.containers.insert(Arc::clone(&container));
+                self.tell(&container, "create", &[]);
+                Ok(id)
+            }
+            Err(failure) => {
+                self.shared.containers.give_back_name(&name);
+                self.shared.volumes.forget(id);
+                if let Err(error) = std::fs::remove_dir_all(&folder)
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    tracing::warn!(%error, folder = %folder.display(), "what is left of a container that could not be made stays until the next start");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn make_in(
+        &self,
+        id: ContainerId,
+        name: &ContainerName,
+        spec: &ContainerSpec,
+        image: &ImageInfo,
+        folder: PathBuf,
+    ) -> Result<Arc<Container>, Failure> {
+        let mut spec = spec.clone();
+        self.pin_shared(&mut spec)?;
+        let effective = effective::merge(&spec, &image.config, &self.default_hostname(&spec, id)?)?;
+        let networks = membership::wanted(&spec, &self.shared.networks)?;
+        let planned = mount_plan::plan(&spec.mounts, &image.config.volumes)?;
+        for mount in &planned {
+            if let MountSource::Bind { path, create, .. } = &mount.source {
+                mount_plan::check_bind(path, *create)?;
+            }
+        }
+        for part in ["upper", "work"] {
+            let path = folder.join(part);
+            std::fs::create_dir_all(&path).map_err(|error| Failure::internal(format!("cannot make {}: {error}", path.display())))?;
+        }
+        let mounts = self.resolve_mounts(id, name, planned)?;
+        let record = SpecRecord { id, name: name.clone(), created: clock::now(), spec, image: image.id, effective, networks, mounts };
+        // Last: a folder without it is what is left of an interrupted creation.
+        let written = record.write(&folder);
+        if let Err(error) = written {
+            self.remove_anonymous(&record.mounts);
+            return Err(error.into());
+        }
+        let life = Life { endpoints: membership::at_rest(&record.networks, &self.shared.networks), ..Life::new() };
+        Ok(Arc::new(Container::new(folder, record, life)))
+    }
+
+    /// The image a spec names, if it is here and of the platform asked for.
+    fn image_of(&self, spec: &ContainerSpec) -> Result<ImageInfo, Failure> {
+        let familiar = || spec.image.parse::<ImageReference>().map_or_else(|_| spec.image.clone(), |reference| reference.familiar());
+        let image = match self.shared.images.get(&spec.image) {
+            Err(ImageError::NotFound(_)) => return Err(Failure::not_found(format!("No such image: {}", familiar()))),
+            found => found?,
+        };
+        if let Some(text) = &spec.platform {
+            let wanted: Platform = text.parse().map_err(|error| Failure::invalid(format!("{error}")))?;
+            let has = Platform { os: image.os.clone(), architecture: image.architecture.clone(), variant: image.variant.clone() };
+            let same = has.os == wanted.os
+                && has.architecture == wanted.architecture
+                && (wanted.variant.is_none() || has.variant.is_none() || has.variant == wanted.variant);
+            if !same {
+                return Err(Failure::not_found(format!(
+                    "image with reference {} was found but its platform ({has}) does not match the specified platform ({wanted})",
+                    familiar()
+                )));
+            }
+        }
+        Ok(image)
+    }
+
+    /// Takes the name asked for, or a free one.
+    fn name_for(&self, wanted: Option<&str>, id: ContainerId) -> Result<ContainerName, Failure> {
+        if let Some(text) = wanted.filter(|text| !text.is_empty()) {
+            let name = parse_name(text)?;
+            self.shared.containers.take_name(&name, id)?;
+            return Ok(name);
+        }
+        for attempt in 0..ATTEMPTS {
+            let name = parse_name(&generated_name::from_bytes(random()?, attempt))?;
+            if self.shared.containers.take_name(&name, id).is_ok() {
+                return Ok(name);
+            }
+        }
+        let name = parse_name(&id.short())?;
+        self.shared.containers.take_name(&name, id)?;
+        Ok(name)
+    }
+
+    /// Replaces names of containers whose namespaces are shared by ids: a later name of theirs changes nothing.
+    fn pin_shared(&self, spec: &mut ContainerSpec) -> Result<(), Failure> {
+        let pin = |name: &mut String| -> Result<(), Failure> {
+            *name = self.shared.containers.find(name)?.id().to_string();
+            Ok(())
+        };
+        if let NetworkMode::Container(name) = &mut spec.network {
+            pin(name)?;
+        }
+        for mode in [&mut spec.pid, &mut spec.ipc] {
+            if let NamespaceMode::Container(name) = mode {
+                pin(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn default_hostname(&self, spec: &ContainerSpec, id: ContainerId) -> Result<String, Failure> {
+        let of_host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(match &spec.network {
+            NetworkMode::Host => of_host(),
+            NetworkMode::Container(other) => self.shared.containers.find(other)?.info().effective.hostname,
+            _ if spec.uts == NamespaceMode::Host => of_host(),
+            _ => id.short(),
+        })
+    }
+
+    /// Makes the volumes that are missing and notes the container as a user of all of them.
+    fn resolve_mounts(&self, id: ContainerId, name: &ContainerName, planned: Vec<Mount>) -> Result<Vec<ResolvedMount>, Failure> {
+        let mut resolved = Vec::with_capacity(planned.len());
+        for mount in planned {
+            match self.resolve_mount(id, name, mount) {
+                Ok(mount) => resolved.push(mount),
+                Err(failure) => {
+                    self.shared.volumes.forget(id);
+                    self.remove_anonymous(&resolved);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    fn resolve_mount(&self, id: ContainerId, container: &ContainerName, mut mount: Mount) -> Result<ResolvedMount, Failure> {
+        let (source, anonymous) = match &mut mount.source {
+            MountSource::Bind { path, .. } => (path.clone(), false),
+            MountSource::Tmpfs { .. } => (PathBuf::new(), false),
+            MountSource::Volume { name, labels, .. } => {
+                let anonymous = name.is_none();
+                let mut labels = labels.clone();
+                if anonymous {
+                    labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
+                }
+                let volume = match name {
+                    Some(name) => name.clone(),
+                    None => ContainerId::from_bytes(random()?).to_string(),
+                };
+                let spec = VolumeSpec { labels, ..VolumeSpec::default() };
+                let (info, new) = self.shared.volumes.create(&volume, &spec, anonymous)?;
+                // Between the two a removal may come; then the creation reports what it found, and the caller asks again.
+                self.shared.volumes.uses(&volume, id, container.as_str())?;
+                if new {
+                    let attributes = [("driver".to_owned(), "local".to_owned())].into();
+                    self.shared.ring.emit(EventKind::Volume, "create", &volume, attributes);
+                }
+                *name = Some(volume);
+                (info.mountpoint, anonymous)
+            }
+        };
+        Ok(ResolvedMount { mount, source, anonymous })
+    }
+
+    /// Removes the volumes that were made for one container, unless another uses them.
+    pub(super) fn remove_anonymous(&self, mounts: &[ResolvedMount]) {
+        for mount in mounts.iter().filter(|mount| mount.anonymous) {
+            let MountSource::Volume { name: Some(name), .. } = &mount.mount.source else { continue };
+            match self.shared.volumes.remove(name) {
+                Ok(()) => self.shared.ring.emit(EventKind::Volume, "destroy", name, [("driver".to_owned(), "local".to_owned())].into()),
+                Err(error) => tracing::debug!(volume = %name, %error, "an anonymous volume stays"),
+            }
+        }
+    }
+}
+
+/// A name as Docker takes it: a slash before it is no part of it.
+pub(super) fn parse_name(text: &str) -> Result<ContainerName, Failure> {
+    let bare = text.strip_prefix('/').unwrap_or(text);
+    bare.parse().map_err(|_| Failure::invalid(format!("Invalid container name ({text}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")))
+}
+
+fn random() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(|error| Failure::internal(format!("cannot draw random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_refused_in_dockers_words() {
+        assert_eq!(parse_name("/web").map(|name| name.to_string()), Ok("web".to_owned()));
+        let refused = parse_name("we b").expect_err("a space");
+        assert_eq!(refused.message, "Invalid container name (we b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+    }
+}

@@ -1,0 +1,143 @@
+//! A container as its init is to make it: the spec, the image's configuration and the engine's decisions in one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::engine::container::entry::Container;
+use crate::engine::container::record::SpecRecord;
+use crate::engine::container::security;
+use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespaces, ProcessSpec, RootfsSpec};
+use crate::resource::container::{MountSource, NamespaceMode};
+use crate::resource::failure::Failure;
+
+/// Where programs are looked for, unless the image says otherwise (Docker's).
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Docker's `/dev/shm`.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// What is only known when a container starts.
+pub(super) struct Surroundings {
+    /// The directories of its image's layers.
+    pub(super) lower: Vec<PathBuf>,
+    /// Its mounts, without the three files.
+    pub(super) mounts: Vec<LaunchMount>,
+    /// Whose `hosts`, `hostname` and `resolv.conf` it has: its own folder, or that of the container whose network it shares.
+    pub(super) files: PathBuf,
+    /// Its namespaces.
+    pub(super) namespaces: Namespaces,
+    /// It has a network to ask names on.
+    pub(super) wants_dns: bool,
+    /// The root's tag.
+    pub(super) tag: String,
+}
+
+/// Puts it together.
+pub(super) fn build(container: &Container, record: &SpecRecord, around: Surroundings) -> Result<LaunchSpec, Failure> {
+    let spec = &record.spec;
+    let id = record.id;
+    let folder = container.folder();
+    let security = security::of(spec)?;
+    let mut mounts = around.mounts;
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let target = format!("/etc/{name}");
+        let path = around.files.join(name);
+        if !mounts.iter().any(|mount| mount.target == target) {
+            mounts.push(file_mount(target, path, spec.read_only));
+        }
+    }
+    let own_uts = spec.uts == NamespaceMode::Private;
+    Ok(LaunchSpec {
+        id,
+        rootfs: RootfsSpec { lower: around.lower, upper: folder.join("upper"), work: folder.join("work"), read_only: spec.read_only },
+        process: process(record)?,
+        mounts,
+        files: spec.files.clone(),
+        devices: spec.devices.clone(),
+        privileged: spec.privileged,
+        masked: security.masked,
+        hostname: own_uts.then(|| record.effective.hostname.clone()),
+        domainname: spec.domainname.clone().filter(|domain| own_uts && !domain.is_empty()),
+        sysctls: spec.sysctls.clone(),
+        shm_size: spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE),
+        namespaces: around.namespaces,
+        wants_dns: around.wants_dns,
+        init: spec.init,
+        cgroup: CgroupSpec { path: format!("gantry-{}/{id}", around.tag), resources: spec.resources.clone() },
+        stdin_open: spec.stdin_open,
+        stdin_once: spec.stdin_once,
+        log: spec.log.clone(),
+        log_path: container.log_path(),
+        exit_record: container.exit_path(),
+    })
+}
+
+/// The container's own command; an exec begins with it and changes what it was asked to.
+pub(super) fn process(record: &SpecRecord) -> Result<ProcessSpec, Failure> {
+    let (spec, effective) = (&record.spec, &record.effective);
+    let security = security::of(spec)?;
+    Ok(ProcessSpec {
+        command: [effective.entrypoint.as_slice(), &effective.command].concat(),
+        environment: environment(&effective.environment, &effective.hostname, spec.tty),
+        working_dir: effective.working_dir.clone(),
+        user: effective.user.clone(),
+        groups: spec.group_add.clone(),
+        tty: spec.tty,
+        size: None,
+        capabilities: security.capabilities,
+        no_new_privileges: security.no_new_privileges,
+        seccomp: security.seccomp,
+        apparmor: security.apparmor,
+        ulimits: spec.ulimits.clone(),
+        oom_score_adj: spec.oom_score_adj,
+    })
+}
+
+/// The engine's variables, then the container's, which replace them in place.
+pub(super) fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<String> {
+    let mut lines = vec![PATH.to_owned(), format!("HOSTNAME={hostname}")];
+    if tty {
+        lines.push("TERM=xterm".to_owned());
+    }
+    let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+    let mut places: BTreeMap<String, usize> = lines.iter().enumerate().map(|(at, line)| (key(line), at)).collect();
+    for line in own {
+        match places.get(&key(line)) {
+            Some(&at) => line.clone_into(&mut lines[at]),
+            None => {
+                places.insert(key(line), lines.len());
+                lines.push(line.clone());
+            }
+        }
+    }
+    lines
+}
+
+fn file_mount(target: String, path: PathBuf, read_only: bool) -> LaunchMount {
+    LaunchMount { target, read_only, source: LaunchSource::Bind { path, subpath: None, propagation: None, fill: false } }
+}
+
+/// A mount of the spec; `source` is where it lies on the host now, `fill` whether it is to take over what the image has.
+pub(super) fn mount(target: &str, read_only: bool, source: &MountSource, path: &Path, fill: bool) -> LaunchMount {
+    let source = match source {
+        MountSource::Bind { propagation, .. } => {
+            LaunchSource::Bind { path: path.to_owned(), subpath: None, propagation: propagation.clone(), fill: false }
+        }
+        MountSource::Volume { subpath, .. } => {
+            LaunchSource::Bind { path: path.to_owned(), subpath: subpath.clone().filter(|path| !path.is_empty()), propagation: None, fill }
+        }
+        MountSource::Tmpfs { size, mode, options } => LaunchSource::Tmpfs { size: *size, mode: *mode, options: options.clone() },
+    };
+    LaunchMount { target: target.to_owned(), read_only, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_containers_variables_replace_ours_where_they_stand() {
+        let own = ["A=1", "PATH=/bin", "A=2", "TERM=dumb"].map(str::to_owned);
+        assert_eq!(environment(&own, "web", false), ["PATH=/bin", "HOSTNAME=web", "A=2", "TERM=dumb"]);
+        assert_eq!(environment(&[], "web", true), [PATH, "HOSTNAME=web", "TERM=xterm"]);
+    }
+}

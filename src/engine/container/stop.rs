@@ -1,0 +1,231 @@
+//! Ending a container, and freezing it: signals, grace, and what is told of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::engine::container::entry::{Container, Life};
+use crate::engine::container::signal;
+use crate::engine::container::start::Starter;
+use crate::engine::container::state::Change;
+use crate::engine::runtime::task::{Task, TaskError};
+use crate::resource::container::{ContainerState, StopOptions};
+use crate::resource::failure::{Failure, FailureKind};
+
+/// From the stop signal to SIGKILL, unless somebody says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+/// From SIGKILL to the admission that nothing helps.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// Why a container is ended; it decides what its restart policy does, now and when the next engine starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Reason {
+    /// Somebody asked for it.
+    Hand,
+    /// The engine leaves.
+    Leaving,
+}
+
+impl Reason {
+    fn note(self, life: &mut Life) {
+        match self {
+            Self::Hand => life.stopped_by_hand = true,
+            Self::Leaving => life.stopped_to_leave = true,
+        }
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        let message = match &error {
+            TaskError::Kernel { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        match error {
+            TaskError::Gone { .. } => Self::conflict(message),
+            _ => Self::internal(message),
+        }
+    }
+}
+
+impl Engine {
+    /// Stops a container; returns when it has ended and all it had is given back.
+    pub(in crate::engine) async fn stop(&self, container: &Arc<Container>, options: &StopOptions, reason: Reason) -> Result<(), Failure> {
+        let turn = container.turn().await;
+        let life = container.life();
+        match (&life.state, life.task) {
+            (ContainerState::Running { .. }, Some(task)) => {
+                container.update(|life| reason.note(life));
+                drop(turn);
+                self.stop_running(container, task, life.ends, options).await?;
+                // Whoever wrote the end down tells of it before its turn is over.
+                let _turn = container.turn().await;
+                self.tell(container, "stop", &[]);
+                Ok(())
+            }
+            (ContainerState::Restarting { .. }, _) => {
+                self.call_off(container, reason);
+                self.tell(container, "stop", &[]);
+                Ok(())
+            }
+            _ => Err(Failure::not_modified(format!("container {} is already stopped", container.id()))),
+        }
+    }
+
+    /// Stops a container if it runs, and starts it.
+    pub(in crate::engine) async fn restart(&self, container: &Arc<Container>, options: &StopOptions) -> Result<(), Failure> {
+        match self.stop(container, options, Reason::Hand).await {
+            Err(failure) if failure.kind != FailureKind::NotModified => return Err(failure),
+            _ => {}
+        }
+        {
+            let _turn = container.turn().await;
+            match self.start_held(container, Starter::Hand).await {
+                // Somebody else has just started it.
+                Err(failure) if failure.kind != FailureKind::NotModified => return Err(failure),
+                _ => {}
+            }
+        }
+        self.tell(container, "restart", &[]);
+        Ok(())
+    }
+
+    /// Keeps a container that is between two lives from starting again; the caller holds its turn.
+    fn call_off(&self, container: &Container, reason: Reason) {
+        container.update(|life| {
+            reason.note(life);
+            if let Err(error) = life.change(Change::CalledOff) {
+                tracing::error!(container = %container.id(), %error, "the state of a container is not what it should be");
+            }
+        });
+    }
+
+    async fn stop_running(&self, container: &Arc<Container>, task: Task, ends: u64, options: &StopOptions) -> Result<(), Failure> {
+        let record = container.record();
+        let number = match &record.effective.stop_signal {
+            Some(text) => signal::parse(text).unwrap_or(SIGTERM),
+            None => SIGTERM,
+        };
+        let mut watch = container.watch();
+        self.send(container, &task, number).await?;
+        let grace = options.timeout.or(record.spec.stop_grace).unwrap_or(GRACE);
+        if has_ended(&mut watch, ends, grace).await {
+            return Ok(());
+        }
+        self.kill_and_wait(container, &task, ends).await
+    }
+
+    /// Ends every process of a container and waits until that is written down.
+    async fn kill_and_wait(&self, container: &Arc<Container>, task: &Task, ends: u64) -> Result<(), Failure> {
+        let mut watch = container.watch();
+        self.send(container, task, SIGKILL).await?;
+        if has_ended(&mut watch, ends, LAST_WAIT).await {
+            return Ok(());
+        }
+        Err(Failure::internal(format!("tried to kill container {}, but did not receive an exit event", container.id())))
+    }
+
+    /// Sends a signal. One that ends a frozen container thaws it, else it would wait for that.
+    async fn send(&self, container: &Container, task: &Task, number: i32) -> Result<(), Failure> {
+        let sent = if number == SIGKILL { task.kill() } else { task.signal(number) };
+        match sent {
+            // It has just ended by itself: what was wanted.
+            Err(TaskError::Gone { .. }) => return Ok(()),
+            sent => sent?,
+        }
+        if matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
+            match task.resume().await {
+                Err(TaskError::Gone { .. }) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Nothing to note where it has ended meanwhile.
+            container.update(|life| drop(life.change(Change::Resumed)));
+        }
+        self.tell(container, "kill", &[("signal", number.to_string())]);
+        Ok(())
+    }
+
+    /// Sends a signal by name; SIGKILL is waited for.
+    pub(in crate::engine) async fn kill(&self, container: &Arc<Container>, name: &str, signal: &str) -> Result<(), Failure> {
+        let number = if signal.is_empty() { SIGKILL } else { signal::parse(signal)? };
+        let turn = container.turn().await;
+        let life = container.life();
+        match (&life.state, life.task) {
+            (ContainerState::Running { .. }, Some(task)) => {
+                // As with Docker, a signal that is not the container's own way to stop leaves its restart policy alone.
+                let record = container.record();
+                let own = record.effective.stop_signal.as_deref().map(signal::parse).transpose()?;
+                if number == SIGKILL || own.is_none_or(|own| own == number) {
+                    container.update(|life| life.stopped_by_hand = true);
+                }
+                drop(turn);
+                if number == SIGKILL {
+                    return self.kill_and_wait(container, &task, life.ends).await;
+                }
+                self.send(container, &task, number).await
+            }
+            (ContainerState::Restarting { .. }, _) => {
+                self.call_off(container, Reason::Hand);
+                Ok(())
+            }
+            _ => Err(Failure::conflict(format!("cannot kill container: {name}: container {} is not running", container.id()))),
+        }
+    }
+
+    /// Ends a container that is to be removed, however it takes.
+    pub(super) async fn end_for_removal(&self, container: &Arc<Container>) -> Result<(), Failure> {
+        let turn = container.turn().await;
+        let life = container.life();
+        match (&life.state, life.task) {
+            (ContainerState::Running { .. }, Some(task)) => {
+                container.update(|life| life.stopped_by_hand = true);
+                drop(turn);
+                self.kill_and_wait(container, &task, life.ends).await
+            }
+            (ContainerState::Restarting { .. }, _) => {
+                self.call_off(container, Reason::Hand);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Freezes a container.
+    pub(in crate::engine) async fn freeze(&self, container: &Container) -> Result<(), Failure> {
+        let _turn = container.turn().await;
+        let id = container.id();
+        match container.life().state {
+            ContainerState::Running { paused: false, .. } => {}
+            ContainerState::Running { paused: true, .. } => return Err(Failure::conflict(format!("container {id} is already paused"))),
+            ContainerState::Restarting { .. } => {
+                return Err(Failure::conflict(format!("container {id} is restarting, wait until the container is running")));
+            }
+            _ => return Err(Failure::conflict(format!("container {id} is not running"))),
+        }
+        container.task()?.pause().await?;
+        container.update(|life| life.change(Change::Paused)).map_err(|error| Failure::conflict(error.to_string()))?;
+        self.tell(container, "pause", &[]);
+        Ok(())
+    }
+
+    /// Thaws it.
+    pub(in crate::engine) async fn thaw(&self, container: &Container) -> Result<(), Failure> {
+        let _turn = container.turn().await;
+        if !matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
+            return Err(Failure::conflict(format!("container {} is not paused", container.id())));
+        }
+        container.task()?.resume().await?;
+        container.update(|life| life.change(Change::Resumed)).map_err(|error| Failure::conflict(error.to_string()))?;
+        self.tell(container, "unpause", &[]);
+        Ok(())
+    }
+}
+
+/// Waits for an end after as many as there were.
+async fn has_ended(watch: &mut watch::Receiver<Life>, ends: u64, at_most: Duration) -> bool {
+    tokio::time::timeout(at_most, watch.wait_for(|life| life.ends > ends || life.removed)).await.is_ok()
+}
