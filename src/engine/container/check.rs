@@ -54,10 +54,7 @@ mod tests {
         check(plain(), "");
         let shared = || ContainerSpec { network: NetworkMode::Container("db".to_owned()), ..plain() };
         check(shared(), "");
-        check(
-            ContainerSpec { hostname: Some("x".to_owned()), ..shared() },
-            "conflicting options: hostname and the network mode",
-        );
+        check(ContainerSpec { hostname: Some("x".to_owned()), ..shared() }, "conflicting options: hostname and the network mode");
         check(
             ContainerSpec { auto_remove: true, restart: RestartPolicy::Always, ..plain() },
             "can't create 'AutoRemove' container with restart policy",

@@ -24,9 +24,9 @@ fn choose(spec: &ContainerSpec, find: impl Fn(&str) -> Result<NetworkInfo, Netwo
             let of_mode = |name: &String| matches!(name.as_str(), "none" | "host") || name.starts_with("container:");
             return match spec.endpoints.keys().find(|name| !of_mode(name)) {
                 None => Ok(Vec::new()),
-                Some(other) => {
-                    Err(Failure::invalid(format!("conflicting options: cannot attach both user-defined and non-user-defined networks: {other}")))
-                }
+                Some(other) => Err(Failure::invalid(format!(
+                    "conflicting options: cannot attach both user-defined and non-user-defined networks: {other}"
+                ))),
             };
         }
         NetworkMode::Bridge if spec.endpoints.is_empty() => Some(DEFAULT),

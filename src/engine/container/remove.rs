@@ -25,7 +25,9 @@ impl Engine {
         let turn = container.turn().await;
         let state = container.life().state;
         let reason = match state {
-            ContainerState::Running { paused: false, .. } => Some("container is running: stop the container before removing or force remove"),
+            ContainerState::Running { paused: false, .. } => {
+                Some("container is running: stop the container before removing or force remove")
+            }
             ContainerState::Running { paused: true, .. } => Some("container is paused and must be unpaused first"),
             ContainerState::Restarting { .. } => Some("container is restarting: stop the container before removing or force remove"),
             ContainerState::Removing | ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead => None,

@@ -64,7 +64,8 @@ mod tests {
     fn options_are_read_as_docker_reads_them() {
         let plain = with(&[], false).expect("nothing asked");
         assert!(plain.masked && plain.seccomp.is_some() && !plain.no_new_privileges);
-        let open = with(&["seccomp=unconfined", "systempaths=unconfined", "no-new-privileges:true", "label=disable"], false).expect("known");
+        let open =
+            with(&["seccomp=unconfined", "systempaths=unconfined", "no-new-privileges:true", "label=disable"], false).expect("known");
         assert!(!open.masked && open.seccomp.is_none() && open.no_new_privileges);
         let privileged = with(&[], true).expect("nothing asked");
         assert!(!privileged.masked && privileged.seccomp.is_none());

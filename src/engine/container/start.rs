@@ -20,9 +20,7 @@ use crate::engine::runtime::launch::{LaunchError, LaunchMount, Namespace, Namesp
 use crate::engine::runtime::task::{Launching, Task};
 use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
-use crate::resource::container::{
-    ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort,
-};
+use crate::resource::container::{ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort};
 use crate::resource::failure::Failure;
 
 /// Who starts a container.
@@ -82,21 +80,22 @@ impl Engine {
             Ok(up) => {
                 let change = Change::Started { pid: up.task.pid(), at: up.task.started_at() };
                 let task = up.task.clone();
-                container.update(|life| {
-                    life.change(change)?;
-                    life.task = Some(up.task);
-                    life.endpoints = up.endpoints;
-                    life.published = up.published;
-                    life.layers = Some(Arc::new(up.layers));
-                    life.health = None;
-                    life.stopped_by_hand = false;
-                    life.stopped_to_leave = false;
-                    if starter == Starter::Hand {
-                        life.restarts = Restarts::default();
-                    }
-                    Ok(())
-                })
-                .map_err(|error: crate::engine::container::state::IllegalChange| Failure::internal(error.to_string()))?;
+                container
+                    .update(|life| {
+                        life.change(change)?;
+                        life.task = Some(up.task);
+                        life.endpoints = up.endpoints;
+                        life.published = up.published;
+                        life.layers = Some(Arc::new(up.layers));
+                        life.health = None;
+                        life.stopped_by_hand = false;
+                        life.stopped_to_leave = false;
+                        if starter == Starter::Hand {
+                            life.restarts = Restarts::default();
+                        }
+                        Ok(())
+                    })
+                    .map_err(|error: crate::engine::container::state::IllegalChange| Failure::internal(error.to_string()))?;
                 self.tell_of_start(container);
                 self.supervise(Arc::clone(container), task);
                 Ok(())
@@ -149,8 +148,7 @@ impl Engine {
             Some(files) => files,
             None => self.write_files(container, record, &endpoints, wants_dns)?,
         };
-        let around =
-            Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, tag: self.shared.root.tag().to_owned() };
+        let around = Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, tag: self.shared.root.tag().to_owned() };
         let launch = launch_spec::build(container, record, around)?;
         let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
         let (launching, published) = tokio::join!(self.shared.runtime.launch(launch), networks.publish(id, ports));
@@ -328,8 +326,7 @@ impl Engine {
         for resolved in container.mounts() {
             if let MountSource::Volume { name: Some(name), .. } = &resolved.mount.source {
                 let writable = (!resolved.mount.read_only).to_string();
-                let more =
-                    [("destination", resolved.mount.target.clone()), ("propagation", String::new()), ("read/write", writable)];
+                let more = [("destination", resolved.mount.target.clone()), ("propagation", String::new()), ("read/write", writable)];
                 self.tell_volume(container, "mount", name, &more);
             }
         }
