@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Does all of it, even if whoever asked goes away meanwhile: nothing is left half done.
-    async fn whole<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, Failure>
+    pub(in crate::engine) async fn whole<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,

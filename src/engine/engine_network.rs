@@ -63,7 +63,8 @@ impl Engine {
     pub async fn connect_network(&self, network: &str, container: &str, endpoint: &EndpointSpec) -> Result<(), Failure> {
         let network = self.shared.networks.get(network)?;
         let container = self.shared.containers.find(container)?;
-        todo!("{endpoint:?} {} {}", network.name, container.id())
+        let endpoint = endpoint.clone();
+        self.whole(move |engine| async move { engine.connect_to(&container, &network, &endpoint).await }).await
     }
 
     /// Takes a container off a network; `force` forgives one that is not on it.
@@ -73,7 +74,7 @@ impl Engine {
             Err(error) if force && error.kind == FailureKind::NotFound => return Ok(()),
             found => found?,
         };
-        todo!("{} {}", network.name, container.id())
+        self.whole(move |engine| async move { engine.disconnect_from(&container, &network, force).await }).await
     }
 
     /// Removes every network that no running container is on and that the filters select; returns their names.

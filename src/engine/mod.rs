@@ -13,7 +13,6 @@ mod event_filter;
 mod filter;
 pub mod image;
 pub mod network;
-mod prune;
 pub mod root;
 pub mod runtime;
 pub mod store;

@@ -27,8 +27,8 @@ pub(super) struct Surroundings {
     pub(super) namespaces: Namespaces,
     /// It has a network to ask names on.
     pub(super) wants_dns: bool,
-    /// The root's tag.
-    pub(super) tag: String,
+    /// Its control group.
+    pub(super) group: String,
 }
 
 /// Puts it together.
@@ -62,7 +62,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         namespaces: around.namespaces,
         wants_dns: around.wants_dns,
         init: spec.init,
-        cgroup: CgroupSpec { path: format!("gantry-{}/{id}", around.tag), resources: spec.resources.clone() },
+        cgroup: CgroupSpec { path: around.group, resources: spec.resources.clone() },
         stdin_open: spec.stdin_open,
         stdin_once: spec.stdin_once,
         log: spec.log.clone(),

@@ -2,6 +2,7 @@
 
 pub mod attach;
 mod check;
+mod connect;
 mod create;
 mod effective;
 pub(in crate::engine) mod entry;

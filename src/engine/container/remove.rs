@@ -9,7 +9,9 @@ use crate::engine::container::create::parse_name;
 use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::state::Change;
+use crate::engine::filter::Filters;
 use crate::resource::container::ContainerState;
+use crate::resource::event::EventKind;
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ContainerId;
 
@@ -101,13 +103,14 @@ impl Engine {
 
     /// Removes every container that does not run and that the filters select; returns the ids and the bytes given back.
     pub(in crate::engine) async fn prune(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<(Vec<ContainerId>, u64), Failure> {
-        let selection = crate::engine::prune::Selection::parse(filters)?;
+        let filters = Filters::of(filters, &["label", "label!", "until"])?;
+        let until = filters.until()?;
         let mut removed = Vec::new();
         let mut bytes = 0;
         for container in self.shared.containers.all() {
             let record = container.record();
             let ended = matches!(container.life().state, ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead);
-            if !ended || !selection.selects(&record.effective.labels, record.created) {
+            if !ended || !filters.labels(&record.effective.labels) || until.is_some_and(|until| record.created >= until) {
                 continue;
             }
             let upper = container.folder().join("upper");
@@ -118,6 +121,7 @@ impl Engine {
                 bytes += size;
             }
         }
+        self.tell_prune(EventKind::Container, bytes);
         Ok((removed, bytes))
     }
 }

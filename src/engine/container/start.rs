@@ -148,7 +148,7 @@ impl Engine {
             Some(files) => files,
             None => self.write_files(container, record, &endpoints, wants_dns)?,
         };
-        let around = Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, tag: self.shared.root.tag().to_owned() };
+        let around = Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
         let launch = launch_spec::build(container, record, around)?;
         let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
         let (launching, published) = tokio::join!(self.shared.runtime.launch(launch), networks.publish(id, ports));
