@@ -72,8 +72,7 @@ impl Engine {
         let mut networks = record.networks.clone();
         networks.retain(|(name, _)| *name != network.name);
         if networks.len() == record.networks.len() {
-            let not_there =
-                NetworkError::NotConnected { container: record.name.to_string(), network: network.name.to_string() };
+            let not_there = NetworkError::NotConnected { container: record.name.to_string(), network: network.name.to_string() };
             return if force { Ok(()) } else { Err(not_there.into()) };
         }
         if let Some(netns) = self.namespace_of(container)? {
@@ -107,7 +106,9 @@ const HOST: &str = "container cannot be disconnected from host network or connec
 fn refuse_by_mode(mode: &NetworkMode, network: &NetworkInfo) -> Result<(), Failure> {
     let reason = match mode {
         _ if network.name == *"host" => HOST,
-        _ if network.name == *"none" => "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        _ if network.name == *"none" => {
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        }
         NetworkMode::None => "container cannot be connected to multiple networks with one of the networks in private (none) mode",
         NetworkMode::Host | NetworkMode::Container(_) => {
             "container sharing network namespace with another container or host cannot be connected to any other network"
