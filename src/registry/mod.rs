@@ -1,6 +1,6 @@
 //! The distribution protocol, client side: manifests and blobs, wherever they are to be had.
 
-mod blob;
+pub mod blob;
 mod challenge;
 pub mod client;
 pub mod config;
@@ -15,6 +15,6 @@ mod tls;
 mod token;
 
 #[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
 mod tests;
-
-pub use blob::Blob;

@@ -115,9 +115,14 @@ pub(super) struct BlobWriter {
 }
 
 impl BlobWriter {
+    /// The digest of what was written so far.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::from_bytes(self.hasher.clone().finalize().into())
+    }
+
     /// Gives the blob its name, if it has the digest it should have. Returns digest and size.
     pub(super) fn finish(self, expected: Option<&Digest>) -> Result<(Digest, u64), ImageError> {
-        let found = Digest::from_bytes(self.hasher.clone().finalize().into());
+        let found = self.digest();
         if let Some(expected) = expected.filter(|it| **it != found) {
             return Err(ImageError::WrongDigest { what: "the blob".to_owned(), expected: *expected, found });
         }
@@ -162,6 +167,11 @@ impl<R: Read, W: Write> Tee<R, W> {
     /// Joins a source and a copy of it.
     pub(super) fn new(inner: R, into: W) -> Self {
         Self { inner, into }
+    }
+
+    /// The source.
+    pub(super) fn inner(&self) -> &R {
+        &self.inner
     }
 
     /// The copy.

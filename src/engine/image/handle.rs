@@ -14,6 +14,7 @@ use crate::engine::image::work::Stake;
 use crate::engine::image::{config, mount_point};
 use crate::engine::root::Root;
 use crate::engine::store;
+use crate::registry::client::Registries;
 use crate::registry::config::RegistryConfig;
 use crate::resource::id::ImageId;
 use crate::resource::image::{Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, Platform};
@@ -29,6 +30,7 @@ pub struct Images {
 #[derive(Debug)]
 pub(super) struct Shared {
     record: PathBuf,
+    pub(super) registries: Registries,
     pub(super) content: Content,
     pub(super) layers: Arc<Layers>,
     pub(super) state: Mutex<State>,
@@ -53,7 +55,7 @@ pub struct ImageUse {
 impl Images {
     /// Opens the images below a root's data directory, sweeping what an interrupted engine left and what a power cut made doubtful.
     pub fn open(root: &Root, registry: RegistryConfig) -> Result<Self, ImageError> {
-        let _ = registry;
+        let registries = Registries::new(registry)?;
         let data = root.data();
         std::fs::create_dir_all(data).map_err(ImageError::disk("make", data))?;
         refuse_overlay(data)?;
@@ -66,7 +68,7 @@ impl Images {
             understood.inspect_err(|error| tracing::error!(image = %id, %error, "an image cannot be read and is forgotten")).ok()
         });
         let state = Mutex::new(State { index, ..State::default() });
-        let shared = Arc::new(Shared { record, content, layers, state });
+        let shared = Arc::new(Shared { record, registries, content, layers, state });
         shared.collect();
         Ok(Self { shared })
     }
@@ -120,8 +122,7 @@ impl Images {
         credentials: Option<Credentials>,
         progress: impl Fn(ImageProgress) + Send + Sync + 'static,
     ) -> Result<ImageId, ImageError> {
-        let _ = progress;
-        todo!("{reference} {platform:?} {credentials:?}")
+        self.shared.pull(reference, platform, credentials, Arc::new(progress)).await
     }
 
     /// Makes an image of a tar (plain, gzip or zstd) of its root file system; `changes` are lines of a Dockerfile.
@@ -230,7 +231,12 @@ pub(super) async fn blocking<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
-    match tokio::task::spawn_blocking(run).await {
+    joined(name, tokio::task::spawn_blocking(run).await)
+}
+
+/// What such work came to; its panic goes on here.
+pub(super) fn joined<T>(name: &str, ended: Result<Result<T, ImageError>, tokio::task::JoinError>) -> Result<T, ImageError> {
+    match ended {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
