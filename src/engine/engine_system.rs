@@ -1,6 +1,7 @@
 //! What the engine tells of itself, its events, and its end.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::engine::event::EventReader;
 use crate::engine::runtime::cgroup;
@@ -74,9 +75,12 @@ impl Engine {
         self.shared.ring.subscribe(filter)
     }
 
-    /// Stops every container with its grace, closes what is open, and tells the keeper that this end is meant (`engine stop`).
+    /// Stops every container with its grace, and releases what is left in the kernel (`engine stop`). Their restart policies start them with the next engine.
     pub async fn stop_and_leave(&self) -> Result<(), Failure> {
-        todo!()
+        self.shared.leaving.store(true, Ordering::Release);
+        self.stop_all().await;
+        self.shared.networks.close().await;
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ pub mod store;
 pub mod volume;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::engine::container::table::Containers;
 use crate::engine::event::Ring;
@@ -56,6 +57,8 @@ struct Shared {
     ring: Ring,
     runtime: Runtime,
     containers: Containers,
+    /// Set once the engine is to leave: nothing starts any more.
+    leaving: AtomicBool,
 }
 
 impl Engine {
@@ -70,7 +73,11 @@ impl Engine {
         let volumes = Volumes::open(&root)?;
         let runtime = Runtime::new(&root, keeper.clone())?;
         let containers = Containers::open(&root)?;
-        Ok(Self { shared: Arc::new(Shared { root, keeper, images, networks, volumes, ring, runtime, containers }) })
+        let leaving = AtomicBool::new(false);
+        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, leaving };
+        let engine = Self { shared: Arc::new(shared) };
+        engine.adopt_containers().await?;
+        Ok(engine)
     }
 
     /// Where the engine keeps things.

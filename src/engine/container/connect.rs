@@ -95,7 +95,8 @@ impl Engine {
         File::open(&path).map(Some).map_err(|error| Failure::internal(format!("cannot open {path}: {error}")))
     }
 
-    fn show_at_rest(&self, container: &Container) {
+    /// Tells of its networks what is known while it does not run.
+    pub(super) fn show_at_rest(&self, container: &Container) {
         let at_rest = membership::at_rest(&container.record().networks, &self.shared.networks);
         container.update(|life| life.endpoints = at_rest);
     }

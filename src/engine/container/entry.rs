@@ -88,6 +88,25 @@ impl Life {
         }
     }
 
+    /// What an engine before this one wrote down.
+    pub(super) fn of(record: StateRecord) -> Self {
+        let last = match &record.state {
+            ContainerState::Exited { status, .. } | ContainerState::Restarting { status, .. } => status.clone(),
+            _ => ExitStatus::default(),
+        };
+        Self {
+            state: record.state,
+            health: record.health,
+            endpoints: record.endpoints,
+            published: record.published,
+            last,
+            stopped_by_hand: record.stopped_by_hand,
+            stopped_to_leave: record.stopped_to_leave,
+            restarts: record.restarts,
+            ..Self::new()
+        }
+    }
+
     /// Changes the state, if the state allows it.
     pub(super) fn change(&mut self, change: Change) -> Result<(), IllegalChange> {
         self.state = state::after(&self.state, change)?;
@@ -190,9 +209,10 @@ impl Container {
         task.ok_or_else(|| Failure::conflict(format!("container {} is not running", self.id)))
     }
 
-    /// It runs, or will run again by itself.
+    /// It runs, or will run again by itself, or something is done with it at this moment.
     pub(in crate::engine) fn is_active(&self) -> bool {
-        matches!(self.life.borrow().state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
+        self.turn.try_lock().is_err()
+            || matches!(self.life.borrow().state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
     }
 
     /// Nobody else changes what it does as long as this is held.

@@ -1,5 +1,6 @@
 //! Containers and their life on top of image, network and runtime.
 
+mod adopt;
 pub mod attach;
 mod check;
 mod connect;

@@ -104,3 +104,57 @@ impl StateRecord {
         store::read(&folder.join(STATE))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::engine::store::boot_id;
+    use crate::resource::container::ExitStatus;
+
+    pub(in crate::engine::container) fn spec_record(spec: ContainerSpec) -> SpecRecord {
+        let source = MountSource::Volume { name: Some("data".to_owned()), no_copy: false, subpath: None, labels: Default::default() };
+        SpecRecord {
+            id: ContainerId::from_bytes([7; 32]),
+            name: "web".parse().expect("a name"),
+            created: Timestamp::from_nanos(1),
+            spec,
+            image: ImageId::from_bytes([8; 32]),
+            effective: EffectiveConfig { command: vec!["sh".to_owned()], ..EffectiveConfig::default() },
+            networks: vec![("front".parse().expect("a name"), Default::default())],
+            mounts: vec![ResolvedMount {
+                mount: Mount { target: "/data".to_owned(), read_only: true, source },
+                source: "/volumes/data".into(),
+                anonymous: true,
+            }],
+        }
+    }
+
+    #[test]
+    fn records_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(SpecRecord::read(folder.path()).expect("readable"), None);
+        let spec = spec_record(ContainerSpec { tty: true, ..ContainerSpec::default() });
+        spec.write(folder.path()).expect("written");
+        assert_eq!(SpecRecord::read(folder.path()).expect("readable"), Some(spec.clone()));
+        let told = spec.mounts[0].info();
+        assert_eq!((told.kind.as_str(), told.name.as_deref(), told.writable, told.anonymous), ("volume", Some("data"), false, true));
+
+        let at = Timestamp::from_nanos(2);
+        let status = ExitStatus { code: 3, out_of_memory: true, error: "x".to_owned() };
+        let state = StateRecord {
+            boot: boot_id().to_owned(),
+            state: ContainerState::Exited { status, started_at: Some(at), finished_at: at },
+            health: None,
+            stopped_by_hand: true,
+            stopped_to_leave: false,
+            restarts: Restarts::default(),
+            endpoints: Vec::new(),
+            published: Vec::new(),
+        };
+        state.write(folder.path()).expect("written");
+        assert_eq!(StateRecord::read(folder.path()).expect("readable"), Some(state));
+        std::fs::write(folder.path().join(SPEC), "half").expect("written");
+        assert_eq!(SpecRecord::read(folder.path()).expect("readable"), None);
+        assert!(SpecRecord::was_damaged(folder.path()));
+    }
+}

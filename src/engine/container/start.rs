@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::net::getsockname;
 
@@ -59,6 +60,9 @@ fn launch_failure(error: LaunchError) -> StartFailure {
 impl Engine {
     /// Starts a container whose turn the caller holds.
     pub(in crate::engine) async fn start_held(&self, container: &Arc<Container>, starter: Starter) -> Result<(), Failure> {
+        if self.shared.leaving.load(Ordering::Acquire) {
+            return Err(Failure::unavailable("the engine is leaving: nothing is started any more"));
+        }
         match container.life().state {
             ContainerState::Running { paused: true, .. } => {
                 return Err(Failure::conflict("cannot start a paused container, try unpause instead"));

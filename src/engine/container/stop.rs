@@ -76,6 +76,23 @@ impl Engine {
         }
     }
 
+    /// Stops all containers at once, each with its own grace.
+    pub(in crate::engine) async fn stop_all(&self) {
+        let mut stopping = tokio::task::JoinSet::new();
+        for container in self.shared.containers.all() {
+            let engine = self.clone();
+            stopping.spawn(async move {
+                match engine.stop(&container, &StopOptions::default(), Reason::Leaving).await {
+                    Err(failure) if failure.kind != FailureKind::NotModified => {
+                        tracing::error!(container = %container.id(), %failure, "a container could not be stopped");
+                    }
+                    _ => {}
+                }
+            });
+        }
+        stopping.join_all().await;
+    }
+
     /// Stops a container if it runs, and starts it.
     pub(in crate::engine) async fn restart(&self, container: &Arc<Container>, options: &StopOptions) -> Result<(), Failure> {
         match self.stop(container, options, Reason::Hand).await {

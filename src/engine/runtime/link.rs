@@ -209,7 +209,7 @@ impl KeeperLink {
     }
 
     /// Copies of what is held under `key`, if anything is.
-    pub(super) fn held_under(&self, key: &str) -> io::Result<Option<Vec<OwnedFd>>> {
+    pub(in crate::engine) fn held_under(&self, key: &str) -> io::Result<Option<Vec<OwnedFd>>> {
         let state = self.state();
         state.estate.held.get(key).map(|held| held.iter().map(OwnedFd::try_clone).collect()).transpose()
     }
