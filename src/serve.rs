@@ -1,22 +1,26 @@
 //! The engine role: its threads, its log, and the sockets its API is served at.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use gantry::api::server::activity::Activity;
+use gantry::engine::configuration::Configuration;
 use gantry::engine::runtime::link::{KeeperLink, Leaving};
 use gantry::engine::runtime::role::EngineStart;
 use gantry::engine::{Engine, EngineConfig};
 use gantry::resource::failure::Failure;
 use tokio::net::UnixListener;
+use tokio::task::JoinSet;
 
 /// Serves until the keeper asks for the end or there is nothing left to do.
 pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
     let log = Log::open(start.log.clone(), start.keeper.is_permanent())
         .map_err(|error| Failure::internal(format!("cannot open {}: {error}", start.log.display())))?;
-    let filter = trace_filter();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).init();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_writer(log).init();
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -32,36 +36,70 @@ pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
     ended
 }
 
-#[expect(clippy::disallowed_methods, reason = "the engine has no command line of its own; the keeper passes the variable on")]
-fn trace_filter() -> tracing_subscriber::EnvFilter {
-    let wanted = std::env::var("GANTRY_TRACE").unwrap_or_else(|_| "info".to_owned());
-    tracing_subscriber::EnvFilter::try_new(&wanted).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
+/// What the keeper let through of its environment.
+#[expect(clippy::disallowed_methods, reason = "the engine has no command line of its own; the keeper passes these variables on")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars().collect()
 }
+
+/// An engine without containers leaves when nobody has called for so long.
+const IDLE: Duration = Duration::from_secs(10);
 
 async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
+    let configuration = Configuration::read(start.configuration.as_deref(), &environment())?;
     tokio::spawn(keeper.clone().attend());
-    let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone() }).await?;
-    let activity = gantry::api::server::activity::Activity::default();
-    let mut servers = tokio::task::JoinSet::new();
-    for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
-        let listener = listen(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
-        servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
-    }
+    let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone(), configuration }).await?;
+    let activity = Activity::default();
+    let mut servers = listen(&keeper, &engine, &activity)?;
     tracing::info!("serving");
-    tokio::select! {
-        () = keeper.stopping() => engine.stop_and_leave().await?,
-        Some(ended) = servers.join_next() => {
-            let reason = match ended {
-                Ok(Ok(())) => "its listener ended".to_owned(),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            return Err(Failure::internal(format!("the API cannot be served: {reason}")));
+    loop {
+        tokio::select! {
+            () = keeper.stopping() => {
+                engine.stop_and_leave().await?;
+                leave(&keeper, Leaving::Stopped);
+                return Ok(());
+            }
+            () = until_idle(&engine, &activity), if !keeper.is_permanent() => {
+                // Whoever calls from here on is the keeper's to hear, and is not kept from an engine.
+                servers.shutdown().await;
+                if engine.is_idle() && activity.under_way() == 0 {
+                    leave(&keeper, Leaving::Idle);
+                    return Ok(());
+                }
+                servers = listen(&keeper, &engine, &activity)?;
+            }
+            Some(ended) = servers.join_next() => {
+                let reason = match ended {
+                    Ok(Ok(())) => "its listener ended".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                return Err(Failure::internal(format!("the API cannot be served: {reason}")));
+            }
         }
     }
-    leave(&keeper, Leaving::Stopped);
-    Ok(())
+}
+
+/// Returns when nothing runs and nobody has called for a while.
+async fn until_idle(engine: &Engine, activity: &Activity) {
+    loop {
+        engine.until_idle().await;
+        activity.quiet(IDLE).await;
+        if engine.is_idle() {
+            return;
+        }
+    }
+}
+
+/// Serves at every socket the keeper has.
+fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity) -> Result<JoinSet<io::Result<()>>, Failure> {
+    let mut servers = JoinSet::new();
+    for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
+        let listener = listener(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
+        servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
+    }
+    Ok(servers)
 }
 
 fn leave(keeper: &KeeperLink, why: Leaving) {
@@ -69,7 +107,7 @@ fn leave(keeper: &KeeperLink, why: Leaving) {
     keeper.leave(why);
 }
 
-fn listen(socket: std::os::fd::OwnedFd) -> io::Result<UnixListener> {
+fn listener(socket: std::os::fd::OwnedFd) -> io::Result<UnixListener> {
     let listener = std::os::unix::net::UnixListener::from(socket);
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)

@@ -1,6 +1,7 @@
 //! What runs: containers and all they need. The handle is the only door.
 
 pub mod clock;
+pub mod configuration;
 pub mod container;
 mod engine_container;
 mod engine_exec;
@@ -21,15 +22,15 @@ pub mod volume;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::engine::configuration::Configuration;
 use crate::engine::container::table::Containers;
 use crate::engine::event::Ring;
 use crate::engine::image::handle::Images;
-use crate::engine::network::handle::{NetworkOptions, Networks};
+use crate::engine::network::handle::Networks;
 use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::runtime::task::Runtime;
 use crate::engine::volume::Volumes;
-use crate::registry::config::RegistryConfig;
 use crate::resource::failure::Failure;
 
 /// How an engine is to run.
@@ -39,6 +40,8 @@ pub struct EngineConfig {
     pub root: Root,
     /// Who keeps what must outlive it.
     pub keeper: KeeperLink,
+    /// What its configuration file says.
+    pub configuration: Configuration,
 }
 
 /// An engine: cheap to clone, every clone the same engine.
@@ -64,12 +67,12 @@ struct Shared {
 impl Engine {
     /// Opens the engine of a root: reads its records, adopts what runs, records what ended meanwhile and sweeps what nobody owns.
     pub async fn open(config: EngineConfig) -> Result<Self, Failure> {
-        let EngineConfig { root, keeper } = config;
+        let EngineConfig { root, keeper, configuration } = config;
         std::fs::create_dir_all(root.run())
             .map_err(|error| Failure::internal(format!("cannot make `{}`: {error}", root.run().display())))?;
         let ring = Ring::open(&root.run().join("events"))?;
-        let images = Images::open(&root, RegistryConfig::default())?;
-        let networks = Networks::open(&root, NetworkOptions::default(), Arc::new(keeper.clone())).await?;
+        let images = Images::open(&root, configuration.registry)?;
+        let networks = Networks::open(&root, configuration.network, Arc::new(keeper.clone())).await?;
         let volumes = Volumes::open(&root)?;
         let runtime = Runtime::new(&root, keeper.clone())?;
         let containers = Containers::open(&root)?;

@@ -10,9 +10,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::engine::runtime::keeper::error::{KeeperError, call};
 
 /// What is kept of the environment: where things are, and the way out to registries.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 15] = [
     "GANTRY_ROOT",
-    "GANTRY_TRACE",
     "PATH",
     "TZ",
     "TMPDIR",
