@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gantry::api::server::activity::Activity;
+use gantry::api::server::listener::Listener;
 use gantry::engine::configuration::Configuration;
 use gantry::engine::runtime::link::{KeeperLink, Leaving};
 use gantry::engine::runtime::role::EngineStart;
 use gantry::engine::{Engine, EngineConfig};
 use gantry::resource::failure::Failure;
-use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
 /// Serves until the keeper asks for the end or there is nothing left to do.
@@ -96,7 +96,7 @@ async fn until_idle(engine: &Engine, activity: &Activity) {
 fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity) -> Result<JoinSet<io::Result<()>>, Failure> {
     let mut servers = JoinSet::new();
     for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
-        let listener = listener(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
+        let listener = Listener::of(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
         servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
     }
     Ok(servers)
@@ -105,12 +105,6 @@ fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity) -> Result<J
 fn leave(keeper: &KeeperLink, why: Leaving) {
     tracing::info!("leaving: {why:?}");
     keeper.leave(why);
-}
-
-fn listener(socket: std::os::fd::OwnedFd) -> io::Result<UnixListener> {
-    let listener = std::os::unix::net::UnixListener::from(socket);
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
 }
 
 /// The engine's log: two files of about [`Log::LIMIT`] bytes, and standard error where the engine runs in the foreground.

@@ -88,6 +88,17 @@ impl Engine {
         &self.shared.root
     }
 
+    /// Returns once nothing runs and nothing waits to start again.
+    pub async fn until_idle(&self) {
+        while let Some(active) = self.shared.containers.all().into_iter().find(|container| container.is_active()) {
+            let mut life = active.watch();
+            // The sender lives in `active`.
+            let _ = life.wait_for(|life| !life.is_active()).await;
+            // And whoever is at work with it has finished.
+            drop(active.turn().await);
+        }
+    }
+
     /// Nothing runs, and nothing waits to start again.
     pub fn is_idle(&self) -> bool {
         self.shared.containers.all().iter().all(|container| !container.is_active())

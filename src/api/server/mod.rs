@@ -11,6 +11,7 @@ mod event;
 mod exec;
 mod hijack;
 mod image;
+pub mod listener;
 mod log;
 mod network;
 mod progress;
@@ -22,19 +23,18 @@ mod volume;
 use std::io;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
-
 use crate::api::server::activity::Activity;
+use crate::api::server::listener::Listener;
 use crate::engine::Engine;
 
 /// So long an engine without a free descriptor waits for one, unless a request ends before.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// Serves the API of an engine to everyone who connects; returns only when the listener fails.
-pub async fn serve(engine: Engine, listener: UnixListener, activity: Activity) -> io::Result<()> {
+pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io::Result<()> {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let engine = engine.clone();
                 let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
                 tokio::spawn(connection::serve(stream, activity.clone(), answer));

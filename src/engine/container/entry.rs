@@ -70,6 +70,11 @@ pub(in crate::engine) struct Life {
 }
 
 impl Life {
+    /// It runs, or will run again by itself.
+    pub(in crate::engine) const fn is_active(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
+    }
+
     /// That of a container nobody started yet.
     pub(super) fn new() -> Self {
         Self {
@@ -211,8 +216,7 @@ impl Container {
 
     /// It runs, or will run again by itself, or something is done with it at this moment.
     pub(in crate::engine) fn is_active(&self) -> bool {
-        self.turn.try_lock().is_err()
-            || matches!(self.life.borrow().state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
+        self.turn.try_lock().is_err() || self.life.borrow().is_active()
     }
 
     /// Nobody else changes what it does as long as this is held.
