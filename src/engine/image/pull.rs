@@ -163,3 +163,175 @@ fn refuse_other_platform(found: &Platform, asked: Option<&Platform>, reference: 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::engine::image::content::digest_of;
+    use crate::engine::image::handle::Images;
+    use crate::engine::image::mount_point;
+    use crate::engine::root::Root;
+    use crate::registry::config::RegistryConfig;
+    use crate::registry::test_server::{Asked, Reply, Server, descriptor};
+
+    fn tar(name: &str, content: &str) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, content.as_bytes()).expect("an entry");
+        builder.into_inner().expect("an archive")
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("a write");
+        encoder.finish().expect("the end")
+    }
+
+    fn written(content: &[u8]) -> String {
+        let it = descriptor(content);
+        format!(r#"{{"mediaType":"x/y","digest":"{}","size":{}}}"#, it.digest, it.size)
+    }
+
+    /// An image of two layers, one of them there twice, in an index beside one for another machine; `spoil` changes what a blob's bytes are.
+    async fn registry(spoil: impl Fn(usize, &mut Vec<u8>)) -> Server {
+        let tars = [tar("a", "one"), tar("b", "two")];
+        let layers = [gzip(&tars[0]), zstd::encode_all(&*tars[1], 1).expect("an encoder")];
+        let diffs = [0, 1, 0].map(|index: usize| format!("\"{}\"", digest_of(&tars[index]))).join(",");
+        let config = format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{diffs}]}}}}"#);
+        let list = [0, 1, 0].map(|index: usize| written(&layers[index])).join(",");
+        let image = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{list}]}}"#, written(config.as_bytes()));
+        let entry = |content: &str, architecture: &str| {
+            let head = written(content.as_bytes());
+            format!(r#"{},"platform":{{"os":"linux","architecture":"{architecture}"}}}}"#, head.trim_end_matches('}'))
+        };
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, entry("{}", "s390x"), entry(&image, "amd64"));
+        let documents = [config.into_bytes(), layers[0].clone(), layers[1].clone()];
+        let blobs = documents.into_iter().enumerate().map(|(at, bytes)| {
+            let name = format!("/v2/app/blobs/{}", digest_of(&bytes));
+            let mut bytes = bytes;
+            spoil(at, &mut bytes);
+            (name, bytes)
+        });
+        let mut known: Vec<(String, Vec<u8>)> = blobs.collect();
+        known.push((format!("/v2/app/manifests/{}", digest_of(image.as_bytes())), image.into_bytes()));
+        known.push((format!("/v2/app/manifests/{}", digest_of(index.as_bytes())), index.clone().into_bytes()));
+        known.push(("/v2/app/manifests/1".to_owned(), index.into_bytes()));
+        Server::start(move |asked: &Asked| match known.iter().find(|(path, _)| *path == asked.path) {
+            Some((_, bytes)) => Reply::of(200, bytes.clone()),
+            None => Reply::of(404, ""),
+        })
+        .await
+    }
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        images: Images,
+        told: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let images = Images::open(&Root::new(Some(folder.path())), RegistryConfig::default()).expect("a store");
+            Self { folder, images, told: Arc::default() }
+        }
+
+        async fn pull(&self, reference: &str, platform: &str) -> Result<ImageId, ImageError> {
+            let told = Arc::clone(&self.told);
+            self.told.lock().expect("no panic").clear();
+            let note = move |event: ImageProgress| {
+                if event.current.is_none() {
+                    told.lock().expect("no panic").push(format!("{} {}", event.id, event.status));
+                }
+            };
+            let platform: Platform = platform.parse().expect("a platform");
+            self.images.pull(&reference.parse().expect("a reference"), Some(&platform), None, note).await
+        }
+
+        fn left(&self) -> usize {
+            let data = self.folder.path().join("data");
+            // Good layers of a bad image are emptied in the background, under names that say so; the folder of mount points is always there.
+            let counts = |name: &str| !name.starts_with("partial-") && name != mount_point::FOLDER;
+            let names = |folder: &str| std::fs::read_dir(data.join(folder)).expect("a folder").map(|it| it.expect("an entry").file_name());
+            let all = ["content/sha256", "content/partial", "layers"].into_iter().flat_map(names);
+            all.filter(|name| name.to_str().is_some_and(counts)).count()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_comes_in_once() {
+        let server = registry(|_, _| {}).await;
+        let bench = Bench::new();
+        let name = format!("{}/app:1", server.host());
+        let id = bench.pull(&name, "linux/amd64").await.expect("an image");
+        let root = bench.images.rootfs(&id).await.expect("a root");
+        assert_eq!(std::fs::read(root.dirs[0].join("a")).expect("a file"), b"one");
+        assert_eq!(std::fs::read(root.dirs[1].join("b")).expect("a file"), b"two");
+        let info = bench.images.get(&name).expect("the image");
+        assert_eq!((info.id, info.tags.len(), info.repo_digests.len()), (id, 1, 1));
+        let blobs = |server: &Server| server.asked().iter().filter(|asked| asked.path.contains("/blobs/")).count();
+        // The configuration and two layers; the third is the first.
+        assert_eq!(blobs(&server), 3);
+        let told = bench.told.lock().expect("no panic").clone();
+        assert_eq!(told[0], "1 Pulling from app");
+        assert_eq!(told.iter().filter(|line| line.ends_with("Pull complete")).count(), 2);
+        assert_eq!(told.last().map(String::as_str), Some(format!(" Status: Downloaded newer image for {name}").as_str()));
+        assert_eq!(bench.pull(&name, "linux/amd64").await.expect("an image"), id);
+        assert_eq!(blobs(&server), 3);
+        let told = bench.told.lock().expect("no panic").clone();
+        assert_eq!((told.len(), told[2].as_str()), (3, format!(" Status: Image is up to date for {name}").as_str()));
+        let by_digest = info.repo_digests[0].clone();
+        assert_eq!(bench.pull(&by_digest, "linux/amd64").await.expect("an image"), id);
+        assert_eq!(bench.images.get(&by_digest).expect("the image").id, id);
+    }
+
+    #[tokio::test]
+    async fn two_pulls_at_once_share_the_work() {
+        let server = registry(|_, _| {}).await;
+        let bench = Bench::new();
+        let name = format!("{}/app:1", server.host());
+        let (one, other) = tokio::join!(bench.pull(&name, "linux/amd64"), bench.pull(&name, "linux/amd64"));
+        assert_eq!(one.expect("an image"), other.expect("an image"));
+        let layer = |asked: &&Asked| asked.path.ends_with(&digest_of(&gzip(&tar("a", "one"))).to_string());
+        assert_eq!(server.asked().iter().filter(layer).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn wrong_bytes_leave_nothing() {
+        for spoiled in [1, 2] {
+            let server = registry(move |at, bytes| {
+                if at == spoiled {
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 0xff;
+                }
+            })
+            .await;
+            let bench = Bench::new();
+            let error = bench.pull(&format!("{}/app:1", server.host()), "linux/amd64").await.expect_err("refused");
+            let ImageError::WrongDigest { expected, found, .. } = &error else { panic!("{error}") };
+            assert!(expected != found && error.to_string().contains(&server.host()), "{error}");
+            assert_eq!((bench.images.list().len(), bench.left()), (0, 0));
+        }
+        let server = registry(|at, bytes| bytes[at] = b' ').await;
+        let bench = Bench::new();
+        assert!(bench.pull(&format!("{}/app:1", server.host()), "linux/amd64").await.is_err());
+        assert_eq!(bench.left(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_platform_decides() {
+        let server = registry(|_, _| {}).await;
+        let bench = Bench::new();
+        let error = bench.pull(&format!("{}/app:1", server.host()), "linux/arm64").await.expect_err("none such");
+        assert_eq!(
+            error.to_string(),
+            "no matching manifest for linux/arm64 in the manifest list entries; there are: linux/s390x, linux/amd64"
+        );
+        assert_eq!(bench.left(), 0);
+    }
+}
