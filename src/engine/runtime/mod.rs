@@ -35,6 +35,7 @@ mod rlimit;
 pub mod role;
 mod rootfs;
 pub mod seccomp;
+mod shim;
 mod shim_process;
 mod sync;
 mod sysctl;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::engine::root::Root;
-use crate::engine::runtime::keeper;
 use crate::engine::runtime::link::KeeperLink;
+use crate::engine::runtime::{keeper, shim};
 use crate::resource::failure::Failure;
 
 /// What an engine is started with.
@@ -34,6 +34,7 @@ pub fn main(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure
     match Path::new(program).file_name()?.to_str()? {
         "gantry-keeper" => return Some(keeper::takeover()),
         "gantry-engine" => return Some(engine(rest, serve)),
+        "gantry-shim" => return Some(shim::main()),
         _ => {}
     }
     let (command, rest) = rest.split_first()?;

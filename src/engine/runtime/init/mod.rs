@@ -97,4 +97,4 @@ fn become_or_return(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::engine::runtime) mod tests;

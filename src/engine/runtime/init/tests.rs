@@ -10,7 +10,7 @@ use crate::resource::container::{InjectedFile, LogSpec, Resources};
 use crate::resource::id::ContainerId;
 
 /// A container without a network that runs a line of shell.
-fn spec(folder: &Path, name: &str, line: &str) -> LaunchSpec {
+pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) -> LaunchSpec {
     for part in ["image", "image/etc", "upper", "work"] {
         std::fs::create_dir_all(folder.join(part)).unwrap();
     }
@@ -85,7 +85,7 @@ fn run(spec: &LaunchSpec) -> (i32, String) {
 }
 
 /// Removes the folder above a test's leaf in every hierarchy; the leaf itself was the shim's to remove.
-fn remove_group(group: &CgroupSpec) {
+pub(in crate::engine::runtime) fn remove_group(group: &CgroupSpec) {
     let parent = group.path.split('/').next().unwrap();
     let hierarchies = std::fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
     for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
