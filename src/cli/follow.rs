@@ -68,6 +68,12 @@ pub(crate) struct Follower {
     ended: BTreeMap<String, Timestamp>,
     /// How each last ended.
     codes: BTreeMap<String, i32>,
+    /// Names of those whose start was heard of.
+    started: BTreeSet<String>,
+    /// Names of those that were started, though that has not been heard yet.
+    unheard: BTreeSet<String>,
+    /// Those that are read already when their start is heard of.
+    early: BTreeSet<String>,
     /// Nothing more will be started.
     complete: bool,
     told: bool,
@@ -94,6 +100,9 @@ impl Follower {
             restarting: BTreeSet::new(),
             ended: BTreeMap::new(),
             codes: BTreeMap::new(),
+            started: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            early: BTreeSet::new(),
             complete: false,
             told: false,
         }
@@ -122,8 +131,12 @@ impl Follower {
     }
 
     /// Nothing more will be started by this command: when all have ended, that is the end.
-    pub(crate) fn complete(&mut self) {
+    ///
+    /// The engine says that it started a container on one connection, and tells everybody on another: those of the `started` that have
+    /// not been heard of must not be taken for none.
+    pub(crate) fn complete(&mut self, started: BTreeSet<String>) {
         self.complete = true;
+        self.unheard = &started - &self.started;
     }
 
     /// Whether a service's containers are shown.
@@ -134,6 +147,15 @@ impl Follower {
     /// Returns what happens next. May be dropped and asked again.
     pub(crate) async fn next(&mut self) -> Occurrence {
         loop {
+            while let Some(name) = self.unheard.first().cloned() {
+                let found = self.client.container(&name).await;
+                self.unheard.remove(&name);
+                if let Ok(info) = found {
+                    self.early.insert(info.id.to_string());
+                    let service = info.spec.labels.get(label::SERVICE).cloned().unwrap_or_default();
+                    self.read_since_last_end(info.id.to_string(), name, service);
+                }
+            }
             if self.complete && !self.told && self.readers.is_empty() && self.restarting.is_empty() {
                 self.told = true;
                 return Occurrence::AllEnded;
@@ -171,10 +193,13 @@ impl Follower {
         match event.action.as_str() {
             "start" => {
                 self.restarting.remove(&event.actor);
+                if self.early.remove(&event.actor) {
+                    return;
+                }
                 self.told = false;
-                let since = self.ended.get(&event.actor).map(|time| time.after(Duration::from_nanos(1)));
                 let (name, service) = (attribute("name").to_owned(), service.to_owned());
-                self.read(event.actor.clone(), name, service, None, since);
+                self.started.insert(name.clone());
+                self.read_since_last_end(event.actor.clone(), name, service);
             }
             "die" => {
                 self.ended.insert(event.actor.clone(), event.time);
@@ -204,6 +229,11 @@ impl Follower {
         }
         self.printer.status(&name, &format!("exited with code {code}"));
         Some(Occurrence::Exited { service, container: name, code })
+    }
+
+    fn read_since_last_end(&mut self, id: String, name: String, service: String) {
+        let since = self.ended.get(&id).map(|time| time.after(Duration::from_nanos(1)));
+        self.read(id, name, service, None, since);
     }
 
     fn read(&mut self, id: String, name: String, service: String, tail: Option<u64>, since: Option<Timestamp>) {

@@ -75,7 +75,7 @@ pub(super) async fn run(
                         context.terminal.flush();
                         return Err(error);
                     }
-                    follower.complete();
+                    follower.complete(started_names(plan, &scene));
                 }
                 occurrence = follower.next() => if scene.judge(&occurrence, &mut ending) { break },
                 () = interrupt.next() => {
@@ -150,6 +150,16 @@ impl Scene<'_> {
         attached && !self.args.no_attach.iter().any(|it| it == service)
     }
 
+    /// Whether a container of one of the project's services is shown.
+    fn shows_container(&self, name: &str) -> bool {
+        self.project.services.values().any(|service| {
+            let own = service.container_name.as_deref() == Some(name);
+            let numbered = name.strip_prefix(&format!("{}-{}-", self.project.name, service.name));
+            let is = own || numbered.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+            is && self.shows(service.name.as_str())
+        })
+    }
+
     fn announce(&self, names: &BTreeSet<String>) {
         let prefix = format!("{}-", self.project.name);
         let short: Vec<&str> = names.iter().map(|name| name.strip_prefix(&prefix).unwrap_or(name)).collect();
@@ -183,7 +193,7 @@ impl Scene<'_> {
         let services = self.options.services.clone();
         let timeout = seconds(self.args.timeout);
         let plan = plan::stop(Some(self.project), &observed, &StopPlanOptions { services, timeout, ..StopPlanOptions::default() })?;
-        follower.complete();
+        follower.complete(BTreeSet::new());
         let mut work = pin!(up::apply(self.context, self.client, &self.project.name, &plan, "stop"));
         let (mut stopped, mut drained, mut killed) = (false, false, false);
         while !(stopped && (drained || !self.options.services.is_empty())) {
@@ -216,21 +226,15 @@ impl Scene<'_> {
 
 /// The containers that are shown: those the plan keeps or starts.
 fn follower_names(plan: &Plan, scene: &Scene<'_>) -> BTreeSet<String> {
+    let kept = plan.kept.iter().filter(|name| scene.shows_container(name.as_str()));
+    started_names(plan, scene).into_iter().chain(kept.map(ToString::to_string)).collect()
+}
+
+/// The containers that are shown and that the plan starts.
+fn started_names(plan: &Plan, scene: &Scene<'_>) -> BTreeSet<String> {
     let started = plan.steps().iter().filter_map(|step| match &step.operation {
         Operation::StartContainer { name } => Some(name),
         _ => None,
     });
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for name in started.chain(&plan.kept) {
-        let shown = scene.project.services.values().any(|service| {
-            let own = service.container_name.as_deref() == Some(name.as_str());
-            let numbered = name.as_str().strip_prefix(&format!("{}-{}-", scene.project.name, service.name));
-            let is = own || numbered.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
-            is && scene.shows(service.name.as_str())
-        });
-        if shown {
-            names.insert(name.to_string());
-        }
-    }
-    names
+    started.filter(|name| scene.shows_container(name.as_str())).map(ToString::to_string).collect()
 }

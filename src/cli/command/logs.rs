@@ -65,7 +65,7 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
         follower.know(&replica.info);
         follower.replay(&replica.info, &options);
     }
-    follower.complete();
+    follower.complete(BTreeSet::new());
     // Newcomers are shown, too, for as long as somebody runs.
     while follower.next().await != Occurrence::AllEnded && !context.terminal.reader_left() {}
     Ok(0)
