@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,7 @@ use crate::resource::container::{ContainerSpec, MountSource, StopOptions};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
 use crate::resource::operation::{Condition, Operation};
+use crate::trace::{self, Trace};
 
 /// Applies operations of one plan; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ pub(crate) struct Applier {
     /// Starts are not told: what is started speaks for itself.
     attached: bool,
     quiet_pull: bool,
+    applied: Arc<AtomicU64>,
 }
 
 /// How operations are applied.
@@ -56,17 +59,25 @@ impl Applier {
             limit: options.parallel.map(|limit| Arc::new(Semaphore::new(limit))),
             attached: options.attached,
             quiet_pull: options.quiet_pull,
+            applied: Arc::default(),
         }
     }
 
     /// Applies one operation.
     pub(crate) async fn apply(self, operation: Operation) -> Result<(), CommandError> {
+        // Operations go on side by side: each has a row of its own in a trace.
+        let row = self.applied.fetch_add(1, Ordering::Relaxed);
+        Trace::current().row(row).scope(self.apply_in_row(operation)).await
+    }
+
+    async fn apply_in_row(self, operation: Operation) -> Result<(), CommandError> {
         let waits = matches!(operation, Operation::AwaitContainer { .. });
         let _permit = match &self.limit {
             Some(limit) if !waits => limit.acquire().await.ok(),
             _ => None,
         };
         let task = self.task(&operation);
+        let _span = task.as_ref().and_then(|(id, working, _)| trace::span(format!("{working} {id}")));
         if let Some((id, working, _)) = &task {
             self.progress.tell(id, Status::Working, working);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the process was started with.
 #[derive(Clone, Debug, Default)]
@@ -37,5 +37,10 @@ impl Environment {
     /// The folder the process was started in, if it still exists.
     pub const fn working_dir(&self) -> Option<&PathBuf> {
         self.working_dir.as_ref()
+    }
+
+    /// A path that a variable names, absolute.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        self.working_dir.as_deref().unwrap_or(Path::new("/")).join(path)
     }
 }

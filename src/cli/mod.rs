@@ -23,6 +23,7 @@ use crate::cli::context::Context;
 use crate::cli::environment::Environment;
 use crate::cli::error::CommandError;
 use crate::cli::output::terminal::Terminal;
+use crate::trace::{self, Trace};
 
 /// Runs the command line and returns the code to exit with.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
@@ -38,7 +39,16 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(async {
+    let file = environment.get("GANTRY_TRACE").map(|file| environment.absolute(file.as_ref()));
+    let trace = match Trace::begin(file, "gantry") {
+        Ok(trace) => trace,
+        Err(error) => {
+            terminal.note(&format!("error: cannot write the trace that GANTRY_TRACE names: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(trace.scope(async {
+        let _span = trace::span("command");
         let context = match Context::new(&parsed.global, environment, terminal.clone()) {
             Ok(context) => context,
             Err(error) => return error.report(&terminal, None, false),
@@ -47,7 +57,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             Ok(code) => code,
             Err(error) => error.report(&context.terminal, context.engine_name().as_deref(), context.reports_json()),
         }
-    });
+    }));
     terminal.flush();
     // A thread may still wait for standard input; nobody needs what it would read.
     runtime.shutdown_background();

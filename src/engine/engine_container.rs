@@ -14,6 +14,7 @@ use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
 use crate::resource::log::LogOptions;
+use crate::trace::Trace;
 
 impl Engine {
     /// Returns the containers a filter selects, newest first.
@@ -106,7 +107,7 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        match tokio::spawn(work(self.clone())).await {
+        match tokio::spawn(Trace::current().scope(work(self.clone()))).await {
             Ok(outcome) => outcome,
             Err(error) => Err(Failure::internal(format!("the engine gave up: {error}"))),
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
@@ -18,6 +18,7 @@ use crate::api::client::start;
 use crate::api::client::target::Target;
 use crate::api::wire::system::API_VERSION;
 use crate::resource::failure::Failure;
+use crate::trace::{self, Trace};
 
 type Idle = Arc<Mutex<Vec<SendRequest<Payload>>>>;
 
@@ -71,7 +72,7 @@ impl Transport {
         loop {
             let (mut sender, kept) = self.connection().await?;
             let minor = self.minor.load(Ordering::Relaxed);
-            match sender.try_send_request(call.request(minor, &self.host)?).await {
+            match sender.try_send_request(self.traced(call.request(minor, &self.host)?)).await {
                 Ok(response) => {
                     let is_older = self.learn(response.headers()) < minor;
                     let is_refused = response.status() == StatusCode::BAD_REQUEST;
@@ -93,10 +94,20 @@ impl Transport {
         self.settle().await?;
         let mut sender = self.open().await?;
         let request: Request<Payload> = call.request_with(self.minor(), &self.host, content, body)?;
-        match sender.send_request(request).await {
+        match sender.send_request(self.traced(request)).await {
             Ok(response) => Answer::new(response, self.lease(sender)).check().await,
             Err(error) => Err(self.explain(&error, false).await),
         }
+    }
+
+    /// Tells an engine on this machine of the trace, if there is one.
+    fn traced(&self, mut request: Request<Payload>) -> Request<Payload> {
+        let trace = Trace::current();
+        let path = trace.path().filter(|_| !matches!(self.target, Target::Tcp(_)));
+        if let Some(value) = path.and_then(|path| HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()) {
+            request.headers_mut().insert(trace::HEADER, value);
+        }
+        request
     }
 
     /// Makes a connection into a process's streams; returns what the engine answered and what it sent behind its answer.

@@ -1,6 +1,9 @@
 //! The table of routes, and the way of a request through it.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -18,6 +21,7 @@ use crate::api::wire::extension::STOP_ENGINE;
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
 use crate::resource::failure::Failure;
+use crate::trace::{self, Trace};
 
 type Handler = fn(Call) -> BoxFuture<'static, Result<Outcome, Failure>>;
 
@@ -172,7 +176,9 @@ pub(super) async fn answer(engine: Engine, request: Request<Incoming>) -> Outcom
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let begun = tokio::time::Instant::now();
+    let trace = trace_of(&parts.headers);
     let answered = async {
+        let _span = trace::span(format!("{method} {path}"));
         let (version, handler, name) = find(&parts.method, parts.uri.path())?;
         version.check()?;
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
@@ -180,7 +186,7 @@ pub(super) async fn answer(engine: Engine, request: Request<Incoming>) -> Outcom
         let call = Call { engine, version, name, query, headers: parts.headers, body };
         run(handler(call), looks).await
     };
-    let mut outcome = match answered.await {
+    let mut outcome = match trace.scope(answered).await {
         Ok(outcome) => outcome,
         Err(failure) => {
             tracing::debug!(%method, path, kind = ?failure.kind, message = failure.message, "refused");
@@ -194,9 +200,17 @@ pub(super) async fn answer(engine: Engine, request: Request<Incoming>) -> Outcom
     outcome
 }
 
+/// The file that a client on this machine wants to see what it waited for in.
+fn trace_of(headers: &HeaderMap) -> Trace {
+    let path = headers.get(trace::HEADER).map(|value| PathBuf::from(OsStr::from_bytes(value.as_bytes())));
+    // A connection is a task, and asks one thing at a time.
+    let row = tokio::task::try_id().and_then(|id| id.to_string().parse().ok()).unwrap_or_default();
+    Trace::to(path, std::process::id()).row(row)
+}
+
 /// Runs a handler apart from the connection, so that a panic in it is an answer of 500 and nothing more.
 async fn run(handler: BoxFuture<'static, Result<Outcome, Failure>>, looks: bool) -> Result<Outcome, Failure> {
-    let handler = handler.in_current_span();
+    let handler = Trace::current().scope(handler).in_current_span();
     let ended = if looks {
         // A set ends its tasks when it is dropped.
         let mut set = JoinSet::new();

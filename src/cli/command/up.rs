@@ -16,6 +16,7 @@ use crate::compose::plan::{self, Plan, Recreate, UpOptions};
 use crate::compose::project::model::Project;
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::operation::Operation;
+use crate::trace;
 
 /// Runs the command.
 pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandError> {
@@ -24,6 +25,7 @@ pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandEr
     if args.remove_orphans && ignore_orphans {
         return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
     }
+    let step = trace::span("load");
     let whole = context.project(&args.services.services)?;
     let targeted = names(&whole, &args.services.services)?;
     let project = whole.select(&args.services.services, !args.no_deps)?;
@@ -31,13 +33,20 @@ pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandEr
         return Err(CommandError::local("no service selected"));
     }
     let options = options(&args, &project, targeted, remove_orphans, ignore_orphans)?;
+    drop(step);
+    let step = trace::span("connect");
     let client = context.client().await?;
+    drop(step);
     if args.pull == Some(PullPolicy::Always) && !context.dry_run {
         let pulls = plan::pull(&project, &BTreeSet::new());
         carry_out(context, client, &project.name, &pulls, "pull", args.quiet_pull).await?;
     }
+    let step = trace::span("observe");
     let observed = observe::project(client, &project.name, Some(&project)).await?;
+    drop(step);
+    let step = trace::span("plan");
     let plan = plan::up(&project, &observed, &options)?;
+    drop(step);
     if context.dry_run || args.detach || args.wait || args.no_start {
         let work = carry_out(context, client, &project.name, &plan, "up", args.quiet_pull);
         let mut interrupt = Interrupt::listen()?;
@@ -117,6 +126,7 @@ async fn carry_out(
     }
     let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull };
     let applier = Applier::new(client, &progress, watch, plan, options);
+    let _span = trace::span("execute");
     let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;
     progress.finish();
     result

@@ -9,6 +9,7 @@ use crate::engine::container::security;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespaces, ProcessSpec, RootfsSpec};
 use crate::resource::container::{MountSource, NamespaceMode};
 use crate::resource::failure::Failure;
+use crate::trace::Trace;
 
 /// Where programs are looked for, unless the image says otherwise (Docker's).
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -68,6 +69,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         log: spec.log.clone(),
         log_path: container.log_path(),
         exit_record: container.exit_path(),
+        trace: Trace::current().path().map(Path::to_owned),
     })
 }
 

@@ -23,6 +23,7 @@ use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
 use crate::resource::container::{ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort};
 use crate::resource::failure::Failure;
+use crate::trace;
 
 /// Who starts a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,11 +136,14 @@ impl Engine {
     async fn bring_up(&self, container: &Container, record: &SpecRecord) -> Result<Up, StartFailure> {
         let id = record.id;
         let networks = &self.shared.networks;
+        let step = trace::span("layers and mounts");
         let rootfs = self.shared.images.rootfs(&record.image).await?;
         let (mounts, fillings) = self.mounts_of(record).await?;
+        drop(step);
         let (namespaces, shared_files) = self.namespaces_of(record)?;
         let own_network = namespaces.net == Namespace::New;
         let joins = own_network && record.spec.network != NetworkMode::None;
+        let step = trace::span("networks");
         let endpoints = if joins {
             let wants: Vec<_> = record.networks.iter().map(|(name, spec)| (name.to_string(), spec.clone())).collect();
             let dns = DnsSettings { upstreams: record.spec.dns.clone() };
@@ -147,6 +151,7 @@ impl Engine {
         } else {
             Vec::new()
         };
+        drop(step);
         let wants_dns = !endpoints.is_empty();
         let files = match shared_files {
             Some(files) => files,
@@ -155,8 +160,11 @@ impl Engine {
         let around = Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
         let launch = launch_spec::build(container, record, around)?;
         let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
+        let step = trace::span("launch, and ports");
         let (launching, published) = tokio::join!(self.shared.runtime.launch(launch), networks.publish(id, ports));
         let launching = launching.map_err(launch_failure)?;
+        drop(step);
+        let step = trace::span("interfaces and names");
         let prepared = match published {
             Ok(published) => self.connect(container, &launching, joins).await.map(|setup| (setup, published)),
             Err(error) => Err(error.into()),
@@ -168,10 +176,12 @@ impl Engine {
                 return Err(failure);
             }
         };
+        drop(step);
         for waiting in container.take_waiting() {
             let attached = launching.attach(waiting.request).await.map_err(|error| Failure::internal(error.to_string()));
             let _ = waiting.reply.send(attached);
         }
+        let _step = trace::span("proceed to the command");
         let task = launching.proceed(setup).await.map_err(launch_failure)?;
         // Volumes are filled by the time the command runs.
         drop(fillings);

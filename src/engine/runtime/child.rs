@@ -17,6 +17,7 @@ use crate::engine::runtime::process::{self, HostProc};
 use crate::engine::runtime::sync::Voice;
 use crate::engine::runtime::terminal::Terminal;
 use crate::engine::runtime::{bind, file, filesystem, kernel, mask, network, rootfs, sysctl, user};
+use crate::trace::Trace;
 
 /// A container's first process.
 pub(super) fn first(
@@ -26,6 +27,8 @@ pub(super) fn first(
     joined: &Joined,
     voice: &Voice,
 ) -> Result<Infallible, LaunchError> {
+    let trace = trace_of(spec);
+    let step = trace.span("namespaces");
     settle()?;
     leaf.join_limited()?;
     if spec.namespaces.cgroup == Namespace::New {
@@ -44,6 +47,8 @@ pub(super) fn first(
     }
     voice.waiting(dns.as_ref())?;
     drop(dns);
+    drop(step);
+    let step = trace.span("root and mounts");
 
     if spec.namespaces.uts == Namespace::New {
         name_host(spec)?;
@@ -74,16 +79,29 @@ pub(super) fn first(
     }
     rootfs::pivot(root.as_fd())?;
     drop(root);
+    drop(step);
 
+    let step = trace.span("wait for the network");
     let setup = voice.wait()?;
+    drop(step);
+    let step = trace.span("network");
     if own_network {
         network::send_route(&setup.route)?;
         network::send_netfilter(&setup.netfilter)?;
     }
     sysctl::apply(base.parameters.as_fd(), &spec.sysctls)?;
     drop(base);
+    drop(step);
     let user = user::lookup(&spec.process)?;
     process::run(&spec.process, &user, &host, terminal, stdio, spec.init, voice)
+}
+
+/// Where somebody wants to see what this init spends its time on. Its number is 1 in every container; the container's id tells them apart.
+fn trace_of(spec: &LaunchSpec) -> Trace {
+    let [a, b, c, d, ..] = *spec.id.as_bytes();
+    let trace = Trace::to(spec.trace.clone(), u32::from_be_bytes([a, b, c, d]));
+    trace.name_process(&format!("init of {}", spec.id.short()));
+    trace
 }
 
 /// A process that joins a container.

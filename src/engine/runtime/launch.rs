@@ -61,6 +61,8 @@ pub struct LaunchSpec {
     pub log_path: PathBuf,
     /// The file its shim writes its end into.
     pub exit_record: PathBuf,
+    /// The file that shim and init append spans of their work to, if somebody wants to see them.
+    pub trace: Option<PathBuf>,
 }
 
 /// A root file system: an overlay that only the container sees.

@@ -59,6 +59,7 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
         log: LogSpec::None,
         log_path: PathBuf::new(),
         exit_record: PathBuf::new(),
+        trace: None,
     }
 }
 
