@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 use crate::engine::container::log::LogReader;
 use crate::engine::container::process::ProcessList;
+use crate::engine::container::select::Selection;
 use crate::engine::container::start::Starter;
 use crate::engine::container::stop::Reason;
 use crate::engine::container::wait::ContainerWait;
@@ -21,8 +22,16 @@ impl Engine {
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
         let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| container.info()).collect();
         infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
-        infos.retain(|info| filter.all || !filter.filters.is_empty() || info.state.is_running());
-        Ok(infos)
+        let image = |name: &str| self.shared.images.get(name).ok().map(|image| image.id);
+        let created = |name: &str| self.shared.containers.find(name).map(|container| container.info().created);
+        let selection = Selection::new(filter, image, created)?;
+        let mut selected = Vec::new();
+        for info in infos {
+            if selection.selects(&info)? {
+                selected.push(info);
+            }
+        }
+        Ok(selected)
     }
 
     /// Returns a container by name, id or unambiguous start of an id.

@@ -37,8 +37,8 @@ impl Listener {
             Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Answers are whole when they are written.
-                stream.set_nodelay(true)?;
+                // Answers are whole when they are written. A client that has gone already is found out when it is answered.
+                let _ = stream.set_nodelay(true);
                 Ok(Box::new(stream))
             }
         }

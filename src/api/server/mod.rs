@@ -39,17 +39,15 @@ pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io
                 let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
                 tokio::spawn(connection::serve(stream, activity.clone(), answer));
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) if is_want_of_resources(&error) => {
-                tracing::warn!(%error, "a client has to wait");
-                let _ = tokio::time::timeout(BREATH, activity.changed()).await;
-            }
-            Err(error) => return Err(error),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    tracing::warn!(%error, "a client has to wait");
+                    let _ = tokio::time::timeout(BREATH, activity.changed()).await;
+                }
+                Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP) => return Err(error),
+                // Linux tells here what became of the connection meanwhile (accept(2)).
+                _ => tracing::debug!(%error, "a client has gone before it was answered"),
+            },
         }
     }
-}
-
-fn is_want_of_resources(error: &io::Error) -> bool {
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }

@@ -18,6 +18,7 @@ mod record;
 mod remove;
 mod restart;
 mod security;
+pub(in crate::engine) mod select;
 pub(in crate::engine) mod signal;
 pub(in crate::engine) mod start;
 mod state;

@@ -1,0 +1,195 @@
+//! Which containers a list is to hold, by Docker's filters.
+
+use crate::engine::filter::Filters;
+use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerPort, Protocol};
+use crate::resource::failure::Failure;
+use crate::resource::id::ImageId;
+use crate::resource::time::Timestamp;
+
+const KEYS: [&str; 16] = [
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+/// A checked filter.
+pub(in crate::engine) struct Selection<'a> {
+    filters: Filters<'a>,
+    all: bool,
+    images: Vec<ImageId>,
+    exited: Vec<i32>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+}
+
+impl<'a> Selection<'a> {
+    /// Checks a filter. `image` knows an image by the name it has now, `created` when a container was made.
+    pub(in crate::engine) fn new(
+        filter: &'a ContainerFilter,
+        image: impl Fn(&str) -> Option<ImageId>,
+        created: impl Fn(&str) -> Result<Timestamp, Failure>,
+    ) -> Result<Self, Failure> {
+        let filters = Filters::of(&filter.filters, &KEYS)?;
+        let wrong = |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
+        let known = |key: &str, words: &[&str]| match filters.values(key).iter().find(|value| !words.contains(&value.as_str())) {
+            Some(value) => Err(wrong(key, value)),
+            None => Ok(()),
+        };
+        known("status", &STATES)?;
+        known("health", &["starting", "healthy", "unhealthy", "none"])?;
+        known("isolation", &["", "default"])?;
+        known("is-task", &["0", "1", "true", "false"])?;
+        for key in ["expose", "publish"] {
+            filters.values(key).iter().try_for_each(|value| ports(value).map(drop).ok_or_else(|| wrong(key, value)))?;
+        }
+        let exited = filters.values("exited").iter().map(|value| value.parse().map_err(|_| wrong("exited", value)));
+        let bound = |key: &str| filters.values(key).first().map(|name| created(name)).transpose();
+        Ok(Self {
+            filters,
+            // Who asks for a state, or for the neighbours of a container, means those that do not run, too.
+            all: filter.all || ["status", "before", "since"].iter().any(|key| !filters.values(key).is_empty()),
+            images: filters.values("ancestor").iter().filter_map(|name| image(name)).collect(),
+            exited: exited.collect::<Result<_, _>>()?,
+            before: bound("before")?,
+            since: bound("since")?,
+        })
+    }
+
+    /// Whether the list is to hold a container.
+    pub(in crate::engine) fn selects(&self, info: &ContainerInfo) -> Result<bool, Failure> {
+        let health = info.health.as_ref().map_or("none", |health| health.status.word());
+        let named = self.filters.occurs("name", info.name.as_str())? || self.filters.occurs("name", &format!("/{}", info.name))?;
+        Ok((self.all || info.state.is_running())
+            && named
+            && self.filters.occurs("id", &info.id.to_string())?
+            && self.filters.labels(&info.effective.labels)
+            && self.filters.any("status", |value| value == info.state.word())
+            && self.filters.any("health", |value| value == health)
+            && self.filters.any("is-task", |value| matches!(value, "0" | "false"))
+            && self.filters.any("ancestor", |_| self.images.contains(&info.image))
+            && self.filters.any("exited", |_| exit_code(info).is_some_and(|code| self.exited.contains(&code)))
+            && self.filters.any("network", |value| {
+                info.endpoints.iter().any(|endpoint| endpoint.network_name == value || endpoint.network.to_string() == value)
+            })
+            && self
+                .filters
+                .any("volume", |value| info.mounts.iter().any(|mount| mount.name.as_deref() == Some(value) || mount.target == value))
+            && self.filters.any("expose", |value| info.effective.exposed.iter().any(|port| is_among(*port, value)))
+            && self.filters.any("publish", |value| info.spec.ports.iter().any(|binding| is_among(binding.container, value)))
+            && self.before.is_none_or(|before| info.created < before)
+            && self.since.is_none_or(|since| info.created > since))
+    }
+}
+
+/// How a container ended that has run and does no more.
+fn exit_code(info: &ContainerInfo) -> Option<i32> {
+    use crate::resource::container::ContainerState::{Exited, Restarting};
+    match &info.state {
+        Exited { status, .. } | Restarting { status, .. } => Some(status.code),
+        _ => None,
+    }
+}
+
+fn is_among(port: ContainerPort, value: &str) -> bool {
+    ports(value).is_some_and(|(first, last, protocol)| port.protocol == protocol && (first..=last).contains(&port.port))
+}
+
+/// Reads `80`, `80/udp` or `8000-8080/tcp`.
+fn ports(text: &str) -> Option<(u16, u16, Protocol)> {
+    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|it| it.as_str() == protocol)?;
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    Some((first.parse().ok()?, last.parse().ok()?, protocol))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::container::{ContainerSpec, ContainerState, EffectiveConfig, ExitStatus};
+    use crate::resource::id::{ContainerId, Digest};
+    use std::collections::BTreeMap;
+
+    fn container(state: ContainerState) -> ContainerInfo {
+        ContainerInfo {
+            id: ContainerId::from_bytes([0xa5; 32]),
+            name: "web-1".parse().expect("a name"),
+            created: Timestamp::from_nanos(5),
+            spec: ContainerSpec::default(),
+            image: Digest::from_bytes([1; 32]),
+            state,
+            health: None,
+            effective: EffectiveConfig {
+                labels: BTreeMap::from([("tier".to_owned(), "front".to_owned())]),
+                exposed: [ContainerPort { port: 80, protocol: Protocol::Tcp }].into(),
+                ..EffectiveConfig::default()
+            },
+            endpoints: Vec::new(),
+            published: Vec::new(),
+            mounts: Vec::new(),
+            restart_count: 0,
+            log_path: None,
+            execs: Vec::new(),
+        }
+    }
+
+    fn selects(filters: &[(&str, &str)], info: &ContainerInfo) -> Result<bool, Failure> {
+        let filters = filters.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
+        let filter = ContainerFilter { all: false, filters };
+        let image = |name: &str| (name == "app").then(|| Digest::from_bytes([1; 32]));
+        Selection::new(&filter, image, |_| Ok(Timestamp::from_nanos(4)))?.selects(info)
+    }
+
+    #[test]
+    fn every_key_has_its_say() {
+        let running = container(ContainerState::Running { pid: 1, started_at: Timestamp::from_nanos(6), paused: false });
+        let check = |key, value, expect| assert_eq!(selects(&[(key, value)], &running), Ok(expect), "{key}={value}");
+        check("name", "^/web-1$", true);
+        check("name", "web", true);
+        check("name", "db", false);
+        check("id", "a5a5", true);
+        check("label", "tier=front", true);
+        check("label", "tier=back", false);
+        check("label!", "tier", false);
+        check("status", "running", true);
+        check("status", "exited", false);
+        check("health", "none", true);
+        check("ancestor", "app", true);
+        check("ancestor", "other", false);
+        check("network", "bridge", false);
+        check("volume", "/data", false);
+        check("expose", "70-90", true);
+        check("expose", "80/udp", false);
+        check("since", "db", true);
+        check("before", "db", false);
+        check("exited", "0", false);
+        for (key, value) in [("status", "gone"), ("health", "good"), ("exited", "x"), ("publish", "http"), ("colour", "red")] {
+            assert!(selects(&[(key, value)], &running).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_told_when_it_is_asked_for() {
+        let status = ExitStatus { code: 3, ..ExitStatus::default() };
+        let ended = container(ContainerState::Exited { status, started_at: None, finished_at: Timestamp::from_nanos(9) });
+        assert_eq!(selects(&[], &ended), Ok(false));
+        assert_eq!(selects(&[("label", "tier")], &ended), Ok(false));
+        assert_eq!(selects(&[("status", "exited")], &ended), Ok(true));
+        assert_eq!(selects(&[("status", "exited"), ("exited", "3")], &ended), Ok(true));
+        assert_eq!(selects(&[("status", "exited"), ("exited", "4")], &ended), Ok(false));
+    }
+}
