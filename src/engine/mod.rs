@@ -17,6 +17,8 @@ pub mod network;
 pub mod root;
 pub mod runtime;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod volume;
 
 use std::sync::Arc;

@@ -59,6 +59,8 @@ impl Engine {
         // A file system in memory may hold much; others need not wait for it, but this caller does.
         remove_tree(&gone).await;
         container.gone();
+        // Who attached before a start that never came has nothing to wait for.
+        drop(container.take_waiting());
         self.tell(container, "destroy", &[]);
         drop(turn);
         Ok(())

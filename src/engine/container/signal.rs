@@ -33,11 +33,6 @@ pub(super) fn parse(text: &str) -> Result<i32, Failure> {
     }
 }
 
-/// The name without `SIG`, or the number where it has none.
-pub(super) fn name(number: i32) -> String {
-    Signal::try_from(number).map_or_else(|_| number.to_string(), |signal| signal.as_str().trim_start_matches("SIG").to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +49,5 @@ mod tests {
         for text in ["", "0", "65", "SIG", "TERMINATE", "RTMIN+99", "RTMIN3", "-9"] {
             check(text, None);
         }
-        assert_eq!((name(15), name(37)), ("TERM".to_owned(), "37".to_owned()));
     }
 }

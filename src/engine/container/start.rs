@@ -21,7 +21,7 @@ use crate::engine::runtime::launch::{LaunchError, LaunchMount, Namespace, Namesp
 use crate::engine::runtime::task::{Launching, Task};
 use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
-use crate::resource::container::{ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort};
+use crate::resource::container::{ContainerState, EndpointState, ExitStatus, HealthCheck, HealthState, HealthStatus, HealthTest, MountSource, NamespaceMode, NetworkMode, PublishedPort};
 use crate::resource::failure::Failure;
 use crate::trace;
 
@@ -85,6 +85,7 @@ impl Engine {
             Ok(up) => {
                 let change = Change::Started { pid: up.task.pid(), at: up.task.started_at() };
                 let task = up.task.clone();
+                let health = first_health(record.effective.health.as_ref());
                 container
                     .update(|life| {
                         life.change(change)?;
@@ -92,7 +93,7 @@ impl Engine {
                         life.endpoints = up.endpoints;
                         life.published = up.published;
                         life.layers = Some(Arc::new(up.layers));
-                        life.health = None;
+                        life.health = health;
                         life.stopped_by_hand = false;
                         life.stopped_to_leave = false;
                         if starter == Starter::Hand {
@@ -346,6 +347,12 @@ impl Engine {
         }
         self.tell(container, "start", &[]);
     }
+}
+
+/// Where a container with a check begins.
+fn first_health(check: Option<&HealthCheck>) -> Option<HealthState> {
+    let checked = check.is_some_and(|check| matches!(check.test, HealthTest::Exec(_) | HealthTest::Shell(_)));
+    checked.then(|| HealthState { status: HealthStatus::Starting, failing_streak: 0, log: Vec::new() })
 }
 
 fn port_of(socket: &OwnedFd) -> std::io::Result<u16> {

@@ -12,7 +12,7 @@ use crate::engine::container::restart::Run;
 use crate::engine::container::start::Starter;
 use crate::engine::container::state::Change;
 use crate::engine::runtime::task::{ExitRecord, Task};
-use crate::resource::container::{ContainerState, MountSource};
+use crate::resource::container::{ContainerState, HealthStatus, MountSource};
 
 impl Engine {
     /// Watches over a container that runs, until it is removed or stays ended.
@@ -59,6 +59,10 @@ impl Engine {
             }
             life.task = None;
             life.layers = None;
+            // Nobody looks after it any more; Docker calls that unhealthy, too.
+            if let Some(health) = &mut life.health {
+                health.status = HealthStatus::Unhealthy;
+            }
             life.endpoints = at_rest;
             life.published = Vec::new();
             life.last = end.status.clone();
