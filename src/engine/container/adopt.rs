@@ -14,7 +14,7 @@ use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::handle::Adopted;
 use crate::engine::runtime::task::{ExitRecord, Task};
 use crate::engine::{Engine, clock, store};
-use crate::resource::container::{ContainerState, ExitStatus, MountSource};
+use crate::resource::container::{ContainerState, ExitStatus, MountSource, NamespaceMode, NetworkMode};
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
 use crate::resource::name::ContainerName;
@@ -48,14 +48,16 @@ impl Engine {
         self.shared.networks.sweep().await;
         self.shared.runtime.sweep(runs);
         self.release_held(&runs)?;
+        let mut starts = Vec::new();
         for (container, todo) in next {
             match todo {
                 Next::Supervise(task) => self.supervise(container, task),
                 Next::Again(pause) => self.start_again(container, pause),
                 Next::Remove => self.remove_soon(container),
-                Next::Start => self.start_with_engine(container),
+                Next::Start => starts.push(container),
             }
         }
+        self.start_with_engine(starts);
         Ok(())
     }
 
@@ -204,14 +206,27 @@ impl Engine {
         }
     }
 
-    fn start_with_engine(&self, container: Arc<Container>) {
+    /// Starts containers by their policies: first those that share nobody's namespaces, all at once; then the others.
+    fn start_with_engine(&self, containers: Vec<Arc<Container>>) {
+        let (sharing, alone): (Vec<_>, Vec<_>) = containers.into_iter().partition(|container| shares(container));
         let engine = self.clone();
         tokio::spawn(async move {
-            let _turn = container.turn().await;
-            if let Err(failure) = engine.start_held(&container, Starter::Policy).await {
-                tracing::warn!(container = %container.id(), %failure, "a container could not be started with the engine");
+            let mut starting = tokio::task::JoinSet::new();
+            for container in alone {
+                starting.spawn(engine.clone().start_by_policy(container));
+            }
+            starting.join_all().await;
+            for container in sharing {
+                engine.clone().start_by_policy(container).await;
             }
         });
+    }
+
+    async fn start_by_policy(self, container: Arc<Container>) {
+        let _turn = container.turn().await;
+        if let Err(failure) = self.start_held(&container, Starter::Policy).await {
+            tracing::warn!(container = %container.id(), %failure, "a container could not be started with the engine");
+        }
     }
 
     /// Lets go of what the keeper holds for containers that do not run.
@@ -225,6 +240,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether it lives in namespaces of another.
+fn shares(container: &Container) -> bool {
+    let record = container.record();
+    let shared = |mode: &NamespaceMode| matches!(mode, NamespaceMode::Container(_));
+    matches!(record.spec.network, NetworkMode::Container(_)) || shared(&record.spec.pid) || shared(&record.spec.ipc)
 }
 
 /// Ends a task that no record knows.

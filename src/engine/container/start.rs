@@ -272,27 +272,27 @@ impl Engine {
     /// The namespaces it lives in, and the folder of the container whose files it shares, if it does.
     fn namespaces_of(&self, record: &SpecRecord) -> Result<(Namespaces, Option<PathBuf>), Failure> {
         let spec = &record.spec;
-        let of_other = |name: &str, namespace: &str, what: &str| -> Result<(Namespace, PathBuf), Failure> {
+        let of_other = |name: &str, namespace: &str, what: &str| -> Result<Namespace, Failure> {
             let other = self.shared.containers.find(name)?;
             let task = other.life().task;
             let task = task.ok_or_else(|| {
                 Failure::conflict(format!("cannot join {what} of a non running container: {} ({})", other.name(), other.id().short()))
             })?;
-            Ok((Namespace::Join(format!("/proc/{}/ns/{namespace}", task.pid()).into()), other.folder().to_owned()))
+            Ok(Namespace::Join(format!("/proc/{}/ns/{namespace}", task.pid()).into()))
         };
         let by_mode = |mode: &NamespaceMode, namespace: &str| -> Result<Namespace, Failure> {
             Ok(match mode {
                 NamespaceMode::Private => Namespace::New,
                 NamespaceMode::Host => Namespace::Host,
-                NamespaceMode::Container(name) => of_other(name, namespace, namespace)?.0,
+                NamespaceMode::Container(name) => of_other(name, namespace, namespace)?,
             })
         };
         let (net, files) = match &spec.network {
             NetworkMode::Bridge | NetworkMode::Named(_) | NetworkMode::None => (Namespace::New, None),
             NetworkMode::Host => (Namespace::Host, None),
             NetworkMode::Container(name) => {
-                let (namespace, folder) = of_other(name, "net", "network")?;
-                (namespace, Some(folder))
+                let namespace = of_other(name, "net", "network")?;
+                (namespace, Some(self.files_of(name)?))
             }
         };
         let namespaces = Namespaces {
@@ -303,6 +303,15 @@ impl Engine {
             cgroup: by_mode(&spec.cgroup, "cgroup")?,
         };
         Ok((namespaces, files))
+    }
+
+    /// Where the files of a container lie whose network is shared: with the one that has a network of its own.
+    fn files_of(&self, name: &str) -> Result<PathBuf, Failure> {
+        let mut owner = self.shared.containers.find(name)?;
+        while let NetworkMode::Container(next) = &owner.record().spec.network {
+            owner = self.shared.containers.find(next)?;
+        }
+        Ok(owner.folder().to_owned())
     }
 
     /// Writes the three files; returns where.
