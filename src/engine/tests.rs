@@ -8,9 +8,7 @@ use crate::engine::network::test_namespace::in_namespace;
 use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::{Engine, EngineConfig};
-use crate::resource::container::{
-    ContainerSpec, ContainerState, EndpointSpec, Mount, MountSource, NetworkMode, WaitCondition,
-};
+use crate::resource::container::{ContainerSpec, ContainerState, EndpointSpec, Mount, MountSource, NetworkMode, WaitCondition};
 use crate::resource::event::EventFilter;
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::network::NetworkSpec;
