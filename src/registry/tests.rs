@@ -1,5 +1,6 @@
 //! Against registries in this process.
 
+use std::io::{Read, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -205,4 +206,67 @@ async fn a_proxy_leads_to_hosts_that_are_elsewhere() {
         ..RegistryConfig::default()
     };
     session_of(config, "r.example:5000/app", None).await.manifest().await.expect("a manifest");
+}
+
+/// The certificate and key of `registry.localhost`, by an authority that only these tests know.
+const CERTIFICATE: &[u8] = include_bytes!("test_certificates/server.pem");
+const KEY: &[u8] = include_bytes!("test_certificates/server.key");
+const AUTHORITY: &[u8] = include_bytes!("test_certificates/ca.pem");
+
+/// A registry that speaks TLS, on a thread of its own: it answers everything with the manifest. Returns its port.
+fn secure_server() -> u16 {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .expect("a good certificate");
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut session = rustls::ServerConnection::new(Arc::clone(&config)).expect("a session");
+            let mut stream = rustls::Stream::new(&mut session, &mut stream);
+            // A client that trusts nobody leaves here.
+            if read_head(&mut stream).is_ok() {
+                let length = MANIFEST.len();
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{MANIFEST}");
+            }
+        }
+    });
+    port
+}
+
+fn read_head(stream: &mut impl Read) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_where_it_is_named() {
+    let registry = format!("registry.localhost:{}", secure_server());
+    let reference = format!("{registry}/app");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = folder.path().join("authority.pem");
+    std::fs::write(&authority, AUTHORITY).expect("a file");
+    let own = folder.path().join("certs.d").join(&registry);
+    std::fs::create_dir_all(&own).expect("a folder");
+    std::fs::write(own.join("ca.crt"), AUTHORITY).expect("a file");
+    let none = RegistryConfig { certificates: Some(authority.clone()), ..RegistryConfig::default() };
+    session_of(none, &reference, None).await.manifest().await.expect("a manifest");
+    let folders = RegistryConfig { certificate_folders: vec![folder.path().join("certs.d")], ..RegistryConfig::default() };
+    session_of(folders, &reference, None).await.manifest().await.expect("a manifest");
+    let insecure = RegistryConfig { insecure: vec![registry.clone()], ..RegistryConfig::default() };
+    session_of(insecure, &reference, None).await.manifest().await.expect("a manifest");
+    let error = session(&reference, None).await.manifest().await.expect_err("a stranger").to_string();
+    assert!(error.contains("is not to be trusted") && error.contains(&format!("certs.d/{registry}/ca.crt")), "{error}");
 }
