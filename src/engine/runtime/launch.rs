@@ -106,7 +106,7 @@ pub struct ProcessSpec {
     pub apparmor: Option<String>,
     /// Process limits by their names without `RLIMIT_`, in lower case: `nofile`.
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// Adjustment of the out-of-memory score.
+    /// Adjustment of the out-of-memory score; 0 when absent, whatever the engine's own is.
     pub oom_score_adj: Option<i32>,
 }
 

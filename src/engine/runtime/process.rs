@@ -31,6 +31,10 @@ impl HostProc {
                 },
                 _ => LaunchError::step(format!("set oom_score_adj to {adjustment}"), error),
             })?;
+        } else {
+            // The engine and its shims are protected, and their containers are not: they would be the last to be ended for want of
+            // memory. Lowering it, in an engine less protected than that, was not asked for.
+            let _ = std::fs::write("/proc/self/oom_score_adj", "0");
         }
         let apparmor = process.apparmor.as_deref().filter(|profile| *profile != "unconfined");
         let apparmor = apparmor.map(|profile| {

@@ -188,3 +188,68 @@ impl AsFd for Client {
         self.socket.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const OUTPUT: AttachRequest = AttachRequest { stdin: false, stdout: true, stderr: false };
+
+    fn client(wants: AttachRequest) -> (UnixStream, Client) {
+        let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+        (ours, Client::new(theirs.into(), wants, wants.stdin))
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_has_a_deadline_until_it_reads() {
+        let (mut reader, mut client) = client(OUTPUT);
+        let bytes = vec![7; 64 << 10];
+        let mut pushed = 0;
+        while !client.is_full() {
+            assert!(pushed < 100, "the socket takes everything");
+            client.push(Stream::Stdout, &bytes, true);
+            client.push(Stream::Stderr, b"not asked for", true);
+            pushed += 1;
+        }
+        let first = client.deadline().expect("it is behind");
+        let mut left = pushed * bytes.len();
+        let mut piece = vec![0; 32 << 10];
+        // Room is made when whole pieces were read.
+        while client.deadline() == Some(first) {
+            left -= reader.read(&mut piece).expect("bytes");
+            client.flush();
+        }
+        assert!(client.deadline().is_none_or(|later| later > first));
+        while client.is_behind() {
+            left -= reader.read(&mut piece).expect("bytes");
+            client.flush();
+        }
+        assert_eq!(client.deadline(), None);
+        client.finish();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).expect("the end");
+        assert_eq!(rest.len(), left);
+    }
+
+    #[test]
+    fn one_who_left_is_gone_once_what_it_sent_was_read() {
+        let (writer, mut sender) = client(AttachRequest { stdin: true, ..OUTPUT });
+        std::io::Write::write_all(&mut &writer, b"last words").expect("room");
+        drop(writer);
+        sender.push(Stream::Stdout, b"for nobody", false);
+        assert_eq!((sender.is_gone(), sender.is_behind(), sender.has_ended(true)), (false, false, false));
+        let mut words = Vec::with_capacity(100);
+        sender.receive(&mut words);
+        assert_eq!((words.as_slice(), sender.has_ended(true)), (&b"last words"[..], false));
+        sender.receive(&mut words);
+        assert!(sender.has_ended(true) && sender.is_gone());
+
+        let (reader, mut listener) = client(OUTPUT);
+        drop(reader);
+        listener.hang_up();
+        assert!(listener.is_gone() && listener.wanted(true).is_none());
+    }
+}

@@ -18,7 +18,7 @@ use crate::resource::id::ExecId;
 
 /// A shim in a process of its own, as its engine sees it.
 struct Rig {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     spec: LaunchSpec,
     socket: Option<OwnedFd>,
     pid: i32,
@@ -44,7 +44,7 @@ impl Rig {
             kernel::close_from(3).unwrap();
             kernel::exit_now(i32::from(serve().is_err()));
         }
-        let rig = Self { folder, spec, socket: Some(socket), pid };
+        let rig = Self { _folder: folder, spec, socket: Some(socket), pid };
         let enclosure = talk::enclose(&rig.spec).unwrap();
         rig.order(&Order::Launch, &[enclosure.as_fd()]);
         rig
