@@ -50,10 +50,13 @@ impl Bottle {
         unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)
             .expect("scenarios need root: run tests/run");
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>).expect("a private mount tree");
+        // A fresh /sys hides the host's control groups, which are set aside for as long as that takes.
+        let aside = bottle.folder.path().join("groups");
+        fs::create_dir(&aside).expect("a folder of the bottle");
+        mount(Some("/sys/fs/cgroup"), &aside, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).expect("a second place");
         mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>).expect("the namespace's own /sys");
-        let groups =
-            mount(Some("/proc/1/root/sys/fs/cgroup"), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>);
-        groups.expect("the host's control groups");
+        mount(Some(&aside), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_MOVE, None::<&str>).expect("the host's control groups");
+        fs::remove_dir(&aside).expect("nothing is left there");
         shell("ip link set lo up").success();
         bottle
     }
