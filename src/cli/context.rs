@@ -13,9 +13,10 @@ use crate::cli::environment::Environment;
 use crate::cli::error::CommandError;
 use crate::cli::output::progress::{Progress, Style};
 use crate::cli::output::terminal::{Ansi, Terminal};
+use crate::compose::project::diagnostic::Diagnostics;
 use crate::compose::project::model::Project;
 use crate::compose::project::source::FileReader;
-use crate::compose::project::{self, Sources};
+use crate::compose::project::{self, Model, Sources};
 use crate::engine::root::Root;
 use crate::resource::failure::FailureKind;
 use crate::resource::name::ProjectName;
@@ -128,23 +129,44 @@ impl Context {
 
     /// Loads the project; `select` are services named on the command line, whose profiles count as active.
     pub(crate) fn project(&self, select: &[String]) -> Result<Project, CommandError> {
+        self.project_with(|sources| sources.select = select.to_vec())
+    }
+
+    /// Loads the project from sources that the command adjusts.
+    pub(crate) fn project_with(&self, adjust: impl FnOnce(&mut Sources)) -> Result<Project, CommandError> {
+        let mut sources = self.sources()?;
+        adjust(&mut sources);
+        let loaded = project::load(&sources, &FileReader);
+        self.tell(&loaded.diagnostics);
+        loaded.project.ok_or_else(|| CommandError::told(CommandError::FAILURE))
+    }
+
+    /// Loads the model of the files with every `${NAME}` as it is written.
+    pub(crate) fn templates(&self, adjust: impl FnOnce(&mut Sources)) -> Result<Model, CommandError> {
+        let mut sources = self.sources()?;
+        adjust(&mut sources);
+        let (model, diagnostics) = project::load_templates(&sources, &FileReader);
+        self.tell(&diagnostics);
+        model.ok_or_else(|| CommandError::told(CommandError::FAILURE))
+    }
+
+    fn tell(&self, diagnostics: &Diagnostics) {
+        let rendered = diagnostics.render(self.terminal.stderr_colors());
+        if !rendered.is_empty() {
+            self.terminal.note(rendered.trim_end());
+        }
+    }
+
+    /// Where the project is, standard input read if it is named.
+    fn sources(&self) -> Result<Sources, CommandError> {
         let mut sources = self.sources.clone();
-        sources.select = select.to_vec();
         if sources.files.iter().any(|file| file.as_os_str() == "-") {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
             read.map_err(|error| CommandError::local(format!("cannot read the project from standard input: {error}")))?;
             sources.stdin = Some(text);
         }
-        let loaded = project::load(&sources, &FileReader);
-        let rendered = loaded.diagnostics.render(self.terminal.stderr_colors());
-        if !rendered.is_empty() {
-            self.terminal.note(rendered.trim_end());
-        }
-        match loaded.project {
-            Some(project) if !loaded.diagnostics.has_errors() => Ok(project),
-            _ => Err(CommandError::told(CommandError::FAILURE)),
-        }
+        Ok(sources)
     }
 
     /// The name of the project, and the project itself where there are files: for commands that can do with labels alone.
@@ -192,8 +214,7 @@ fn sources(global: &GlobalArgs, environment: &Environment) -> Sources {
         environment: environment.variables().clone(),
         working_dir: environment.working_dir().cloned().unwrap_or_else(|| PathBuf::from("/")),
         home: environment.get("HOME").map(PathBuf::from),
-        stdin: None,
-        select: Vec::new(),
+        ..Sources::default()
     }
 }
 

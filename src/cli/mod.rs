@@ -15,8 +15,8 @@ mod output;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::args::Arguments;
 use crate::cli::context::Context;
@@ -78,6 +78,13 @@ fn refuse(terminal: &Terminal, error: &clap::Error) -> ExitCode {
             terminal.out(text.as_bytes());
             terminal.flush();
             ExitCode::SUCCESS
+        }
+        ErrorKind::InvalidSubcommand => {
+            // As Docker Compose: the commands there are on standard output, the mistake on standard error.
+            terminal.out(Arguments::command().render_help().to_string().as_bytes());
+            terminal.flush();
+            terminal.note(text.trim_end());
+            ExitCode::from(CommandError::FAILURE)
         }
         _ => {
             terminal.note(text.trim_end());

@@ -27,6 +27,11 @@ fn is_resource_name(text: &str) -> bool {
     text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.len() > 1 && text.bytes().all(is_word)
 }
 
+/// An engine's rule for networks: as for other resources, but one character is enough.
+fn is_network_name(text: &str) -> bool {
+    text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(is_word)
+}
+
 /// Compose's rule for keys: `[a-zA-Z0-9._-]+`.
 fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_word)
@@ -106,7 +111,7 @@ name_type! {
     /// A container's name.
     ContainerName, "container", is_resource_name, "[a-zA-Z0-9][a-zA-Z0-9_.-]";
     /// A network's name.
-    NetworkName, "network", is_resource_name, "[a-zA-Z0-9][a-zA-Z0-9_.-]";
+    NetworkName, "network", is_network_name, "[a-zA-Z0-9][a-zA-Z0-9_.-]";
     /// A volume's name.
     VolumeName, "volume", is_resource_name, "[a-zA-Z0-9][a-zA-Z0-9_.-]";
     /// A service of a project.

@@ -153,6 +153,15 @@ pub(crate) struct ConfigArgs {
     /// Print the digest of a service's configuration; names with commas between, or `*`
     #[arg(long, group = "what", value_name = "SERVICES")]
     pub(crate) hash: Option<String>,
+    /// Leave `${NAME}` as it is written; services that are named do not count
+    #[arg(long, conflicts_with = "what")]
+    pub(crate) no_interpolate: bool,
+    /// Leave `env_file` as it is written instead of reading it into `environment`
+    #[arg(long)]
+    pub(crate) no_env_resolution: bool,
+    /// Leave relative paths as they are written
+    #[arg(long)]
+    pub(crate) no_path_resolution: bool,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<std::path::PathBuf>,

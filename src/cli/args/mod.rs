@@ -34,6 +34,7 @@ other engine that speaks that API.";
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
+    disable_version_flag = true,
     max_term_width = 100
 )]
 pub(crate) struct Arguments {
@@ -78,6 +79,9 @@ pub(crate) struct GlobalArgs {
     /// Say what would be done, and why, and change nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
+    /// Print the version
+    #[arg(short = 'v', long, short_alias = 'V', action = clap::ArgAction::Version)]
+    pub(crate) version: Option<bool>,
 }
 
 /// Words of an environment variable that are those of a flag.

@@ -11,7 +11,16 @@ use crate::compose::project::model::Project;
 
 /// Runs the command; no engine has a part in it.
 pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
-    let whole = context.project(&args.services.services)?;
+    if args.no_interpolate {
+        return templates(args, context);
+    }
+    // A list of names does not need what a service's environment files say.
+    let names_only = args.only_services || args.images || args.volumes || args.networks || args.only_profiles || args.environment;
+    let whole = context.project_with(|sources| {
+        sources.select.clone_from(&args.services.services);
+        sources.keep_env_files = args.no_env_resolution || names_only;
+        sources.keep_relative = args.no_path_resolution;
+    })?;
     let project = whole.select(&args.services.services, true)?;
     if args.quiet {
         return Ok(0);
@@ -38,6 +47,26 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
             ConfigFormat::Json => emit::to_json(&project),
         }
     };
+    write(args, context, &text)
+}
+
+/// The files as they are written, merged: nothing is put in the place of a variable.
+fn templates(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
+    if !args.services.services.is_empty() {
+        context.terminal.warn("with --no-interpolate all services are printed, not only those named");
+    }
+    let model = context.templates(|sources| sources.keep_relative = args.no_path_resolution)?;
+    if args.quiet {
+        return Ok(0);
+    }
+    let text = match args.format {
+        ConfigFormat::Yaml => emit::model_to_yaml(&model),
+        ConfigFormat::Json => emit::model_to_json(&model),
+    };
+    write(args, context, &text)
+}
+
+fn write(args: &ConfigArgs, context: &Context, text: &str) -> Result<u8, CommandError> {
     match &args.output {
         Some(path) => {
             let path = context.absolute(path);

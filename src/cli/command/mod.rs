@@ -28,10 +28,8 @@ use crate::resource::name::ServiceName;
 
 /// Runs a command and returns the code to exit with.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
-    if context.dry_run
-        && !matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_))
-    {
-        return Err(CommandError::local("--dry-run is for up, down, start, stop, rm and pull"));
+    if context.dry_run && !has_dry_run(&command) {
+        return Err(CommandError::local("this command has no dry run: --dry-run is for up, down, start, stop, rm and pull"));
     }
     match command {
         // These see to interrupts themselves.
@@ -54,6 +52,14 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Engine(args) => interruptible(engine::run(args, context)).await,
         Command::Version(args) => interruptible(version::run(args, context)).await,
     }
+}
+
+/// Whether a command can say what it would do, or changes nothing anyhow.
+fn has_dry_run(command: &Command) -> bool {
+    let plans =
+        matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_));
+    let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
+    plans || looks
 }
 
 /// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.

@@ -8,6 +8,7 @@ use crate::cli::args::lifecycle::{PullPolicy, UpArgs};
 use crate::cli::await_container::Watch;
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
+use crate::cli::environment;
 use crate::cli::error::CommandError;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
@@ -20,13 +21,15 @@ use crate::trace;
 
 /// Runs the command.
 pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandError> {
-    let remove_orphans = args.remove_orphans || context.environment.is_true("COMPOSE_REMOVE_ORPHANS");
-    let ignore_orphans = context.environment.is_true("COMPOSE_IGNORE_ORPHANS");
+    let step = trace::span("load");
+    let whole = context.project(&args.services.services)?;
+    // Of `.env`, too: what interpolation saw has the process's own variables above it.
+    let says = |name: &str| whole.environment.get(name).is_some_and(|text| environment::is_yes(text));
+    let remove_orphans = args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS");
+    let ignore_orphans = says("COMPOSE_IGNORE_ORPHANS");
     if args.remove_orphans && ignore_orphans {
         return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
     }
-    let step = trace::span("load");
-    let whole = context.project(&args.services.services)?;
     let targeted = names(&whole, &args.services.services)?;
     let project = whole.select(&args.services.services, !args.no_deps)?;
     if project.services.is_empty() {

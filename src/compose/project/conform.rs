@@ -19,6 +19,10 @@ pub(crate) struct Base<'a> {
     pub folder: &'a Path,
     /// What `~` stands for.
     pub home: Option<&'a Path>,
+    /// Relative paths stay as they are written.
+    pub keep_relative: bool,
+    /// A text with a `$` in it may stand for anything, and stays as it is written.
+    pub keep_templates: bool,
 }
 
 /// Where in a document a value is: `services.web.ports[0]`.
@@ -58,6 +62,12 @@ pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Di
     walk.object(document, schema::FILE, &Trail::root());
 }
 
+/// Reports what is nothing and must not be, once all files are merged.
+pub(crate) fn refuse_nothing(document: &Node, problems: &mut Vec<Diagnostic>) {
+    let mut walk = Walk { base: Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: true }, problems };
+    walk.nothing(document, &Shape::Object(schema::FILE), &Trail::root());
+}
+
 struct Walk<'a> {
     base: Base<'a>,
     problems: &'a mut Vec<Diagnostic>,
@@ -65,7 +75,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn node(&mut self, node: &mut Node, shape: &Shape, trail: &Trail<'_>) {
-        if node.tag == Some(MergeTag::Reset) {
+        // What is nothing may stand on top of something: that is judged when all files are merged.
+        if node.tag == Some(MergeTag::Reset) || (node.is_null() && !matches!(shape, Shape::Map(_))) {
+            return;
+        }
+        if self.is_template(node) && !matches!(shape, Shape::Short(Form::Mount, _)) {
             return;
         }
         match shape {
@@ -110,6 +124,45 @@ impl Walk<'_> {
                 self.node(node, long, trail);
             }
         }
+    }
+
+    fn is_template(&self, node: &Node) -> bool {
+        self.base.keep_templates && node.as_text().is_some_and(|text| text.contains('$'))
+    }
+
+    /// Looks for null below a node that is not null itself.
+    fn nothing(&mut self, node: &Node, shape: &Shape, trail: &Trail<'_>) {
+        let expected = match (shape, &node.value) {
+            (Shape::Short(_, long), _) => return self.nothing(node, long, trail),
+            (Shape::Object(attributes), Value::Map(map)) => {
+                let known = map.iter().filter_map(|(key, entry)| Some((schema::find(attributes, key)?, entry)));
+                return known.for_each(|(attribute, entry)| self.nothing(&entry.node, attribute.shape, &trail.then(attribute.name)));
+            }
+            (Shape::Map(inner), Value::Map(map)) => {
+                // A network or a volume without attributes is one with all defaults.
+                let entries = map.iter().filter(|(key, entry)| {
+                    !key.starts_with("x-") && (matches!(trail.key, "services" | "depends_on") || !entry.node.is_null())
+                });
+                return entries.for_each(|(key, entry)| self.nothing(&entry.node, inner, &trail.then(key)));
+            }
+            (Shape::List(inner, _), Value::List(items)) => {
+                let keys = (0..items.len()).map(|index| format!("[{index}]"));
+                return items.iter().zip(keys).for_each(|(item, key)| self.nothing(item, inner, &trail.then(&key)));
+            }
+            (Shape::Texts | Shape::Command | Shape::Test, Value::List(items)) => {
+                let keys = (0..items.len()).map(|index| format!("[{index}]"));
+                return items.iter().zip(keys).for_each(|(item, key)| self.nothing(item, &Shape::Text, &trail.then(&key)));
+            }
+            (Shape::Any | Shape::Command, _) => return,
+            _ if !node.is_null() || trail.key == "deploy" => return,
+            (Shape::Object(_) | Shape::Map(_), _) => "a mapping",
+            (Shape::Dictionary, _) => "a mapping or a list",
+            (Shape::List(..) | Shape::Texts, _) => "a list",
+            (Shape::Boolean, _) => "`true` or `false`",
+            (Shape::Integer | Shape::Number, _) => "a number",
+            _ => "a string",
+        };
+        self.wrong(node, trail, expected);
     }
 
     fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
@@ -201,10 +254,9 @@ impl Walk<'_> {
 
     fn bytes(&mut self, node: &mut Node, trail: &Trail<'_>) {
         match &node.value {
-            Value::Integer(number) if *number >= -1 => node.value = Value::Text(number.to_string()),
+            Value::Integer(number) if *number >= 0 => node.value = Value::Text(number.to_string()),
             Value::Text(text) => match scalar::bytes(text) {
                 Some(bytes) => node.value = Value::Text(bytes.to_string()),
-                None if text == "-1" => {}
                 None => {
                     let problem = Diagnostic::error("bytes", format!("{trail}: invalid size \"{text}\"")).at(node.span);
                     self.problems.push(problem.hint("write a number of bytes, or one with a unit: `512m`, `1.5g`"));
@@ -216,7 +268,6 @@ impl Walk<'_> {
 
     fn command(&mut self, node: &mut Node, trail: &Trail<'_>) {
         match &node.value {
-            Value::Null => {}
             Value::Text(text) => match short::words(text) {
                 Ok(words) => node.value = Value::List(words.into_iter().map(|word| Node::text(word, node.span)).collect()),
                 Err(reason) => self.invalid(node.span, "command", format!("{trail}: invalid command line: {reason}")),
@@ -251,8 +302,6 @@ impl Walk<'_> {
                 self.wrong(node, trail, "a mapping");
             } else if trail.parent.is_some_and(Trail::is_root) {
                 node.value = Value::Map(Map::new());
-            } else {
-                self.wrong(node, trail, "a mapping");
             }
             return;
         };
@@ -263,12 +312,7 @@ impl Walk<'_> {
                 let message = format!("{trail}: invalid name `{key}`: only [a-zA-Z0-9._-] are allowed");
                 self.problems.push(Diagnostic::error("name", message).at(entry.key));
             }
-            // A network or a volume without attributes is one with all defaults.
-            if !entry.node.is_null() {
-                self.node(&mut entry.node, inner, &trail);
-            } else if trail.parent.is_some_and(|parent| parent.key == "services" && parent.parent.is_some_and(Trail::is_root)) {
-                self.wrong(&entry.node, &trail, "a mapping");
-            }
+            self.node(&mut entry.node, inner, &trail);
         }
     }
 
@@ -279,6 +323,7 @@ impl Walk<'_> {
             }
             return self.wrong(node, trail, "a mapping");
         };
+        self.lift_external(map, trail);
         map.retain(|key, entry| {
             if key.starts_with("x-") {
                 return true;
@@ -290,7 +335,10 @@ impl Walk<'_> {
             let trail = trail.then(attribute.name);
             match attribute.class {
                 Class::Implemented => self.node(&mut entry.node, attribute.shape, &trail),
+                // An empty collection asks for nothing, and `config --format json` prints some.
+                Class::Inert | Class::NotYet if entry.node.is_empty() => {}
                 Class::Inert => {
+                    self.node(&mut entry.node, attribute.shape, &trail);
                     let message = format!("{trail} has no effect");
                     self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
                 }
@@ -304,6 +352,24 @@ impl Walk<'_> {
             }
             true
         });
+    }
+
+    /// `external: {name: …}`, the old spelling of `external: true` with a `name` beside it.
+    fn lift_external(&mut self, map: &mut Map, trail: &Trail<'_>) {
+        let Some(external) = map.get_mut("external").filter(|entry| entry.node.as_map().is_some()) else { return };
+        let span = external.node.span;
+        let old = std::mem::replace(&mut external.node.value, Value::Boolean(true));
+        let message = format!("{trail}: external.name is deprecated. Please set name and external: true");
+        self.problems.push(Diagnostic::warning("external", message).at(span));
+        let Value::Map(mut old) = old else { return };
+        let Some(name) = old.remove("name") else { return };
+        match map.get("name") {
+            Some(other) if other.node.as_text() != name.node.as_text() => {
+                let message = format!("{trail}: name and external.name conflict; only use name");
+                self.problems.push(Diagnostic::error("external", message).at(name.node.span).with(other.node.span, "the other name"));
+            }
+            _ => drop(map.insert("name".to_owned(), name)),
+        }
     }
 
     fn unknown(&mut self, key: &str, entry: &Entry, attributes: &[Attribute], trail: &Trail<'_>) {
@@ -374,6 +440,10 @@ impl Walk<'_> {
             (Form::Ports, Value::List(items)) => {
                 let mut expanded = Vec::new();
                 for item in std::mem::take(items) {
+                    if self.is_template(&item) {
+                        expanded.push(item);
+                        continue;
+                    }
                     let text = match &item.value {
                         Value::Text(text) => text.clone(),
                         Value::Integer(number) => number.to_string(),
@@ -402,6 +472,11 @@ impl Walk<'_> {
                 if let Some(Value::Text(source)) = map.get_mut("source").filter(|_| bind).map(|entry| &mut entry.node.value) {
                     *source = absolute(source, self.base);
                 }
+                if let Some(Value::Text(target)) = map.get_mut("target").map(|entry| &mut entry.node.value)
+                    && !target.is_empty()
+                {
+                    *target = short::clean_target(target);
+                }
             }
             (Form::Names, Value::List(items)) => {
                 let items = std::mem::take(items);
@@ -423,11 +498,6 @@ impl Walk<'_> {
                 for item in items.iter_mut().filter(|item| item.as_text().is_some()) {
                     *item = env_file(item.clone());
                 }
-            }
-            (Form::External, Value::Map(_)) => {
-                let problem = Diagnostic::error("external", format!("{trail}: the form `external: {{name: …}}` is gone")).at(span);
-                self.problems.push(problem.hint("write `external: true`, and `name: …` beside it"));
-                node.value = Value::Boolean(true);
             }
             (Form::Extends, Value::Text(_)) => {
                 let service = Node { value: node.value.clone(), span, tag: None };
@@ -459,7 +529,7 @@ impl Walk<'_> {
         if let Some(source) = mount.source {
             node.set("source", text(if mount.bind { absolute(&source, self.base) } else { source }));
         }
-        node.set("target", text(mount.target));
+        node.set("target", text(short::clean_target(&mount.target)));
         if mount.read_only {
             node.set("read_only", Node::new(Value::Boolean(true), span));
         }
@@ -507,10 +577,11 @@ fn port_node(port: short::ShortPort, span: Span) -> Node {
 
 /// Makes a path absolute and clean; `~` is the home directory, Windows' own paths are left alone.
 pub(crate) fn absolute(path: &str, base: Base<'_>) -> String {
-    if short::is_windows(path) {
+    if short::is_windows(path) || base.keep_relative {
         return path.to_owned();
     }
-    let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    // `~name` is below the caller's own home, too: Docker Compose knows no other.
+    let home = path.strip_prefix('~');
     let full = match (home, base.home) {
         (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
         _ => base.folder.join(path),

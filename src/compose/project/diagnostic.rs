@@ -65,6 +65,23 @@ impl Diagnostic {
     }
 }
 
+/// Other places of a variable that are shown beside the first.
+const PLACES: usize = 3;
+
+/// Keeps one warning for each variable that is not set, with the other places beside the first.
+fn one_a_variable(entries: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let first = kept.iter_mut().find(|first| entry.code == "unset-variable" && first.message == entry.message);
+        match (first, entry.span) {
+            (Some(first), Some(span)) if first.related.len() < PLACES => first.related.push((span, "here, too".to_owned())),
+            (Some(_), _) => {}
+            (None, _) => kept.push(entry),
+        }
+    }
+    kept
+}
+
 /// Everything a load had to say, with the files it speaks of.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
@@ -78,7 +95,10 @@ impl Diagnostics {
         let mut seen = BTreeSet::new();
         entries.retain(|entry| seen.insert((entry.span, entry.message.clone())));
         entries.sort_by_key(|entry| entry.span.map(|span| (span.source, span.start)));
-        Self { entries, sources }
+        // Where the environment could not be read, it is no wonder that variables are missing.
+        let blind = entries.iter().any(|entry| entry.code == "env-file" && entry.span.is_none());
+        entries.retain(|entry| !blind || entry.code != "unset-variable");
+        Self { entries: one_a_variable(entries), sources }
     }
 
     /// Whether any is an error.

@@ -34,9 +34,11 @@ pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Ve
     let absolute = |path: &Path| clean(&sources.working_dir.join(path));
     let project_directory = sources.project_directory.as_deref().map(absolute);
     let env_files = env_files(sources, &absolute);
+    // Where files are named by hand, `.env` is looked for beside the first of them, and not here.
+    let named = sources.files.iter().find(|file| !is_stdin(file)).and_then(|file| absolute(file).parent().map(Path::to_path_buf));
+    let first_folder = project_directory.clone().or(named).unwrap_or_else(|| sources.working_dir.clone());
     if env_files.is_empty() {
-        let folder = project_directory.as_deref().unwrap_or(&sources.working_dir);
-        read_default(&folder.join(".env"), reader, &mut environment, problems);
+        read_default(&first_folder.join(".env"), reader, &mut environment, problems);
     } else {
         read_named(&env_files, reader, &mut environment, problems);
     }
@@ -45,7 +47,7 @@ pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Ve
     let first = files.iter().find(|file| !is_stdin(file)).and_then(|file| file.parent());
     let folder = project_directory.clone().or_else(|| first.map(Path::to_path_buf)).unwrap_or_else(|| sources.working_dir.clone());
     // The one beside the first file comes second and overrides nothing.
-    if env_files.is_empty() && folder != start {
+    if env_files.is_empty() && folder != first_folder {
         read_default(&folder.join(".env"), reader, &mut environment, problems);
     }
     Some(Found { files, folder, env_files, environment })
@@ -95,7 +97,8 @@ fn read(
     earlier: &BTreeMap<String, String>,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, String> {
-    let lookup = |name: &str| environment.get(name).or_else(|| earlier.get(name)).cloned();
+    let lookup = |name: &str| environment.get(name).cloned();
+    let earlier = |name: &str| earlier.get(name).cloned();
     let text = match reader.read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
@@ -103,7 +106,7 @@ fn read(
             return BTreeMap::new();
         }
     };
-    dotenv::parse(&text, &lookup).unwrap_or_else(|error| {
+    dotenv::parse(&text, &lookup, &earlier).unwrap_or_else(|error| {
         problems.push(Diagnostic::error("env-file", format!("failed to read {}: {error}", file.display())));
         BTreeMap::new()
     })
@@ -136,15 +139,21 @@ fn files(
         let present: Vec<PathBuf> =
             NAMES.iter().map(|name| folder.join(name)).filter(|file| reader.exists(file) && !reader.is_dir(file)).collect();
         let Some(first) = present.first() else { continue };
-        if present.len() > 1 {
-            let names: Vec<_> = present.iter().map(|file| file.display().to_string()).collect();
-            let message = format!("Found multiple config files with supported names: {}; using {}", names.join(", "), first.display());
-            problems.push(Diagnostic::warning("several-files", message));
-        }
-        let above = OVERRIDES.iter().map(|name| folder.join(name)).find(|file| reader.exists(file) && !reader.is_dir(file));
-        return Some(std::iter::once(first.clone()).chain(above).collect());
+        warn_of_several("config", &present, problems);
+        let above: Vec<PathBuf> =
+            OVERRIDES.iter().map(|name| folder.join(name)).filter(|file| reader.exists(file) && !reader.is_dir(file)).collect();
+        warn_of_several("override", &above, problems);
+        return Some(std::iter::once(first.clone()).chain(above.into_iter().next()).collect());
     }
     let hint = format!("looked for {} in {} and above; name one with `-f`", NAMES.join(", "), start.display());
     problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
     None
+}
+
+fn warn_of_several(kind: &str, files: &[PathBuf], problems: &mut Vec<Diagnostic>) {
+    if let [first, _, ..] = files {
+        let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        let message = format!("Found multiple {kind} files with supported names: {}; using {}", names.join(", "), first.display());
+        problems.push(Diagnostic::warning("several-files", message));
+    }
 }

@@ -14,10 +14,14 @@ pub(crate) struct DotenvError {
     pub reason: String,
 }
 
-/// Parses a file; `outer` is looked at before earlier lines when a value refers to a variable, and gives bare keys their value.
-pub(crate) fn parse(text: &str, outer: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<String, String>, DotenvError> {
+/// Where a file's variables come from that it does not define: the environment, or the files before it.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Parses a file. Where a value refers to a variable, `outer` comes first, then the lines above, then `earlier`; a bare key takes its value
+/// from the first or the last.
+pub(crate) fn parse(text: &str, outer: Lookup<'_>, earlier: Lookup<'_>) -> Result<BTreeMap<String, String>, DotenvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-    let mut parser = Parser { text: &text, at: 0, variables: BTreeMap::new(), outer };
+    let mut parser = Parser { text: &text, at: 0, variables: BTreeMap::new(), outer, earlier };
     while parser.skip_to_statement() {
         parser.statement()?;
     }
@@ -25,7 +29,7 @@ pub(crate) fn parse(text: &str, outer: &dyn Fn(&str) -> Option<String>) -> Resul
 }
 
 /// Parses a file as `docker run --env-file` does: no quotes, no interpolation, the whole rest of the line is the value.
-pub(crate) fn parse_raw(text: &str, outer: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<String, String>, DotenvError> {
+pub(crate) fn parse_raw(text: &str, outer: Lookup<'_>) -> Result<BTreeMap<String, String>, DotenvError> {
     let mut variables = BTreeMap::new();
     for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
         let line = line.trim_start();
@@ -50,7 +54,8 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     variables: BTreeMap<String, String>,
-    outer: &'a dyn Fn(&str) -> Option<String>,
+    outer: Lookup<'a>,
+    earlier: Lookup<'a>,
 }
 
 impl Parser<'_> {
@@ -109,7 +114,7 @@ impl Parser<'_> {
         if key.contains(char::is_whitespace) {
             return Err(self.error(self.at, format!("key cannot contain a space: `{key}`")));
         }
-        if let Some(value) = (self.outer)(key) {
+        if let Some(value) = (self.outer)(key).or_else(|| (self.earlier)(key)) {
             self.variables.insert(key.to_owned(), value);
         }
         self.at += line.len();
@@ -156,7 +161,10 @@ impl Parser<'_> {
     }
 
     fn interpolate(&self, value: &str, at: usize) -> Result<String, DotenvError> {
-        let lookup = |name: &str| (self.outer)(name).or_else(|| self.variables.get(name).cloned());
+        let lookup = |name: &str| {
+            let above = || self.variables.get(name).cloned();
+            (self.outer)(name).or_else(above).or_else(|| (self.earlier)(name))
+        };
         expand(value, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} }).map_err(|error| match error {
             TemplateError::Missing(_, name, reason) => self.error(at, format!("required variable {name} is missing a value: {reason}")),
             TemplateError::Invalid(_) | TemplateError::Deep(_) => self.error(at, format!("invalid template: \"{value}\"")),
@@ -220,8 +228,12 @@ mod tests {
         (name == "OUTER").then(|| "outside".to_owned())
     }
 
+    fn earlier(name: &str) -> Option<String> {
+        matches!(name, "EARLIER" | "A").then(|| "earlier".to_owned())
+    }
+
     fn shown(text: &str) -> Result<String, String> {
-        let variables = parse(text, &outer).map_err(|error| error.to_string())?;
+        let variables = parse(text, &outer, &earlier).map_err(|error| error.to_string())?;
         Ok(variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("|"))
     }
 
@@ -238,6 +250,7 @@ mod tests {
             ("A=\"a\\nb\\$C\\\"\" # c", "A=a\nb$C\""),
             ("A=\"two\nlines\"\nB=2", "A=two\nlines|B=2"),
             ("A=1\nB=$A-${C:-d}-$OUTER", "A=1|B=1-d-outside"),
+            ("B=$A\nA=1\nC=$A-$EARLIER", "A=1|B=earlier|C=1-earlier"),
             ("OUTER\nNOT_SET", "OUTER=outside"),
             ("A=", "A="),
             ("A=\\n", "A=\\n"),
@@ -272,7 +285,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "[A-C=:'\"\\\\$#{} \né]{0,40}") {
-            let _ = parse(&text, &outer);
+            let _ = parse(&text, &outer, &earlier);
             let _ = parse_raw(&text, &outer);
         }
     }

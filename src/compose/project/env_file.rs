@@ -58,9 +58,10 @@ fn read(
             return nothing;
         }
     };
-    let lookup = |name: &str| environment.get(name).cloned().or_else(|| earlier.get(name).and_then(|entry| entry.node.as_scalar()));
+    let lookup = |name: &str| environment.get(name).cloned();
+    let earlier = |name: &str| earlier.get(name).and_then(|entry| entry.node.as_scalar());
     let parsed = match file.get("format").and_then(Node::as_text) {
-        None | Some("") => dotenv::parse(&text, &lookup),
+        None | Some("") => dotenv::parse(&text, &lookup, &earlier),
         Some("raw") => dotenv::parse_raw(&text, &lookup),
         Some(other) => {
             error(format!("unsupported env file format `{other}`; there is `raw`"));

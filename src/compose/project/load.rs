@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compose::project::conform::{Base, conform};
+use crate::compose::project::conform::{Base, conform, refuse_nothing};
 use crate::compose::project::decode::{Decoded, decode};
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::compose::project::discover::{Found, discover, is_stdin};
@@ -12,7 +12,7 @@ use crate::compose::project::interpolate::substitute;
 use crate::compose::project::model::{Project, Service};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::{Reader, SourceId, SourceMap};
-use crate::compose::project::{env_file, merge, name, normalize, select, yaml};
+use crate::compose::project::{cycle, env_file, merge, name, normalize, select, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
 
 /// What the caller says about where a project is.
@@ -36,6 +36,12 @@ pub struct Sources {
     pub home: Option<PathBuf>,
     /// What `-` reads.
     pub stdin: Option<String>,
+    /// Environment files stay as they are written instead of being read into `environment`.
+    pub keep_env_files: bool,
+    /// Relative paths stay as they are written.
+    pub keep_relative: bool,
+    /// Templates such as `${NAME}` stay as they are written: see [`load_templates`].
+    pub keep_templates: bool,
     /// Services named on the command line: they turn their own profiles on. Nothing else is selected here.
     pub select: Vec<String>,
 }
@@ -58,6 +64,19 @@ pub fn load(sources: &Sources, reader: &dyn Reader) -> Loaded {
     Loaded { project, diagnostics }
 }
 
+/// Loads the model of a project's files with every `${NAME}` as it is written: all services, merged and checked as far as that goes.
+pub fn load_templates(sources: &Sources, reader: &dyn Reader) -> (Option<Model>, Diagnostics) {
+    let sources = Sources { keep_templates: true, ..sources.clone() };
+    let mut loader = Loader { sources: &sources, reader, map: SourceMap::default(), problems: Vec::new() };
+    let model = loader.document().map(|(_, document, _)| Model(document));
+    let diagnostics = Diagnostics::new(loader.problems, Arc::new(loader.map));
+    (model.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// Merged and completed files.
+#[derive(Clone, Debug)]
+pub struct Model(pub(crate) Node);
+
 struct Loader<'a> {
     sources: &'a Sources,
     reader: &'a dyn Reader,
@@ -67,13 +86,20 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn load(&mut self) -> Option<Project> {
+        let (name, document, found) = self.document()?;
+        Some(self.project(name, document, found))
+    }
+
+    fn document(&mut self) -> Option<(ProjectName, Node, Found)> {
         let mut found = discover(self.sources, self.reader, &mut self.problems)?;
         let documents = self.read(&found);
         let name = name::project_name(self.sources, &found, &documents, &self.map, &mut self.problems)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
         let mut document = self.merge(documents, &found)?;
-        normalize::normalize(&mut document, name.as_str(), &found.environment);
-        Some(self.project(name, document, found))
+        let nothing = BTreeMap::new();
+        let environment = if self.sources.keep_templates { &nothing } else { &found.environment };
+        normalize::normalize(&mut document, name.as_str(), Self::base(self.sources, &found), environment);
+        Some((name, document, found))
     }
 
     /// Reads and parses every file; what cannot be read is reported.
@@ -113,12 +139,23 @@ impl Loader<'_> {
         }
     }
 
+    fn base<'b>(sources: &'b Sources, found: &'b Found) -> Base<'b> {
+        Base {
+            folder: &found.folder,
+            home: sources.home.as_deref(),
+            keep_relative: sources.keep_relative,
+            keep_templates: sources.keep_templates,
+        }
+    }
+
     /// Substitutes, checks and merges the documents in order.
     fn merge(&mut self, documents: Vec<Node>, found: &Found) -> Option<Node> {
-        let base = Base { folder: &found.folder, home: self.sources.home.as_deref() };
+        let base = Self::base(self.sources, found);
         let mut merged: Option<Node> = None;
         for mut document in documents {
-            substitute(&mut document, &found.environment, &self.map, &mut self.problems);
+            if !self.sources.keep_templates {
+                substitute(&mut document, &found.environment, &self.map, &mut self.problems);
+            }
             if let Some(version) = document.as_map().and_then(|map| map.get("version")) {
                 let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
                 self.problems.push(Diagnostic::warning("version", message).at(version.key));
@@ -131,6 +168,7 @@ impl Loader<'_> {
         }
         let mut merged = merged?;
         merge::settle(&mut merged);
+        refuse_nothing(&merged, &mut self.problems);
         merged.as_map()?;
         Some(merged)
     }
@@ -139,13 +177,14 @@ impl Loader<'_> {
         let profiles = self.profiles(&document, &found);
         for service in wanted(&document, &self.sources.select, &profiles) {
             let node = document.get_mut("services").and_then(|services| services.get_mut(&service));
-            if let Some(node) = node {
+            if let Some(node) = node.filter(|_| !self.sources.keep_env_files) {
                 env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
             }
         }
         let Decoded { services, networks, volumes } = decode(&document, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);
+        cycle::refuse(&services, &document, &mut self.problems);
         Project {
             name,
             working_dir: found.folder,

@@ -60,6 +60,10 @@ fn find(attributes: &'static [Attribute], key: &str) -> &'static Shape {
 fn maps(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>, shape: impl Fn(&str) -> &'static Shape) {
     let (span, kind) = (over.span, over.value.kind());
     let (Value::Map(map), Value::Map(upper)) = (&mut base.value, over.value) else {
+        // What is of the wrong type was told as that.
+        if problems.iter().any(|problem| problem.span == Some(span)) {
+            return;
+        }
         let message = format!("cannot override a mapping with {kind}");
         problems.push(Diagnostic::error("override", message).at(span).with(base.span, "the mapping"));
         return;

@@ -1,6 +1,7 @@
 //! Compose files to a resolved `Project`, or to diagnostics with spans.
 
 mod conform;
+mod cycle;
 mod decode;
 pub mod diagnostic;
 mod discover;
@@ -23,4 +24,4 @@ pub mod source;
 mod suggest;
 mod yaml;
 
-pub use load::{Loaded, Sources, load};
+pub use load::{Loaded, Model, Sources, load, load_templates};

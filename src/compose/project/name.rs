@@ -31,12 +31,18 @@ pub(crate) fn project_name(
         return parsed.ok();
     }
     let named = documents.iter().rev().find_map(|document| document.get("name")?.as_text().map(|name| (name, document)));
-    if let Some((name, _)) = named {
+    if let Some((name, document)) = named {
         let lookup = |variable: &str| found.environment.get(variable).cloned();
         // A template that cannot be expanded is reported when the whole document is.
-        let name = expand(name, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} }).unwrap_or_default();
-        if let Ok(name) = normalize(&name).parse() {
+        let written = expand(name, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} }).unwrap_or_default();
+        if let Ok(name) = normalize(&written).parse() {
             return Some(name);
+        }
+        if !written.is_empty() {
+            let problem = Diagnostic::error("project-name", format!("project name must not be empty: nothing of `{written}` can be one"));
+            let at = document.get("name").map_or(document.span, |name| name.span);
+            problems.push(problem.at(at).hint("use lowercase letters, digits, `-` and `_`, and begin with a letter or digit"));
+            return None;
         }
     }
     let folder = found.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -139,6 +139,16 @@ impl Node {
         self.as_map_mut()?.get_mut(key).map(|entry| &mut entry.node)
     }
 
+    /// Whether it is null, or a collection without anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::List(items) => items.is_empty(),
+            Value::Map(map) => map.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Whether it is null.
     pub(crate) const fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)

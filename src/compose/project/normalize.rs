@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::compose::project::conform::{Base, absolute};
 use crate::compose::project::node::{Entry, Map, Node, Value};
 
 /// Completes a merged document.
-pub(crate) fn normalize(document: &mut Node, name: &str, environment: &BTreeMap<String, String>) {
+pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environment: &BTreeMap<String, String>) {
     let span = document.span;
     document.set("name", Node::text(name, span));
     if let Some(map) = document.as_map_mut() {
@@ -24,6 +25,9 @@ pub(crate) fn normalize(document: &mut Node, name: &str, environment: &BTreeMap<
             networks.node.set("default", Node::map(span));
         }
     }
+    for (_, entry) in document.get_mut("volumes").and_then(Node::as_map_mut).into_iter().flatten() {
+        resolve_device(&mut entry.node, base);
+    }
     for kind in ["networks", "volumes"] {
         for (key, entry) in document.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
             if key.starts_with("x-") {
@@ -32,12 +36,24 @@ pub(crate) fn normalize(document: &mut Node, name: &str, environment: &BTreeMap<
             if entry.node.is_null() {
                 entry.node.value = Value::Map(Map::new());
             }
-            if entry.node.get("name").is_none_or(Node::is_null) {
+            if entry.node.get("name").is_none_or(|name| name.is_null() || name.as_text() == Some("")) {
                 let external = matches!(entry.node.get("external").map(|node| &node.value), Some(Value::Boolean(true)));
                 let full = if external { key.clone() } else { format!("{name}_{key}") };
                 entry.node.set("name", Node::text(full, entry.key));
             }
         }
+    }
+}
+
+/// A folder that a `local` volume binds is relative to the project, as a bind's source is.
+fn resolve_device(volume: &mut Node, base: Base<'_>) {
+    let local = volume.get("driver").and_then(Node::as_text) == Some("local");
+    let Some(options) = volume.get_mut("driver_opts").filter(|options| local && options.get("o").and_then(Node::as_text) == Some("bind"))
+    else {
+        return;
+    };
+    if let Some(Value::Text(device)) = options.get_mut("device").map(|device| &mut device.value) {
+        *device = absolute(device, base);
     }
 }
 
@@ -69,11 +85,6 @@ fn service(node: &mut Node, environment: &BTreeMap<String, String>) -> bool {
     }
     for mount in list_mut(node, "volumes") {
         let span = mount.span;
-        if let Some(target) = mount.get_mut("target")
-            && let Value::Text(text) = &mut target.value
-        {
-            *text = clean(text);
-        }
         if mount.get("type").and_then(Node::as_text) == Some("bind") {
             fill(mount, "bind", Value::Map(Map::new()), span);
             if let Some(bind) = mount.get_mut("bind") {
@@ -104,39 +115,4 @@ fn list_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut N
         _ => None,
     };
     items.into_iter().flatten()
-}
-
-/// Cleans a path of the container as Go's `path.Clean` does.
-fn clean(path: &str) -> String {
-    let absolute = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if absolute => {}
-            part => parts.push(part),
-        }
-    }
-    match (absolute, parts.join("/")) {
-        (true, joined) => format!("/{joined}"),
-        (false, joined) if joined.is_empty() => ".".to_owned(),
-        (false, joined) => joined,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_cleaned_as_in_go() {
-        for (path, expect) in
-            [("/a//b/", "/a/b"), ("/a/../b", "/b"), ("/..", "/"), ("a/./b", "a/b"), ("", "."), ("../a", "../a"), ("/", "/")]
-        {
-            assert_eq!(clean(path), expect, "{path}");
-        }
-    }
 }

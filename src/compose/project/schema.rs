@@ -90,8 +90,6 @@ pub(crate) enum Form {
     Dependencies,
     /// A path or a list of paths and mappings.
     EnvFiles,
-    /// `external: {name: …}`.
-    External,
     /// A service's name.
     Extends,
     /// A path.
@@ -104,8 +102,8 @@ const fn yes(name: &'static str, shape: &'static Shape) -> Attribute {
     Attribute { name, class: Class::Implemented, shape }
 }
 
-const fn inert(name: &'static str) -> Attribute {
-    Attribute { name, class: Class::Inert, shape: &Shape::Any }
+const fn inert(name: &'static str, shape: &'static Shape) -> Attribute {
+    Attribute { name, class: Class::Inert, shape }
 }
 
 const fn not_yet(name: &'static str) -> Attribute {
@@ -136,14 +134,14 @@ pub(crate) const SERVICE: &[Attribute] = &[
     not_yet("annotations"),
     not_yet("attach"),
     not_yet("build"),
-    inert("develop"),
+    inert("develop", &Shape::Any),
     not_yet("blkio_config"),
     yes("cap_add", &NAMES),
     yes("cap_drop", &NAMES),
     not_yet("cgroup_parent"),
     not_yet("cgroup"),
-    inert("cpu_count"),
-    inert("cpu_percent"),
+    inert("cpu_count", &Shape::Any),
+    inert("cpu_percent", &Shape::Any),
     not_yet("cpu_period"),
     not_yet("cpu_quota"),
     not_yet("cpu_rt_period"),
@@ -178,7 +176,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("image", &Text),
     yes("init", &Boolean),
     not_yet("ipc"),
-    inert("isolation"),
+    inert("isolation", &Shape::Any),
     yes("labels", &Dictionary),
     not_yet("label_file"),
     not_yet("links"),
@@ -217,7 +215,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     not_yet("ulimits"),
     not_yet("umask"),
     not_yet("use_api_socket"),
-    yes("user", &Scalar),
+    yes("user", &Text),
     not_yet("userns_mode"),
     not_yet("uts"),
     yes("volumes", &Shape::List(&Shape::Short(Form::Mount, &Shape::Object(MOUNT)), Unique::Field("target"))),
@@ -233,15 +231,15 @@ pub(crate) const DEPENDENCY: &[Attribute] = &[yes("condition", &Text), yes("rest
 
 /// The keys of `deploy`: swarm's, all but a few without an effect outside a swarm.
 pub(crate) const DEPLOY: &[Attribute] = &[
-    inert("mode"),
+    inert("mode", &Shape::Any),
     yes("replicas", &Integer),
-    inert("labels"),
-    inert("update_config"),
-    inert("rollback_config"),
+    inert("labels", &Dictionary),
+    inert("update_config", &Shape::Any),
+    inert("rollback_config", &Shape::Any),
     not_yet("resources"),
     not_yet("restart_policy"),
-    inert("placement"),
-    inert("endpoint_mode"),
+    inert("placement", &Shape::Any),
+    inert("endpoint_mode", &Shape::Any),
 ];
 
 /// The keys of an `env_file`.
@@ -274,13 +272,13 @@ pub(crate) const SERVICE_NETWORK: &[Attribute] = &[
 
 /// The keys of a port.
 pub(crate) const PORT: &[Attribute] = &[
-    inert("name"),
+    inert("name", &Shape::Any),
     yes("mode", &Text),
     yes("host_ip", &Text),
     yes("target", &Integer),
     yes("published", &Scalar),
     yes("protocol", &Text),
-    inert("app_protocol"),
+    inert("app_protocol", &Shape::Any),
 ];
 
 /// The keys of a mount.
@@ -289,7 +287,7 @@ pub(crate) const MOUNT: &[Attribute] = &[
     yes("source", &Text),
     yes("target", &Text),
     yes("read_only", &Boolean),
-    inert("consistency"),
+    inert("consistency", &Shape::Any),
     yes("bind", &Shape::Object(MOUNT_BIND)),
     yes("volume", &Shape::Object(MOUNT_VOLUME)),
     yes("tmpfs", &Shape::Object(MOUNT_TMPFS)),
@@ -298,7 +296,7 @@ pub(crate) const MOUNT: &[Attribute] = &[
 
 /// The keys of a mount's `bind`.
 pub(crate) const MOUNT_BIND: &[Attribute] =
-    &[yes("selinux", &Text), yes("propagation", &Text), yes("create_host_path", &Boolean), not_yet("recursive")];
+    &[inert("selinux", &Text), yes("propagation", &Text), yes("create_host_path", &Boolean), not_yet("recursive")];
 
 /// The keys of a mount's `volume`.
 pub(crate) const MOUNT_VOLUME: &[Attribute] = &[yes("labels", &Dictionary), yes("nocopy", &Boolean), yes("subpath", &Text)];
@@ -312,7 +310,7 @@ pub(crate) const NETWORK: &[Attribute] = &[
     yes("driver", &Text),
     yes("driver_opts", &Dictionary),
     yes("ipam", &Shape::Object(IPAM)),
-    yes("external", &Shape::Short(Form::External, &Boolean)),
+    yes("external", &Boolean),
     yes("internal", &Boolean),
     yes("attachable", &Boolean),
     yes("labels", &Dictionary),
@@ -329,13 +327,8 @@ pub(crate) const IPAM_POOL: &[Attribute] =
     &[yes("subnet", &Text), yes("gateway", &Text), yes("ip_range", &Text), yes("aux_addresses", &Dictionary)];
 
 /// The keys of a volume.
-pub(crate) const VOLUME: &[Attribute] = &[
-    yes("name", &Text),
-    yes("driver", &Text),
-    yes("driver_opts", &Dictionary),
-    yes("external", &Shape::Short(Form::External, &Boolean)),
-    yes("labels", &Dictionary),
-];
+pub(crate) const VOLUME: &[Attribute] =
+    &[yes("name", &Text), yes("driver", &Text), yes("driver_opts", &Dictionary), yes("external", &Boolean), yes("labels", &Dictionary)];
 
 /// Finds an attribute of a table.
 pub(crate) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {

@@ -43,11 +43,14 @@ pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
             }
             None => match host.rsplit_once(':') {
                 Some((ip, published)) => (Some(ip), Some(published).filter(|published| !published.is_empty())),
-                None if host.contains('.') => (Some(host), None),
+                None if host.parse::<IpAddr>().is_ok() => {
+                    return Err(invalid(&format!("`{host}` is no port of the host; write `{host}::{container}` to have a free one")));
+                }
                 None => (None, Some(host).filter(|published| !published.is_empty())),
             },
         },
     };
+    let host_ip = host_ip.filter(|ip| !ip.is_empty());
     if let Some(ip) = host_ip
         && ip.parse::<IpAddr>().is_err()
     {
@@ -141,6 +144,27 @@ pub(crate) fn mount(text: &str) -> Result<ShortMount, String> {
         }
     }
     Ok(mount)
+}
+
+/// Cleans a path of the container as Go's `path.Clean` does.
+pub(crate) fn clean_target(path: &str) -> String {
+    let absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    match (absolute, parts.join("/")) {
+        (true, joined) => format!("/{joined}"),
+        (false, joined) if joined.is_empty() => ".".to_owned(),
+        (false, joined) => joined,
+    }
 }
 
 /// Whether it is a mount propagation.
@@ -258,13 +282,14 @@ mod tests {
             ("127.0.0.1::80", "127.0.0.1||80/tcp"),
             ("[::1]:8080:80", "::1|8080|80/tcp"),
             ("::1:8080:80", "::1|8080|80/tcp"),
+            (":8080:80", "|8080|80/tcp"),
             ("80-81", "||80/tcp ||81/tcp"),
             ("8080-8081:80-81", "|8080|80/tcp |8081|81/tcp"),
             ("8080-8090:80", "|8080-8090|80/tcp"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
         }
-        for text in ["", "a", "80:", "8080-8081:80-90", "80/http", "99999", "1.2.3:80:80", "90-80", "+80"] {
+        for text in ["", "a", "80:", "8080-8081:80-90", "80/http", "99999", "1.2.3:80:80", "90-80", "+80", "127.0.0.1:80"] {
             assert!(ports(text).is_err(), "{text}");
         }
     }
@@ -287,6 +312,15 @@ mod tests {
         }
         for text in ["", "a::b", "a:b:c:d"] {
             assert!(mount(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_are_cleaned_as_in_go() {
+        for (path, expect) in
+            [("/a//b/", "/a/b"), ("/a/../b", "/b"), ("/..", "/"), ("a/./b", "a/b"), ("", "."), ("../a", "../a"), ("/", "/")]
+        {
+            assert_eq!(clean_target(path), expect, "{path}");
         }
     }
 

@@ -44,10 +44,14 @@ fn test(decoder: &mut Decoder<'_>, node: &Node) -> HealthTest {
         Some((word, _)) if word == "NONE" => HealthTest::Disabled,
         Some((word, [first, rest @ ..])) if word == "CMD" => HealthTest::Exec(std::iter::once(first).chain(rest).cloned().collect()),
         Some((word, [line])) if word == "CMD-SHELL" => HealthTest::Shell(line.clone()),
-        Some((word, rest)) => {
+        // What follows the line are the shell's own arguments, as in Docker.
+        Some((word, rest @ [_, ..])) if word == "CMD-SHELL" => {
+            HealthTest::Exec(["/bin/sh", "-c"].into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect())
+        }
+        Some((word, _)) => {
             let (message, hint) = match word.as_str() {
                 "CMD" => ("names no command", "[\"CMD\", \"program\", \"argument\"]".to_owned()),
-                "CMD-SHELL" => ("takes one line for the shell", format!("[\"CMD-SHELL\", \"{}\"]", rest.join(" "))),
+                "CMD-SHELL" => ("has no line for the shell", "[\"CMD-SHELL\", \"program argument\"]".to_owned()),
                 _ => (
                     "must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
                     format!("[\"CMD\", {}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")),

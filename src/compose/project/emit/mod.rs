@@ -5,6 +5,7 @@ mod yaml;
 
 use serde_json::{Map, Number, Value as Output};
 
+use crate::compose::project::load::Model;
 use crate::compose::project::model::Project;
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::scalar;
@@ -13,12 +14,22 @@ use crate::compose::project::schema::{self, Attribute, Shape};
 /// Returns the project as YAML: what Docker Compose's `config` prints, and a valid project file itself.
 pub fn to_yaml(project: &Project) -> String {
     // A literal dollar is doubled, so that the output loads to the same project.
-    yaml::write(&document(project, Form::Yaml)).replace('$', "$$")
+    yaml::write(&document(&project.document, Some(project), Form::Yaml)).replace('$', "$$")
+}
+
+/// Returns a model as YAML, its templates as they were written.
+pub fn model_to_yaml(model: &Model) -> String {
+    yaml::write(&document(&model.0, None, Form::Yaml))
+}
+
+/// Returns a model as JSON, its templates as they were written.
+pub fn model_to_json(model: &Model) -> String {
+    json::write(&document(&model.0, None, Form::Json))
 }
 
 /// Returns the project as JSON, indented, without a line break at the end.
 pub fn to_json(project: &Project) -> String {
-    json::write(&document(project, Form::Json)).replace('$', "$$")
+    json::write(&document(&project.document, Some(project), Form::Json)).replace('$', "$$")
 }
 
 /// The two forms differ in more than syntax: Go leaves out different things, and sorts differently.
@@ -28,12 +39,17 @@ enum Form {
     Json,
 }
 
-fn document(project: &Project, form: Form) -> Output {
-    let root = &project.document;
-    let services = root.get("services").map(|node| pick(node, |key| project.services.contains_key(key), form, schema::SERVICE));
-    let networks = root.get("networks").map(|node| pick(node, |key| project.networks.contains_key(key), form, schema::NETWORK));
-    let volumes = root.get("volumes").map(|node| pick(node, |key| project.volumes.contains_key(key), form, schema::VOLUME));
-    let mut fields = vec![("name".to_owned(), Output::from(project.name.as_str()))];
+/// The whole of a document, or what is in a project of it.
+fn document(root: &Node, project: Option<&Project>, form: Form) -> Output {
+    let has = |key: &str, keys: &dyn Fn(&Project) -> bool| project.map_or(!key.starts_with("x-"), keys);
+    let service = |key: &str| has(key, &|project| project.services.contains_key(key));
+    let network = |key: &str| has(key, &|project| project.networks.contains_key(key));
+    let volume = |key: &str| has(key, &|project| project.volumes.contains_key(key));
+    let services = root.get("services").map(|node| pick(node, service, form, schema::SERVICE));
+    let networks = root.get("networks").map(|node| pick(node, network, form, schema::NETWORK));
+    let volumes = root.get("volumes").map(|node| pick(node, volume, form, schema::VOLUME));
+    let name = root.get("name").and_then(Node::as_text).unwrap_or_default();
+    let mut fields = vec![("name".to_owned(), Output::from(name))];
     fields.push(("services".to_owned(), services.unwrap_or_else(|| Output::Object(Map::new()))));
     for (key, value) in [("networks", networks), ("volumes", volumes)] {
         fields.extend(value.filter(|value| !is_empty(value)).map(|value| (key.to_owned(), value)));
@@ -65,7 +81,7 @@ fn object(node: &Node, attributes: &[Attribute], form: Form) -> Output {
         let value = map.get(attribute.name).map(|entry| shaped(&entry.node, attribute.shape, form));
         match value {
             Some(value) if !is_left_out(attribute, &value) => fields.push((attribute.name.to_owned(), value)),
-            _ => fields.extend(stand_in(attributes, attribute.name, form).map(|value| (attribute.name.to_owned(), value))),
+            _ => fields.extend(stand_in(attribute.name, form).map(|value| (attribute.name.to_owned(), value))),
         }
     }
     extensions(node, form, &mut fields);
@@ -73,13 +89,11 @@ fn object(node: &Node, attributes: &[Attribute], form: Form) -> Output {
 }
 
 /// What Go's JSON writes for an absent value, where it writes one.
-fn stand_in(attributes: &[Attribute], name: &str, form: Form) -> Option<Output> {
-    let of = |table: &[Attribute]| std::ptr::eq(attributes.as_ptr(), table.as_ptr());
+fn stand_in(name: &str, form: Form) -> Option<Output> {
     match name {
         _ if form == Form::Yaml => None,
-        "command" | "entrypoint" if of(schema::SERVICE) => Some(Output::Null),
-        "ipam" if of(schema::NETWORK) => Some(Output::Object(Map::new())),
-        "resources" | "placement" if of(schema::DEPLOY) => Some(Output::Object(Map::new())),
+        "command" | "entrypoint" => Some(Output::Null),
+        "ipam" | "resources" | "placement" => Some(Output::Object(Map::new())),
         _ => None,
     }
 }
@@ -88,10 +102,8 @@ fn stand_in(attributes: &[Attribute], name: &str, form: Form) -> Option<Output> 
 fn is_left_out(attribute: &Attribute, value: &Output) -> bool {
     match (attribute.name, value) {
         ("create_host_path", value) => *value == Output::Bool(true),
-        ("init" | "scale" | "replicas" | "retries" | "enable_ipv4" | "enable_ipv6" | "required" | "attach" | "disable", value) => {
-            value.is_null()
-        }
-        ("command" | "entrypoint" | "test", value) => value.is_null(),
+        ("init" | "scale" | "replicas" | "retries" | "enable_ipv4" | "enable_ipv6" | "required" | "attach", value) => value.is_null(),
+        ("command" | "entrypoint", value) => value.is_null(),
         ("ipam", value) => is_empty(value),
         (_, Output::Object(map)) if matches!(attribute.shape, Shape::Object(_) | Shape::Any) => {
             map.is_empty() && matches!(attribute.shape, Shape::Any)
