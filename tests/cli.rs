@@ -1,1 +1,288 @@
-//! Placeholder.
+//! The command line as a program: exit codes, and what is said on which stream. No engine runs, and none is started.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// Somebody who may do nothing.
+const NOBODY: u32 = 65_534;
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// A folder with a project, and nothing of this machine's environment.
+struct Folder {
+    folder: TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        }
+        let root = folder.path().join("root").display().to_string();
+        Self { folder, variables: vec![("GANTRY_ROOT", root), ("HOME", "/nowhere".to_owned())] }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this test runs the program")]
+    fn command(&self, program: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace()).current_dir(self.path()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Outcome {
+        outcome(&mut self.command(Path::new(env!("CARGO_BIN_EXE_gantry")), arguments))
+    }
+
+    /// Runs it with a file of the folder on standard input.
+    fn run_with_input(&self, arguments: &str, input: &str) -> Outcome {
+        let input = std::fs::File::open(self.path().join(input)).expect("the input");
+        outcome(self.command(Path::new(env!("CARGO_BIN_EXE_gantry")), arguments).stdin(input))
+    }
+}
+
+fn outcome(command: &mut Command) -> Outcome {
+    let output = command.output().expect("gantry runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Outcome { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+const WEB: &str = "name: shop\nservices:\n  web: {image: \"web:${TAG:-1}\"}\n  job: {image: job, profiles: [jobs]}\n";
+
+/// It fails with code 1, says nothing on standard output and all of `words` on standard error.
+#[track_caller]
+fn refused(outcome: &Outcome, words: &[&str]) {
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{}", outcome.stderr);
+    for word in words {
+        assert!(outcome.stderr.contains(word), "`{word}` is not in:\n{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn data_goes_to_standard_output_and_the_rest_to_standard_error() {
+    let folder = Folder::new(&[("compose.yaml", "version: '3'\nservices: {a: {image: \"x$UNSET\"}}\n")]);
+    let outcome = folder.run("config --images");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "x\n"), "{}", outcome.stderr);
+    for word in ["`version` is obsolete", "The \"UNSET\" variable is not set. Defaulting to a blank string.", "compose.yaml:2:"] {
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
+    let quiet = folder.run("config --quiet");
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
+}
+
+#[test]
+fn config_answers_every_question() {
+    let folder = Folder::new(&[("compose.yaml", WEB), (".env", "TAG=2\n")]);
+    for (arguments, expect) in [
+        ("config --services", "web\n"),
+        ("config --images", "web:2\n"),
+        ("config --networks", "default\n"),
+        ("config --volumes", ""),
+        ("config --profiles", "jobs\n"),
+        ("--profile jobs config --services", "job\nweb\n"),
+        ("--profile * config --services", "job\nweb\n"),
+        ("config --services job", "job\n"),
+        ("config --services w*", "web\n"),
+        ("-p other config --environment", "COMPOSE_PROJECT_NAME=other\n"),
+        (
+            "config",
+            "name: shop\nservices:\n  web:\n    image: web:2\n    networks:\n      default: null\nnetworks:\n  default:\n    name: shop_default\n",
+        ),
+        ("config --no-interpolate", "image: web:${TAG:-1}\n"),
+        ("config --format json", "\"image\": \"web:2\""),
+    ] {
+        let outcome = folder.run(arguments);
+        assert_eq!(outcome.code, 0, "{arguments}: {}", outcome.stderr);
+        assert!(outcome.stdout.contains(expect) && (!expect.is_empty() || outcome.stdout.is_empty()), "{arguments}: {}", outcome.stdout);
+    }
+    let hash = folder.run("config --hash web").stdout;
+    assert_eq!((hash.len(), folder.run("config --hash *").stdout), ("web ".len() + 65, hash));
+    assert_eq!(folder.run("config -o out.yaml").stdout, "");
+    assert_eq!(std::fs::read_to_string(folder.path().join("out.yaml")).expect("it was written"), folder.run("config").stdout);
+}
+
+#[test]
+fn a_project_comes_from_standard_input_too() {
+    let folder = Folder::new(&[("in.yaml", "services: {a: {image: x, volumes: ['./d:/d']}}\n"), ("nothing", "")]);
+    let outcome = folder.run_with_input("-f - -p piped config", "in.yaml");
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.starts_with("name: piped\n"), "{}", outcome.stdout);
+    let source = format!("source: {}/d\n", folder.path().canonicalize().expect("the folder").display());
+    assert!(outcome.stdout.contains(&source), "{}", outcome.stdout);
+    refused(&folder.run_with_input("-f - config", "nothing"), &["empty compose file: -"]);
+}
+
+#[test]
+fn every_mistake_of_a_file_is_said_at_once_with_its_place_and_the_way_out() {
+    let text = "services:\n  web:\n    imgae: x\n    tty: maybe\n    gpus: all\n    depends_on: [db]\n  db:\n    image: ${DB:?set it to an image}\n    depends_on: [web]\n";
+    let folder = Folder::new(&[("compose.yaml", text)]);
+    let places = [
+        "compose.yaml:3:5",
+        "did you mean `image`?",
+        "compose.yaml:4:10",
+        "compose.yaml:5:5",
+        "not yet supported",
+        "compose.yaml:8:12",
+        "set it to an image",
+    ];
+    for command in ["config", "up -d", "up", "ps", "down", "logs", "exec web sh"] {
+        refused(&folder.run(command), &places);
+    }
+}
+
+#[test]
+fn a_cycle_is_told_with_its_path_and_lines() {
+    let text = "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [c]}\n  c: {image: x, depends_on: [a]}\n";
+    let words = ["dependency cycle detected: a -> b -> c -> a", "compose.yaml:2:", "b waits for c", "c waits for a", "3 |", "4 |"];
+    refused(&Folder::new(&[("compose.yaml", text)]).run("up -d"), &words);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let empty = Folder::new(&[]);
+    refused(&empty.run("up"), &["no configuration file provided: not found", "compose.yaml"]);
+    refused(&empty.run("-f nope.yaml config"), &["nope.yaml"]);
+    refused(&empty.run("--env-file nope.env config"), &["couldn't find env file", "nope.env"]);
+    let folder = Folder::new(&[("compose.yaml", WEB)]);
+    for command in ["config wbe", "up wbe"] {
+        refused(&folder.run(command), &["no such service: wbe", "did you mean `web`?"]);
+    }
+    refused(&folder.run("-p Shop config"), &["invalid project name \"Shop\"", "`shop` would do"]);
+    refused(&folder.run("up --scale wbe=2"), &["no such service: wbe"]);
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_refused_with_code_one() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]);
+    for (arguments, words) in [
+        ("up --bulid", ["--bulid", "--help"]),
+        ("config --lock-image-digests", ["--lock-image-digests", "--help"]),
+        ("up --wait --abort-on-container-exit", ["--wait", "--abort-on-container-exit"]),
+        ("up -d --exit-code-from web", ["--detach", "--exit-code-from"]),
+        ("up --force-recreate --no-recreate", ["--force-recreate", "--no-recreate"]),
+        ("up --abort-on-container-exit --abort-on-container-failure", ["--abort-on-container-exit", "--abort-on-container-failure"]),
+        ("up --attach web --attach-dependencies", ["--attach", "--attach-dependencies"]),
+        ("up --wait-timeout=-1", ["--wait-timeout", "-1"]),
+        ("up --scale web", ["`web` is not SERVICE=NUMBER", "--scale"]),
+        ("config --format xml", ["xml", "yaml, json"]),
+        ("exec web", ["COMMAND", "Usage"]),
+        ("logs --index 2", ["--index requires exactly one service", ""]),
+        ("logs --tail many", ["--tail is `many`", ""]),
+        ("ps --filter name=x", ["--filter is `name=x`", "status=WORD"]),
+        ("--progress tty --ansi never config", ["can't use --progress tty", ""]),
+        ("--dry-run kill", ["no dry run", ""]),
+    ] {
+        refused(&folder.run(arguments), &words);
+    }
+    let unknown = folder.run("upp");
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("unrecognized subcommand 'upp'") && unknown.stdout.contains("Commands:"), "{}", unknown.stderr);
+}
+
+#[test]
+fn help_and_versions_are_data() {
+    let folder = Folder::new(&[]);
+    for arguments in ["", "--help", "-h", "up --help", "image", "image --help"] {
+        let outcome = folder.run(arguments);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{arguments}");
+        assert!(outcome.stdout.contains("Usage:"), "{arguments}: {}", outcome.stdout);
+    }
+    let number = env!("CARGO_PKG_VERSION");
+    for (arguments, expect) in [
+        ("version --short", format!("{number}\n")),
+        ("version -f json", format!("{{\"version\":\"{number}\"}}\n")),
+        ("-v", format!("gantry {number}\n")),
+        ("--version", format!("gantry {number}\n")),
+    ] {
+        let outcome = folder.run(arguments);
+        assert_eq!((outcome.code, outcome.stdout, outcome.stderr), (0, expect, String::new()), "{arguments}");
+    }
+    assert!(folder.run("version").stdout.starts_with(&format!("Gantry version v{number}\nEngine: none runs at unix://")));
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_who_asks() {
+    let folder = Folder::new(&[("compose.yaml", "services: {a: {imgae: x}}\n")]);
+    assert!(!folder.run("config").stderr.contains('\u{1b}'), "no terminal");
+    assert!(folder.run("--ansi always config").stderr.contains('\u{1b}'), "asked for");
+    assert!(!folder.run("--ansi never config").stderr.contains('\u{1b}'), "refused");
+    let asked = Folder::new(&[("compose.yaml", "services: {a: {imgae: x}}\n")]).with("COMPOSE_ANSI", "always");
+    assert!(asked.run("config").stderr.contains('\u{1b}'), "asked for by the environment");
+}
+
+#[test]
+fn an_engine_out_of_reach_is_named() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]);
+    let socket = folder.path().join("no.sock").display().to_string();
+    for command in ["ps", "up -d", "down", "logs", "exec web sh", "image ls"] {
+        refused(&folder.run(&format!("-H unix://{socket} {command}")), &[&socket, "hint:"]);
+    }
+    let named = Folder::new(&[("compose.yaml", WEB)]).with("DOCKER_HOST", "tcp://127.0.0.1:1");
+    refused(&named.run("ps"), &["tcp://127.0.0.1:1", "hint:"]);
+    refused(&folder.run("-H ssh://host ps"), &["ssh://host", "unix:///path"]);
+    let json = folder.run(&format!("--progress json -H unix://{socket} ps"));
+    assert_eq!(json.code, 1);
+    assert!(json.stderr.starts_with("{\"error\":true,\"message\":"), "{}", json.stderr);
+}
+
+#[test]
+fn who_is_not_root_is_told_what_to_do() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]);
+    // The program and the project where anybody may read them.
+    let program = folder.path().join("gantry");
+    std::fs::copy(env!("CARGO_BIN_EXE_gantry"), &program).expect("a copy of the program");
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("a folder for all");
+    let mut command = folder.command(&program, "ps");
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let outcome = outcome(&mut command);
+    refused(&outcome, &["Gantry's engine does not run, and only root can start it", "sudo", "-H"]);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+}
+
+#[test]
+fn variables_of_the_environment_stand_for_flags() {
+    let text =
+        [("one.yaml", "services: {a: {image: x}}\n"), ("two.yaml", "services: {b: {image: y, profiles: [p]}}\n"), ("x.env", "A=1\n")];
+    let folder =
+        Folder::new(&text).with("COMPOSE_FILE", "one.yaml:two.yaml").with("COMPOSE_PROFILES", "p").with("COMPOSE_PROJECT_NAME", "named");
+    assert_eq!(folder.run("config --services").stdout, "a\nb\n");
+    assert!(folder.run("config").stdout.starts_with("name: named\n"));
+    assert_eq!(folder.run("--profile q config --services").stdout, "a\n");
+    let other =
+        Folder::new(&text).with("COMPOSE_FILE", "one.yaml").with("COMPOSE_ENV_FILES", "x.env").with("COMPOSE_PARALLEL_LIMIT", "many");
+    refused(&other.run("config"), &["COMPOSE_PARALLEL_LIMIT must be an integer"]);
+    refused(&Folder::new(&text).with("COMPOSE_PROGRESS", "loud").run("-f one.yaml config"), &["COMPOSE_PROGRESS is `loud`"]);
+}
+
+#[test]
+fn a_folder_entered_by_a_link_gives_its_name() {
+    let folder = Folder::new(&[("real/compose.yaml", "services: {a: {image: x}}\n")]);
+    let link = folder.path().join("shown");
+    std::os::unix::fs::symlink(folder.path().join("real"), &link).expect("a link");
+    let mut command = folder.command(Path::new(env!("CARGO_BIN_EXE_gantry")), "config");
+    let outcome = outcome(command.current_dir(&link).env("PWD", &link));
+    assert!(outcome.stdout.starts_with("name: shown\n"), "{}{}", outcome.stdout, outcome.stderr);
+}

@@ -85,16 +85,20 @@ impl Context {
     }
 
     async fn connect(&self) -> Result<Client, CommandError> {
-        let rights = "run it with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
+        let rights = "run this with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
         if let Target::Own(root) = &self.target
             && !rustix::process::geteuid().is_root()
             && !root.socket().exists()
         {
-            return Err(CommandError::new("Gantry's engine does not run, and only root can start it").hint(rights));
+            return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {rights}")));
         }
         match Client::connect(&self.target).await {
             Ok(client) => Ok(client.with_docker_config(docker_config(&self.environment))),
-            Err(failure) if failure.kind == FailureKind::Denied => Err(CommandError::from(failure).hint(rights)),
+            Err(failure) if failure.kind == FailureKind::Denied => Err(CommandError::local(format!("{}: {rights}", failure.message))),
+            Err(failure) if !matches!(self.target, Target::Own(_)) => {
+                let way = "start that engine, or name another with `-H` or DOCKER_HOST; with neither, Gantry's own is used and started";
+                Err(CommandError::from(failure).hint(way))
+            }
             Err(failure) => Err(failure.into()),
         }
     }
@@ -120,11 +124,6 @@ impl Context {
     /// Begins to tell of a command.
     pub(crate) fn progress(&self, title: &'static str) -> Progress {
         Progress::new(&self.terminal, self.style, title)
-    }
-
-    /// Whether lines that change in place are shown.
-    pub(crate) fn is_live(&self) -> bool {
-        self.style == Style::Tty
     }
 
     /// Loads the project; `select` are services named on the command line, whose profiles count as active.

@@ -4,6 +4,7 @@ mod api;
 mod bad_input;
 mod bottle;
 mod cache;
+mod config;
 mod docker;
 mod down;
 mod exec;

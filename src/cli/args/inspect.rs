@@ -7,7 +7,6 @@ use crate::resource::container::Protocol;
 
 /// A container's state, in Docker's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "Docker's words say what they mean")]
 pub(crate) enum StatusWord {
     Paused,
     Restarting,
@@ -93,8 +92,14 @@ pub(crate) struct ExecArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) index: u32,
     /// No pseudo-terminal [default: none unless input and output are a terminal]
-    #[arg(short = 'T', long)]
+    #[arg(short = 'T', long, alias = "no-TTY")]
     pub(crate) no_tty: bool,
+    /// Pass standard input on; it is, unless `--interactive=false`
+    #[arg(short, long, hide = true, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) interactive: bool,
+    /// A pseudo-terminal; there is one on a terminal, unless `--tty=false`
+    #[arg(short, long, hide = true, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) tty: bool,
     /// Every capability
     #[arg(long)]
     pub(crate) privileged: bool,

@@ -44,7 +44,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) wait_timeout: u64,
     /// Create containers, but do not start them
-    #[arg(long, conflicts_with_all = ["wait", "detach"])]
+    #[arg(long, conflicts_with = "wait")]
     pub(crate) no_start: bool,
     /// Leave out the services that the named ones depend on
     #[arg(long)]
@@ -111,7 +111,7 @@ pub(crate) struct DownArgs {
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
     /// Remove named and anonymous volumes, too
-    #[arg(short, long)]
+    #[arg(short, long, alias = "volume")]
     pub(crate) volumes: bool,
     /// Remove containers of services that the files no longer name, too
     #[arg(long)]

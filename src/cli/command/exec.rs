@@ -27,7 +27,7 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
     let observed = observe::project(client, &name, None).await?;
     let container = choose(&observed, &args.service, args.index)?;
     let terminal = std::io::stdin().is_terminal() && context.terminal.stdout_is_terminal();
-    let tty = terminal && !args.no_tty;
+    let tty = terminal && args.tty && !args.no_tty;
     let variable = |text: &String| match text.split_once('=') {
         Some(_) => Some(text.clone()),
         None => context.environment.variables().get(text).map(|value| format!("{text}={value}")),
@@ -39,18 +39,18 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
         user: args.user,
         tty: tty && !args.detach,
         privileged: args.privileged,
-        stdin: !args.detach,
+        stdin: args.interactive && !args.detach,
         stdout: !args.detach,
         stderr: !args.detach,
         detach_keys: None,
-        size: tty.then(|| window()).flatten(),
+        size: tty.then(window).flatten(),
     };
     let id = client.exec_create(&container.info.id.to_string(), &spec).await?;
     let streams = client.exec_start(&id, spec.tty, args.detach).await?;
     let Some(streams) = streams.filter(|_| !args.detach) else { return Ok(0) };
     {
         let _raw = if spec.tty { Some(Raw::enter()?) } else { None };
-        relay(context, client, &id, streams, spec.tty).await?;
+        relay(context, client, &id, streams, spec.tty, args.interactive).await?;
     }
     context.terminal.flush();
     let code = client.exec_inspect(&id).await?.exit_code.unwrap_or(0);
@@ -69,12 +69,19 @@ pub(super) fn choose<'a>(observed: &'a ObservedState, service: &str, index: u32)
     })
 }
 
-async fn relay(context: &Context, client: &Client, id: &ExecId, streams: Hijacked, tty: bool) -> Result<(), CommandError> {
+async fn relay(
+    context: &Context,
+    client: &Client,
+    id: &ExecId,
+    streams: Hijacked,
+    tty: bool,
+    interactive: bool,
+) -> Result<(), CommandError> {
     let (mut reader, writer) = streams.split();
     let mut interrupt = Interrupt::listen()?;
     let mut resized = listen(SignalKind::window_change())?;
     // Reading goes on by itself: the command may end while nobody types.
-    let input = tokio::spawn(send_input(writer));
+    let input = interactive.then(|| tokio::spawn(send_input(writer)));
     let outcome = loop {
         tokio::select! {
             frame = reader.next() => match frame {
@@ -95,7 +102,9 @@ async fn relay(context: &Context, client: &Client, id: &ExecId, streams: Hijacke
             () = interrupt.next() => break Err(CommandError::told(CommandError::INTERRUPTED)),
         }
     };
-    input.abort();
+    if let Some(input) = input {
+        input.abort();
+    }
     outcome
 }
 

@@ -10,10 +10,11 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
 use crate::cli::observe;
+use crate::cli::output::ports::{self, ListedPort};
 use crate::cli::output::template::Template;
 use crate::cli::output::{relative, table};
 use crate::compose::plan::Replica;
-use crate::resource::container::{ContainerInfo, ContainerPort, ContainerState, PublishedPort};
+use crate::resource::container::{ContainerInfo, ContainerState};
 
 /// The names of a row's fields, in the order of Docker Compose's JSON.
 const FIELDS: [&str; 20] = [
@@ -125,7 +126,8 @@ fn row(replica: &Replica, project: &str, whole: bool) -> Value {
         ContainerState::Exited { status, .. } | ContainerState::Restarting { status, .. } => status.code,
         _ => 0,
     };
-    let publishers: Vec<Value> = info.published.iter().map(publisher).collect();
+    let listed = ports::of(info);
+    let publishers: Vec<Value> = listed.iter().map(publisher).collect();
     json!({
         "Command": command(info, whole),
         "CreatedAt": info.created.to_string(),
@@ -139,7 +141,7 @@ fn row(replica: &Replica, project: &str, whole: bool) -> Value {
         "Name": info.name.as_str(),
         "Names": info.name.as_str(),
         "Networks": networks.join(","),
-        "Ports": ports(info),
+        "Ports": ports::render(&listed),
         "Project": project,
         "Publishers": publishers,
         "RunningFor": format!("{} ago", relative::human(now().since(info.created))),
@@ -150,23 +152,36 @@ fn row(replica: &Replica, project: &str, whole: bool) -> Value {
     })
 }
 
-fn publisher(port: &PublishedPort) -> Value {
+fn publisher(port: &ListedPort) -> Value {
     json!({
-        "URL": port.host_ip.to_string(),
-        "TargetPort": port.container.port,
-        "PublishedPort": port.host_port,
-        "Protocol": port.container.protocol.as_str(),
+        "URL": port.host.map(|host| host.to_string()).unwrap_or_default(),
+        "TargetPort": port.target,
+        "PublishedPort": port.published,
+        "Protocol": port.protocol.as_str(),
     })
 }
 
-/// The command in quotes, cut to twenty characters.
+/// The command as Docker lists it, arguments with spaces in quotes of their own; cut to twenty characters, and quoted as Go quotes.
 fn command(info: &ContainerInfo, whole: bool) -> String {
-    let words: Vec<&str> = info.effective.entrypoint.iter().chain(&info.effective.command).map(String::as_str).collect();
-    let text = words.join(" ");
-    if whole || text.chars().count() <= 20 {
-        return format!("\"{text}\"");
+    let words = info.effective.entrypoint.iter().chain(&info.effective.command).enumerate();
+    let words: Vec<String> =
+        words.map(|(index, word)| if index > 0 && word.contains(' ') { format!("'{word}'") } else { word.clone() }).collect();
+    let mut text = words.join(" ");
+    if !whole && text.chars().count() > 20 {
+        text = text.chars().take(19).chain(['…']).collect();
     }
-    format!("\"{}…\"", text.chars().take(19).collect::<String>())
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            control if control.is_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(control))),
+            other => quoted.push(other),
+        }
+    }
+    quoted + "\""
 }
 
 /// Docker's sentence: `Up 3 seconds (healthy)`, `Exited (1) 2 minutes ago`.
@@ -189,16 +204,106 @@ fn status(info: &ContainerInfo) -> String {
     }
 }
 
-/// `0.0.0.0:8080->80/tcp`; ports that are only exposed stand alone.
-fn ports(info: &ContainerInfo) -> String {
-    let host = |port: &PublishedPort| match port.host_ip {
-        std::net::IpAddr::V4(ip) => format!("{ip}:{}->{}", port.host_port, port.container),
-        std::net::IpAddr::V6(ip) => format!("[{ip}]:{}->{}", port.host_port, port.container),
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::resource::container::{
+        ContainerPort, ContainerSpec, EffectiveConfig, ExitStatus, HealthState, HealthStatus, Protocol, PublishedPort,
     };
-    let mut texts: Vec<String> = info.published.iter().map(host).collect();
-    if info.state.is_running() {
-        let published = |port: &ContainerPort| info.published.iter().any(|it| it.container == *port);
-        texts.extend(info.effective.exposed.iter().filter(|port| !published(port)).map(ToString::to_string));
+    use crate::resource::id::ContainerId;
+    use crate::resource::time::Timestamp;
+
+    fn replica(state: ContainerState, health: Option<HealthStatus>) -> Replica {
+        let web = ContainerPort { port: 80, protocol: Protocol::Tcp };
+        let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        let info = ContainerInfo {
+            id: ContainerId::from_bytes([0xab; 32]),
+            name: "shop-web-1".parse().expect("a good name"),
+            created: now(),
+            spec: ContainerSpec {
+                image: "my/web:1".to_owned(),
+                labels: [("a".to_owned(), "b".to_owned())].into(),
+                ..ContainerSpec::default()
+            },
+            image: format!("sha256:{}", "0".repeat(64)).parse().expect("a digest"),
+            state,
+            health: health.map(|status| HealthState { status, failing_streak: 0, log: Vec::new() }),
+            effective: EffectiveConfig {
+                entrypoint: strings(&["sh", "-c"]),
+                command: strings(&["echo \"hello\" to the world"]),
+                exposed: [web, ContainerPort { port: 81, protocol: Protocol::Tcp }].into(),
+                ..EffectiveConfig::default()
+            },
+            endpoints: Vec::new(),
+            published: vec![PublishedPort { container: web, host_ip: std::net::Ipv4Addr::UNSPECIFIED.into(), host_port: 8080 }],
+            mounts: Vec::new(),
+            restart_count: 0,
+            log_path: None,
+            execs: Vec::new(),
+        };
+        Replica { service: "web".parse().expect("a good name"), number: 1, one_off: false, info }
     }
-    texts.join(", ")
+
+    fn running(paused: bool) -> ContainerState {
+        ContainerState::Running { pid: 1, started_at: now(), paused }
+    }
+
+    #[test]
+    fn the_table_is_composes() {
+        let rows = [row(&replica(running(false), Some(HealthStatus::Healthy)), "shop", false)];
+        let table = render("table", &rows).expect("a table");
+        let expect = concat!(
+            "NAME         IMAGE      COMMAND                    SERVICE   CREATED                  STATUS                            PORTS\n",
+            "shop-web-1   my/web:1   \"sh -c 'echo \\\"hello\\\"…\"   web       Less than a second ago   Up Less than a second (healthy)   ",
+            "81/tcp, 0.0.0.0:8080->80/tcp\n"
+        );
+        assert_eq!(table, expect);
+    }
+
+    #[test]
+    fn json_is_an_object_a_line_with_sorted_keys() {
+        let rows = [row(&replica(running(false), None), "shop", false)];
+        let text = render("json", &rows).expect("JSON");
+        let keys: Vec<&str> = text.split("\":").filter_map(|part| part.rsplit('"').next()).collect();
+        let top: Vec<&str> = keys.into_iter().filter(|key| FIELDS.contains(key)).collect();
+        assert!(top.is_sorted(), "{top:?}");
+        assert_eq!(text.lines().count(), 1);
+        assert!(
+            text.contains(r#""Publishers":[{"Protocol":"tcp","PublishedPort":8080,"TargetPort":80,"URL":"0.0.0.0"},"#)
+                || text.contains(r#""Publishers":[{"URL":"0.0.0.0","TargetPort":80,"PublishedPort":8080,"Protocol":"tcp"},"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn templates_are_gos() {
+        let rows = [row(&replica(running(false), None), "shop", false)];
+        assert_eq!(render("{{.Name}}: {{.State}}", &rows).expect("a template"), "shop-web-1: running\n");
+        assert_eq!(render("table {{.Service}}\t{{.State}}", &rows).expect("a template"), "SERVICE   STATE\nweb       running\n");
+        assert!(render("{{.Nope}}", &rows).is_err());
+    }
+
+    #[test]
+    fn states_are_told_in_dockers_sentences() {
+        let before = |seconds| Timestamp::from_nanos(now().as_nanos() - i64::from(seconds) * 1_000_000_000 - 500_000_000);
+        let status = |code| ExitStatus { code, ..ExitStatus::default() };
+        for (state, health, expect) in [
+            (ContainerState::Created, None, "Created"),
+            (running(false), Some(HealthStatus::Starting), "Up Less than a second (health: starting)"),
+            (running(false), Some(HealthStatus::Unhealthy), "Up Less than a second (unhealthy)"),
+            (running(true), None, "Up Less than a second (Paused)"),
+            (ContainerState::Exited { status: status(3), started_at: None, finished_at: before(5) }, None, "Exited (3) 5 seconds ago"),
+            (
+                ContainerState::Restarting { status: status(1), started_at: before(90), finished_at: before(70) },
+                None,
+                "Restarting (1) About a minute ago",
+            ),
+            (ContainerState::Dead, None, "Dead"),
+        ] {
+            assert_eq!(super::status(&replica(state, health).info), expect);
+        }
+        assert_eq!(relative::human(Duration::from_secs(1)), "1 second");
+    }
 }

@@ -87,7 +87,7 @@ pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, Co
 }
 
 fn removed(plan: &Plan) -> Vec<&str> {
-    let name = |operation| if let &Operation::RemoveContainer { ref name, .. } = operation { Some(name.as_str()) } else { None };
+    let name = |operation| if let Operation::RemoveContainer { name, .. } = operation { Some(name.as_str()) } else { None };
     plan.steps().iter().filter_map(|step| name(&step.operation)).collect()
 }
 

@@ -58,6 +58,15 @@ impl LinePrinter {
 
     /// Writes a line; `text` may end with its newline. Standard output is written when the printer's owner flushes.
     pub(crate) fn line(&self, container: &str, stream: Stream, time: Option<Timestamp>, text: &[u8]) {
+        let bytes = self.compose(container, time, text);
+        if self.style.split && stream == Stream::Stderr {
+            self.terminal.raw_note(&bytes);
+        } else {
+            self.terminal.out(&bytes);
+        }
+    }
+
+    fn compose(&self, container: &str, time: Option<Timestamp>, text: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(text.len() + 40);
         if self.style.prefix {
             let short = self.short(container);
@@ -76,11 +85,7 @@ impl LinePrinter {
         if !text.ends_with(b"\n") {
             bytes.push(b'\n');
         }
-        if self.style.split && stream == Stream::Stderr {
-            self.terminal.raw_note(&bytes);
-        } else {
-            self.terminal.out(&bytes);
-        }
+        bytes
     }
 
     /// Writes what became of a container. The control codes are there even in a pipe, as Docker Compose writes them.
@@ -106,6 +111,41 @@ pub(crate) fn fixed(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn printer(prefix: bool, color: bool) -> LinePrinter {
+        let terminal = Terminal::new(&crate::cli::environment::Environment::default());
+        LinePrinter::new(&terminal, LineStyle { prefix, color, split: true }, "shop")
+    }
+
+    fn composed(printer: &LinePrinter, container: &str, time: Option<Timestamp>, text: &str) -> String {
+        String::from_utf8(printer.compose(container, time, text.as_bytes())).expect("text")
+    }
+
+    #[test]
+    fn names_stand_before_lines_as_composes_do() {
+        let plain = printer(true, false);
+        plain.register("shop-web-1");
+        assert_eq!(composed(&plain, "shop-web-1", None, "hello\n"), "web-1  | hello\n");
+        plain.register("named");
+        plain.register("shop-worker-10");
+        assert_eq!(composed(&plain, "shop-web-1", None, "no newline"), "web-1      | no newline\n");
+        assert_eq!(composed(&plain, "named", None, "x\n"), "named      | x\n");
+        assert_eq!(
+            composed(&plain, "shop-worker-10", Some(Timestamp::from_nanos(0)), "x\n"),
+            "worker-10  | 1970-01-01T00:00:00.000000000Z x\n"
+        );
+        assert_eq!(composed(&printer(false, true), "shop-web-1", None, "x\n"), "x\n");
+    }
+
+    #[test]
+    fn colours_go_round_in_composes_order() {
+        let colored = printer(true, true);
+        for (index, color) in ["36", "33", "32", "35", "34", "36;1"].iter().enumerate() {
+            let name = format!("shop-s-{index}");
+            colored.register(&name);
+            assert_eq!(composed(&colored, &name, None, "x\n"), format!("\x1b[{color}ms-{index}  | \x1b[0mx\n"));
+        }
+    }
 
     #[test]
     fn times_have_nine_digits() {

@@ -1,4 +1,4 @@
-//! Tables: columns as wide as their widest cell, three spaces apart, as Docker's formatter writes them.
+//! Tables: columns as wide as their widest cell, three spaces apart and ten characters at least, as Docker's formatter writes them.
 
 /// Renders rows below a header, each with a newline.
 pub(crate) fn render(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn render(header: &[&str], rows: &[Vec<String>]) -> String {
         for (index, cell) in cells.enumerate() {
             line.push_str(cell);
             if index + 1 < columns {
-                line.extend(std::iter::repeat_n(' ', widths[index] + 3 - cell.chars().count()));
+                line.extend(std::iter::repeat_n(' ', (widths[index] + 3).max(10) - cell.chars().count()));
             }
         }
         line.push('\n');
@@ -32,6 +32,6 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = vec![vec!["a".to_owned(), "long cell".to_owned(), "x".to_owned()]];
-        assert_eq!(render(&["NAME", "B", "C"], &rows), "NAME   B           C\na      long cell   x\n");
+        assert_eq!(render(&["NAME", "B", "C"], &rows), "NAME      B           C\na         long cell   x\n");
     }
 }

@@ -130,7 +130,7 @@ impl Terminal {
         let mut streams = self.lock();
         streams.flush();
         streams.erase();
-        streams.to_stderr(bytes);
+        streams.write_error(bytes);
         streams.draw();
     }
 
@@ -154,7 +154,7 @@ impl Terminal {
         streams.erase();
         streams.live.clear();
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        streams.to_stderr(text.as_bytes());
+        streams.write_error(text.as_bytes());
     }
 
     /// Whether nobody reads standard output any more.
@@ -182,7 +182,7 @@ impl Streams {
         self.draw();
     }
 
-    fn to_stderr(&mut self, bytes: &[u8]) {
+    fn write_error(&mut self, bytes: &[u8]) {
         if !self.stderr_closed && !bytes.is_empty() {
             let mut stderr = io::stderr().lock();
             let written = stderr.write_all(bytes).and_then(|()| stderr.flush());
@@ -194,7 +194,7 @@ impl Streams {
         if self.drawn > 0 {
             let codes = format!("\x1b[{}A\r\x1b[J", self.drawn);
             self.drawn = 0;
-            self.to_stderr(codes.as_bytes());
+            self.write_error(codes.as_bytes());
         }
     }
 
@@ -203,7 +203,7 @@ impl Streams {
             self.erase();
             let text: String = self.live.iter().map(|line| format!("{line}\n")).collect();
             self.drawn = self.live.len();
-            self.to_stderr(text.as_bytes());
+            self.write_error(text.as_bytes());
         }
     }
 }

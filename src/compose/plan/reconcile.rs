@@ -368,7 +368,9 @@ impl<'a> Builder<'a> {
             }
             Action::Create => {
                 let spec = self.decider.spec(service, wanted.number);
-                let after = self.needs(&spec);
+                let mut after = self.needs(&spec);
+                // An orphan may have the very name: a renamed service with a `container_name` does.
+                after.extend(self.removal(wanted.name.as_str()));
                 let operation = Operation::CreateContainer { name: wanted.name.clone(), spec: Box::new(spec), inherit: None };
                 (vec![self.plan.push(operation, after, Cause::Missing)], Some(Cause::Created))
             }
@@ -378,7 +380,9 @@ impl<'a> Builder<'a> {
                 let temporary = temporary_name(old, &wanted.name)?;
                 let mut spec = self.decider.spec(service, wanted.number);
                 spec.labels.insert(label::REPLACE.to_owned(), wanted.name.to_string());
-                let after = self.needs(&spec);
+                let mut after = self.needs(&spec);
+                // A replacement that an interrupted run left has the name of this one.
+                after.extend(self.removal(temporary.as_str()));
                 let inherit = (!renew).then(|| old.name().to_owned());
                 let operation = Operation::CreateContainer { name: temporary.clone(), spec: Box::new(spec), inherit };
                 let created = self.plan.push(operation, after, cause.clone());

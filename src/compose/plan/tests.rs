@@ -1,1 +1,527 @@
-//! placeholder
+//! Plans as texts: a project and a world in, operations out; and what holds for all of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::compose::plan::simulate::{World, project};
+use crate::compose::plan::{self, DownOptions, Plan, PlanError, Recreate, UpOptions, label};
+use crate::resource::container::ContainerState;
+use crate::resource::name::ServiceName;
+use crate::resource::time::Timestamp;
+
+const SHOP: &str = "
+services:
+  web: {image: web, depends_on: {db: {condition: service_healthy}, job: {condition: service_completed_successfully}}, ports: ['80:80']}
+  db: {image: db, volumes: ['data:/data', /scratch], healthcheck: {test: x}}
+  job: {image: db, depends_on: [db]}
+volumes: {data: }
+";
+
+fn named(names: &[&str]) -> BTreeSet<ServiceName> {
+    names.iter().map(|name| name.parse().expect("a good name")).collect()
+}
+
+/// The plan from a world to a text, with its warnings and what it keeps.
+fn up(text: &str, world: &World, options: &UpOptions) -> String {
+    let project = project(text);
+    match plan::up(&project, &world.observed(&project), options) {
+        Ok(plan) => shown(&plan),
+        Err(error) => format!("error: {error}\n"),
+    }
+}
+
+fn shown(plan: &Plan) -> String {
+    let kept: String = plan.kept.iter().map(|name| format!("keep {name}\n")).collect();
+    let warnings: String = plan.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    format!("{plan}{kept}{warnings}")
+}
+
+/// A world in which the text is up.
+#[track_caller]
+fn running(text: &str) -> World {
+    let project = project(text);
+    World::after(&plan::up(&project, &World::default().observed(&project), &UpOptions::default()).expect("a plan"))
+}
+
+#[track_caller]
+fn check(actual: &str, expect: &str) {
+    let expect: Vec<&str> = expect.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(actual.trim_end(), expect.join("\n"), "\n--- actual\n{actual}");
+}
+
+#[test]
+fn a_first_up_makes_everything() {
+    check(
+        &up(SHOP, &World::default(), &UpOptions::default()),
+        r#"
+        #1 pull image db (missing)
+        #2 pull image web (missing)
+        #3 create network p_default (missing)
+        #4 create volume p_data (missing)
+        #5 create container p-db-1 after #1 #3 #4 (missing)
+        #6 start container p-db-1 after #5 (created)
+        #7 create container p-job-1 after #1 #3 (missing)
+        #8 start container p-job-1 after #6 #7 (created)
+        #9 wait until container p-db-1 is healthy after #6 (web depends on it)
+        #10 wait until container p-job-1 has completed after #8 (web depends on it)
+        #11 create container p-web-1 after #2 #3 (missing)
+        #12 start container p-web-1 after #9 #10 #11 (created)
+        "#,
+    );
+}
+
+#[test]
+fn a_second_up_changes_nothing() {
+    check(
+        &up(SHOP, &running(SHOP), &UpOptions::default()),
+        r#"
+        keep p-db-1
+        keep p-job-1
+        keep p-web-1
+        "#,
+    );
+}
+
+#[test]
+fn wait_ends_with_one_wait_a_container() {
+    let options = UpOptions { wait: true, ..UpOptions::default() };
+    check(
+        &up(SHOP, &running(SHOP), &options),
+        r#"
+        #1 wait until container p-db-1 is healthy (--wait)
+        #2 wait until container p-job-1 has completed (--wait)
+        #3 wait until container p-web-1 runs (--wait)
+        keep p-db-1
+        keep p-job-1
+        keep p-web-1
+        "#,
+    );
+}
+
+#[test]
+fn what_stopped_is_started_again() {
+    let mut world = running(SHOP);
+    world.exit("p-db-1", 1);
+    check(
+        &up(SHOP, &world, &UpOptions::default()),
+        r#"
+        #1 start container p-db-1 (not running)
+        keep p-job-1
+        keep p-web-1
+        "#,
+    );
+}
+
+#[test]
+fn what_is_frozen_goes_on() {
+    let text = "services: {a: {image: x}}";
+    let mut world = running(text);
+    world.change("p-a-1", |info| info.state = ContainerState::Running { pid: 1, started_at: Timestamp::from_nanos(0), paused: true });
+    check(&up(text, &world, &UpOptions::default()), "#1 unpause container p-a-1 (not running)");
+}
+
+#[test]
+fn a_changed_field_replaces_the_container_and_is_named() {
+    let text = SHOP.replace("image: db, volumes", "image: db, command: [serve], environment: {LEVEL: debug}, volumes");
+    check(
+        &up(&text, &running(SHOP), &UpOptions::default()),
+        r#"
+        #1 create container 050505050505_p-db-1 (changed: command unset -> ["serve"], environment.LEVEL)
+        #2 stop container p-db-1 after #1 (changed: command unset -> ["serve"], environment.LEVEL)
+        #3 remove container p-db-1 after #1 #2 (changed: command unset -> ["serve"], environment.LEVEL)
+        #4 rename container 050505050505_p-db-1 to p-db-1 after #3 (changed: command unset -> ["serve"], environment.LEVEL)
+        #5 start container p-db-1 after #4 (changed: command unset -> ["serve"], environment.LEVEL)
+        keep p-job-1
+        keep p-web-1
+        "#,
+    );
+}
+
+#[test]
+fn dependants_that_restart_with_it_stop_before_and_start_after() {
+    let text = "services: {a: {image: x, depends_on: {b: {condition: service_started, restart: true}}}, b: {image: x}}";
+    let changed = text.replace("b: {image: x}}", "b: {image: x, user: '1'}}");
+    check(
+        &up(&changed, &running(text), &UpOptions::default()),
+        r#"
+        #1 stop container p-a-1 (restarts with b)
+        #2 create container 030303030303_p-b-1 (changed: user unset -> "1")
+        #3 stop container p-b-1 after #1 #2 (changed: user unset -> "1")
+        #4 remove container p-b-1 after #1 #2 #3 (changed: user unset -> "1")
+        #5 rename container 030303030303_p-b-1 to p-b-1 after #4 (changed: user unset -> "1")
+        #6 start container p-b-1 after #5 (changed: user unset -> "1")
+        #7 start container p-a-1 after #1 #6 (restarts with b)
+        "#,
+    );
+}
+
+#[test]
+fn a_new_image_behind_the_name_replaces() {
+    let text = "services: {a: {image: x}}";
+    let mut world = running(text);
+    world.retag("x");
+    check(
+        &up(text, &world, &UpOptions::default()),
+        r#"
+        #1 create container 030303030303_p-a-1 (image changed: 010101010101 -> 040404040404)
+        #2 stop container p-a-1 after #1 (image changed: 010101010101 -> 040404040404)
+        #3 remove container p-a-1 after #1 #2 (image changed: 010101010101 -> 040404040404)
+        #4 rename container 030303030303_p-a-1 to p-a-1 after #3 (image changed: 010101010101 -> 040404040404)
+        #5 start container p-a-1 after #4 (image changed: 010101010101 -> 040404040404)
+        "#,
+    );
+}
+
+#[test]
+fn options_say_when_containers_are_replaced() {
+    let text = "services: {a: {image: x, depends_on: [b]}, b: {image: x, volumes: [/v]}}";
+    let changed = "services: {a: {image: x, tty: true, depends_on: [b]}, b: {image: x, tty: true, volumes: [/v]}}";
+    let world = running(text);
+    check(
+        &up(changed, &world, &UpOptions { recreate: Recreate::Never, recreate_dependencies: Recreate::Never, ..UpOptions::default() }),
+        r#"
+        keep p-b-1
+        keep p-a-1
+        "#,
+    );
+    check(
+        &up(text, &world, &UpOptions { recreate: Recreate::Always, services: named(&["a"]), ..UpOptions::default() }),
+        r#"
+        #1 create container 050505050505_p-a-1 (recreation was asked for)
+        #2 stop container p-a-1 after #1 (recreation was asked for)
+        #3 remove container p-a-1 after #1 #2 (recreation was asked for)
+        #4 rename container 050505050505_p-a-1 to p-a-1 after #3 (recreation was asked for)
+        #5 start container p-a-1 after #4 (recreation was asked for)
+        keep p-b-1
+        "#,
+    );
+    let renew = UpOptions {
+        recreate: Recreate::Always,
+        renew_anonymous_volumes: true,
+        services: named(&["b"]),
+        timeout: Some(Duration::from_secs(1)),
+        ..UpOptions::default()
+    };
+    check(
+        &up("services: {b: {image: x, volumes: [/v]}, a: {image: x, depends_on: [b]}}", &world, &renew),
+        r#"
+        #1 create container 040404040404_p-b-1 (recreation was asked for)
+        #2 stop container p-b-1 after #1 (recreation was asked for)
+        #3 remove container p-b-1 after #1 #2 (recreation was asked for)
+        #4 rename container 040404040404_p-b-1 to p-b-1 after #3 (recreation was asked for)
+        #5 start container p-b-1 after #4 (recreation was asked for)
+        keep p-a-1
+        "#,
+    );
+}
+
+#[test]
+fn scaling_keeps_the_lowest_numbers_and_drops_what_is_out_of_date_first() {
+    let text = "services: {a: {image: x, scale: 3}}";
+    let one = UpOptions { scale: [("a".parse().expect("a good name"), 1)].into(), ..UpOptions::default() };
+    check(
+        &up(text, &running(text), &one),
+        r#"
+        #1 stop container p-a-2 (1 wanted)
+        #2 remove container p-a-2 after #1 (1 wanted)
+        #3 stop container p-a-3 (1 wanted)
+        #4 remove container p-a-3 after #3 (1 wanted)
+        keep p-a-1
+        "#,
+    );
+    let mut world = running(text);
+    world.change("p-a-1", |info| drop(info.spec.labels.insert(label::SPEC.to_owned(), "{\"image\":\"old\"}".to_owned())));
+    check(
+        &up(text, &world, &UpOptions { scale: [("a".parse().expect("a good name"), 2)].into(), ..UpOptions::default() }),
+        r#"
+        #1 stop container p-a-1 (2 wanted)
+        #2 remove container p-a-1 after #1 (2 wanted)
+        keep p-a-2
+        keep p-a-3
+        "#,
+    );
+    let more = UpOptions { scale: [("a".parse().expect("a good name"), 4)].into(), ..UpOptions::default() };
+    check(
+        &up(text, &running(text), &more),
+        r#"
+        #1 create container p-a-4 (missing)
+        #2 start container p-a-4 after #1 (created)
+        keep p-a-1
+        keep p-a-2
+        keep p-a-3
+        "#,
+    );
+    check(
+        &up("services: {a: {image: x, container_name: one}}", &World::default(), &more),
+        r#"
+        error: service "a" is to run 4 times, but its container_name `one` can exist only once; remove `container_name`, or scale to 1
+        "#,
+    );
+}
+
+#[test]
+fn orphans_are_told_or_removed() {
+    let world = running("services: {a: {image: x}, old: {image: x}}");
+    let text = "services: {a: {image: x}}";
+    check(
+        &up(text, &world, &UpOptions::default()),
+        r#"
+        keep p-a-1
+        warning: Found orphan containers ([p-old-1]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.
+        "#,
+    );
+    check(
+        &up(text, &world, &UpOptions { remove_orphans: true, ..UpOptions::default() }),
+        r#"
+        #1 stop container p-old-1 (orphan)
+        #2 remove container p-old-1 after #1 (orphan)
+        keep p-a-1
+        "#,
+    );
+    check(&up(text, &world, &UpOptions { ignore_orphans: true, ..UpOptions::default() }), "keep p-a-1");
+    // A service that only a profile hides is none.
+    check(&up("services: {a: {image: x}, old: {image: x, profiles: [q]}}", &world, &UpOptions::default()), "keep p-a-1");
+}
+
+#[test]
+fn a_changed_network_is_made_anew_under_what_is_kept() {
+    let text = "services: {a: {image: x, depends_on: [b]}, b: {image: x}}\nnetworks: {default: {internal: false}}";
+    check(
+        &up(&text.replace("false", "true"), &running(text), &UpOptions::default()),
+        r#"
+        #1 stop container p-a-1 (network p_default changed)
+        #2 stop container p-b-1 after #1 (network p_default changed)
+        #3 disconnect container p-a-1 from p_default after #1 (network p_default changed)
+        #4 disconnect container p-b-1 from p_default after #2 (network p_default changed)
+        #5 remove network p_default after #3 #4 (network p_default changed)
+        #6 create network p_default after #5 (network p_default changed)
+        #7 connect container p-a-1 to p_default after #6 (network p_default changed)
+        #8 connect container p-b-1 to p_default after #6 (network p_default changed)
+        #9 start container p-b-1 after #2 #8 (network p_default changed)
+        #10 start container p-a-1 after #1 #7 #9 (network p_default changed)
+        "#,
+    );
+}
+
+#[test]
+fn what_others_made_is_used_and_told() {
+    let mut world = World::default();
+    world.add_foreign(Some("p_default"), Some("p_v"));
+    check(
+        &up("services: {a: {image: x, volumes: ['vv:/v']}}\nvolumes: {vv: {name: p_v}}", &world, &UpOptions::default()),
+        r#"
+        #1 pull image x (missing)
+        #2 create container p-a-1 after #1 (missing)
+        #3 start container p-a-1 after #2 (created)
+        warning: a network with name p_default exists but was not created by this project; set `external: true` to use an existing network
+        warning: volume "p_v" already exists but was not created by this project; use `external: true` to use an existing volume
+        "#,
+    );
+}
+
+#[test]
+fn external_things_must_be_there() {
+    let text = "services: {a: {image: x, networks: [net], volumes: ['vol:/v']}}\nnetworks: {net: {external: true}}\nvolumes: {vol: {external: true}}";
+    let mut world = World::default();
+    check(&up(text, &world, &UpOptions::default()), "error: network net declared as external, but could not be found");
+    world.add_foreign(Some("net"), None);
+    check(
+        &up(text, &world, &UpOptions::default()),
+        r#"
+        error: external volume "vol" not found
+        "#,
+    );
+    world.add_foreign(None, Some("vol"));
+    check(
+        &up(text, &world, &UpOptions::default()),
+        r#"
+        #1 pull image x (missing)
+        #2 create container p-a-1 after #1 (missing)
+        #3 start container p-a-1 after #2 (created)
+        "#,
+    );
+}
+
+#[test]
+fn images_are_pulled_once_or_not_at_all() {
+    let text = "services: {a: {image: x}, b: {image: x}, c: {image: y}}";
+    let project = project(text);
+    check(
+        &shown(&plan::pull(&project, &BTreeSet::new())),
+        r#"
+        #1 pull image x (asked)
+        #2 pull image y (asked)
+        "#,
+    );
+    check(
+        &up(text, &World::default(), &UpOptions { pull: false, ..UpOptions::default() }),
+        r#"
+        error: image x of service "a" is not here, and may not be pulled
+        "#,
+    );
+}
+
+#[test]
+fn no_start_only_makes() {
+    check(
+        &up("services: {a: {image: x}}", &World::default(), &UpOptions { start: false, ..UpOptions::default() }),
+        r#"
+        #1 pull image x (missing)
+        #2 create network p_default (missing)
+        #3 create container p-a-1 after #1 #2 (missing)
+        "#,
+    );
+}
+
+#[test]
+fn down_stops_dependants_first() {
+    let project = project(SHOP);
+    let world = running(SHOP);
+    let down =
+        |options: &DownOptions| shown(&plan::down(&project.name, Some(&project), &world.observed(&project), options).expect("a plan"));
+    check(
+        &down(&DownOptions::default()),
+        r#"
+        #1 stop container p-web-1 (asked)
+        #2 stop container p-job-1 after #1 (asked)
+        #3 stop container p-db-1 after #1 #2 (asked)
+        #4 remove container p-db-1 after #3 (asked)
+        #5 remove container p-job-1 after #2 (asked)
+        #6 remove container p-web-1 after #1 (asked)
+        #7 remove network p_default after #4 #5 #6 (asked)
+        "#,
+    );
+    check(
+        &down(&DownOptions { volumes: true, ..DownOptions::default() }),
+        r#"
+        #1 stop container p-web-1 (asked)
+        #2 stop container p-job-1 after #1 (asked)
+        #3 stop container p-db-1 after #1 #2 (asked)
+        #4 remove container p-db-1 after #3 (asked)
+        #5 remove container p-job-1 after #2 (asked)
+        #6 remove container p-web-1 after #1 (asked)
+        #7 remove network p_default after #4 #5 #6 (asked)
+        #8 remove volume p_data after #4 (asked)
+        "#,
+    );
+    check(
+        &down(&DownOptions { services: named(&["job"]), ..DownOptions::default() }),
+        r#"
+        #1 stop container p-web-1 (asked)
+        #2 stop container p-job-1 after #1 (asked)
+        #3 remove container p-job-1 after #2 (asked)
+        #4 remove container p-web-1 after #1 (asked)
+        "#,
+    );
+    let unknown = plan::down(
+        &project.name,
+        Some(&project),
+        &world.observed(&project),
+        &DownOptions { services: named(&["x"]), ..DownOptions::default() },
+    );
+    assert_eq!(unknown, Err(PlanError::UnknownService("x".to_owned())));
+}
+
+#[test]
+fn down_without_files_goes_by_labels() {
+    let project = project(SHOP);
+    let plan = plan::down(&project.name, None, &running(SHOP).observed(&project), &DownOptions::default()).expect("a plan");
+    check(
+        &shown(&plan),
+        r#"
+        #1 stop container p-web-1 (asked)
+        #2 stop container p-job-1 after #1 (asked)
+        #3 stop container p-db-1 after #1 #2 (asked)
+        #4 remove container p-db-1 after #3 (asked)
+        #5 remove container p-job-1 after #2 (asked)
+        #6 remove container p-web-1 after #1 (asked)
+        #7 remove network p_default after #4 #5 #6 (asked)
+        "#,
+    );
+}
+
+#[test]
+fn down_leaves_orphans_and_tells() {
+    let world = running("services: {a: {image: x}, old: {image: x}}");
+    let project = project("services: {a: {image: x}}");
+    let down =
+        |options: &DownOptions| shown(&plan::down(&project.name, Some(&project), &world.observed(&project), options).expect("a plan"));
+    check(
+        &down(&DownOptions::default()),
+        r#"
+        #1 stop container p-a-1 (asked)
+        #2 remove container p-a-1 after #1 (asked)
+        #3 remove network p_default after #2 (asked)
+        warning: Found orphan containers ([p-old-1]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.
+        "#,
+    );
+    check(
+        &down(&DownOptions { remove_orphans: true, ..DownOptions::default() }),
+        r#"
+        #1 stop container p-old-1 (asked)
+        #2 stop container p-a-1 (asked)
+        #3 remove container p-a-1 after #2 (asked)
+        #4 remove container p-old-1 after #1 (asked)
+        #5 remove network p_default after #3 #4 (asked)
+        "#,
+    );
+}
+
+#[test]
+fn nothing_to_take_down_is_an_empty_plan() {
+    let project = project(SHOP);
+    let plan = plan::down(&project.name, Some(&project), &World::default().observed(&project), &DownOptions::default()).expect("a plan");
+    assert!(plan.is_empty());
+}
+
+/// A small project: every service may depend on those before it.
+fn text() -> impl Strategy<Value = String> {
+    let service = (0_u8..4, 0_u8..3, any::<[bool; 5]>());
+    proptest::collection::vec(service, 1..4).prop_map(|services| {
+        let mut text = "services:\n".to_owned();
+        for (index, (scale, user, [depends, restarts, healthy, mounts, own])) in services.into_iter().enumerate() {
+            text.push_str(&format!("  s{index}:\n    image: i{}\n    scale: {scale}\n    user: 'u{user}'\n", index % 2));
+            if depends && index > 0 {
+                let condition = if healthy { "service_healthy" } else { "service_started" };
+                text.push_str(&format!("    depends_on: {{s{}: {{condition: {condition}, restart: {restarts}}}}}\n", index - 1));
+            }
+            if mounts {
+                text.push_str("    volumes: ['vol:/v', /w]\n");
+            }
+            if own {
+                text.push_str("    networks: [net]\n");
+            }
+        }
+        text + "volumes: {vol: }\nnetworks: {net: }\n"
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever was there, in whatever order a plan is carried out and wherever it is cut off: the next `up` completes it, the one after
+    /// that has nothing to do, and the world is the one that a first `up` makes. `down` then leaves nothing.
+    #[test]
+    fn every_prefix_of_a_plan_converges(before in text(), after in text(), cut in 0_usize..40, seed in any::<u64>()) {
+        let (old, new) = (project(&before), project(&after));
+        let options = UpOptions { remove_orphans: true, ..UpOptions::default() };
+        let plan_for = |world: &World| plan::up(&new, &world.observed(&new), &options).expect("a plan");
+        let mut random = seed;
+        let mut choose = |among: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(random >> 33).unwrap_or(0) % among
+        };
+        let mut world = World::default();
+        let first = plan::up(&old, &world.observed(&old), &UpOptions::default()).expect("a plan");
+        world.run_some(&first, usize::MAX, &mut choose);
+        world.run_some(&plan_for(&world.clone()), cut, &mut choose);
+        world.run_some(&plan_for(&world.clone()), usize::MAX, &mut choose);
+        let again = plan_for(&world);
+        prop_assert!(again.is_empty(), "not at rest:\n{again}\n{}", world.text());
+        let down = DownOptions { volumes: true, remove_orphans: true, ..DownOptions::default() };
+        world.run_some(&plan::down(&new.name, Some(&new), &world.observed(&new), &down).expect("a plan"), usize::MAX, &mut choose);
+        prop_assert_eq!(world.text(), "");
+    }
+}

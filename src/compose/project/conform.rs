@@ -104,7 +104,7 @@ impl Walk<'_> {
             Shape::Command => self.command(node, trail),
             Shape::Test => match &node.value {
                 Value::Text(text) => {
-                    node.value = Value::List(vec![Node::text("CMD-SHELL", node.span), Node::text(text.clone(), node.span)])
+                    node.value = Value::List(vec![Node::text("CMD-SHELL", node.span), Node::text(text.clone(), node.span)]);
                 }
                 Value::List(_) => self.items(node, &Shape::Text, trail),
                 _ => self.wrong(node, trail, "a string or a list"),
@@ -343,7 +343,7 @@ impl Walk<'_> {
                     self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
                 }
                 Class::NotYet => {
-                    let problem = Diagnostic::error("not-yet", format!("{trail} is not supported yet")).at(entry.key);
+                    let problem = Diagnostic::error("not-yet", format!("{trail} is not yet supported")).at(entry.key);
                     self.problems.push(
                         problem
                             .hint("remove it to go on without it; it is refused because ignoring it would change what the project means"),
@@ -492,17 +492,12 @@ impl Walk<'_> {
                 });
             }
             (Form::EnvFiles, Value::Text(_)) => {
-                node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })])
+                node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]);
             }
             (Form::EnvFiles, Value::List(items)) => {
                 for item in items.iter_mut().filter(|item| item.as_text().is_some()) {
                     *item = env_file(item.clone());
                 }
-            }
-            (Form::Extends, Value::Text(_)) => {
-                let service = Node { value: node.value.clone(), span, tag: None };
-                node.value = Node::map(span).value;
-                node.set("service", service);
             }
             _ => {}
         }

@@ -10,11 +10,6 @@ pub(crate) fn documents(base: &mut Node, over: Node, problems: &mut Vec<Diagnost
     merge(base, over, &Shape::Object(schema::FILE), problems);
 }
 
-/// Merges a service on top of the one it extends.
-pub(crate) fn services(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
-    merge(base, over, &Shape::Object(schema::SERVICE), problems);
-}
-
 /// Takes out what is tagged `!reset`, and the tags themselves: the end of all merging.
 pub(crate) fn settle(node: &mut Node) {
     node.tag = None;

@@ -1,7 +1,7 @@
 //! Every attribute of the Compose language: its name, its shape, and what becomes of it. Order is the order in which `config` prints.
 //!
-//! The tables below are the only place where an attribute is named for validation, merging and printing; a test holds them against
-//! the decoder's view. To teach Gantry an attribute, move it from `not_yet` to `yes`, decode it, and lower it.
+//! The tables below are the only place where an attribute is named for validation, merging and printing; support.md is written from
+//! them. To teach Gantry an attribute, move it from `not_yet` to `yes`, decode it, and lower it.
 
 /// What becomes of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +90,6 @@ pub(crate) enum Form {
     Dependencies,
     /// A path or a list of paths and mappings.
     EnvFiles,
-    /// A service's name.
-    Extends,
-    /// A path.
-    Include,
-    /// One number for both limits.
-    Limit,
 }
 
 const fn yes(name: &'static str, shape: &'static Shape) -> Attribute {
@@ -335,32 +329,49 @@ pub(crate) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a At
     attributes.iter().find(|attribute| attribute.name == name)
 }
 
-/// Prints the tables as Markdown: an attribute a line, with its class.
-pub(crate) fn table() -> String {
-    let mut text = String::from("| attribute | class |\n|---|---|\n");
-    rows(&mut text, "", FILE);
-    text
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn rows(text: &mut String, prefix: &str, attributes: &[Attribute]) {
-    for attribute in attributes {
-        let class = match attribute.class {
-            Class::Implemented => "implemented",
-            Class::Inert => "inert",
-            Class::NotYet => "not yet",
-        };
-        let path = format!("{prefix}{}", attribute.name);
-        text.push_str(&format!("| `{path}` | {class} |\n"));
-        below(text, &path, attribute.shape);
+    fn rows(text: &mut String, prefix: &str, attributes: &[Attribute]) {
+        for attribute in attributes {
+            let class = match attribute.class {
+                Class::Implemented => "implemented",
+                Class::Inert => "inert",
+                Class::NotYet => "not yet",
+            };
+            let path = format!("{prefix}{}", attribute.name);
+            text.push_str(&format!("| `{path}` | {class} |\n"));
+            below(text, &path, attribute.shape);
+        }
     }
-}
 
-fn below(text: &mut String, path: &str, shape: &Shape) {
-    match shape {
-        Shape::Object(attributes) => rows(text, &format!("{path}."), attributes),
-        Shape::Map(inner) => below(text, &format!("{path}.*"), inner),
-        Shape::List(inner, _) => below(text, &format!("{path}[]"), inner),
-        Shape::Short(_, inner) => below(text, path, inner),
-        _ => {}
+    fn below(text: &mut String, path: &str, shape: &Shape) {
+        match shape {
+            Shape::Object(attributes) => rows(text, &format!("{path}."), attributes),
+            Shape::Map(inner) => below(text, &format!("{path}.*"), inner),
+            Shape::List(inner, _) => below(text, &format!("{path}[]"), inner),
+            Shape::Short(_, inner) => below(text, path, inner),
+            _ => {}
+        }
+    }
+
+    /// `UPDATE=1` writes the file.
+    #[test]
+    fn the_table_for_people_is_the_one_for_the_program() {
+        let mut text = String::from(concat!(
+            "# State of support\n\n",
+            "Written from [schema.rs](schema.rs). *Implemented*: it does what the specification says. *Inert*: it has no effect in Docker ",
+            "Compose on one Linux\nhost either, and a warning names its line. *Not yet*: an error with file, line and column.\n\n",
+            "| attribute | class |\n|---|---|\n"
+        ));
+        rows(&mut text, "", FILE);
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/compose/project/support.md");
+        #[expect(clippy::disallowed_methods, reason = "a switch of this test alone")]
+        let update = std::env::var_os("UPDATE").is_some();
+        if update {
+            std::fs::write(file, &text).expect("the file");
+        }
+        assert!(std::fs::read_to_string(file).unwrap_or_default() == text, "support.md is out of date: run this test with UPDATE=1");
     }
 }

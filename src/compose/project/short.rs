@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn command_lines_split_as_in_a_shell() {
         let check = |text: &str, expect: &[&str]| {
-            assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}")
+            assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}");
         };
         check("", &[]);
         check("  ", &[]);

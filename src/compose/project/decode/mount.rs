@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::compose::project::decode::service::Decoder;
-use crate::compose::project::decode::{dictionary, flag, text, texts};
+use crate::compose::project::decode::{dictionary, flag, text};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::source::Span;
@@ -22,8 +22,8 @@ pub(super) fn mounts(decoder: &mut Decoder<'_>) -> Vec<Mount> {
         }
     }
     let items: Vec<Node> = decoder.items("tmpfs").to_vec();
-    for (item, written) in items.iter().zip(texts(decoder.node, "tmpfs")) {
-        let Some(mount) = tmpfs(decoder, item.span, &written) else { continue };
+    for item in &items {
+        let Some(mount) = item.as_text().and_then(|written| tmpfs(decoder, item.span, written)) else { continue };
         if let Some(place) = places.get(&mount.target) {
             let message = format!("{}: target {} already mounted", decoder.path("tmpfs"), mount.target);
             decoder.problems.push(Diagnostic::error("mount", message).at(item.span).with(*place, "mounted here"));
@@ -84,7 +84,7 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
             }
         }
         "image" | "npipe" | "cluster" => {
-            decoder.error("not-yet", Some(place("type")), format!("{path}: mounts of type {kind} are not supported yet"), None);
+            decoder.error("not-yet", Some(place("type")), format!("{path}: mounts of type {kind} are not yet supported"), None);
             return None;
         }
         _ => {

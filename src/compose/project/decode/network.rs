@@ -23,7 +23,7 @@ pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) 
     let driver = text(node, "driver").unwrap_or_default();
     if !external && !matches!(driver.as_str(), "" | "default" | "bridge") {
         let at = node.get("driver").map_or(entry.key, |driver| driver.span);
-        let problem = Diagnostic::error("not-yet", format!("networks.{key}: the network driver `{driver}` is not supported yet")).at(at);
+        let problem = Diagnostic::error("not-yet", format!("networks.{key}: the network driver `{driver}` is not yet supported")).at(at);
         problems.push(problem.hint("there is `bridge`"));
     }
     let ipam = node.get("ipam").map(|ipam| pools(key, ipam, problems)).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) 
 fn pools(key: &str, ipam: &Node, problems: &mut Vec<Diagnostic>) -> Vec<IpamPool> {
     if let Some(driver) = text(ipam, "driver").filter(|driver| !matches!(driver.as_str(), "" | "default")) {
         let at = ipam.get("driver").map_or(ipam.span, |driver| driver.span);
-        problems.push(Diagnostic::error("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not supported yet")).at(at));
+        problems.push(Diagnostic::error("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not yet supported")).at(at));
     }
     let mut pools = Vec::new();
     for item in ipam.get("config").and_then(Node::as_list).unwrap_or_default() {
@@ -153,7 +153,7 @@ pub(super) fn volume(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) -
     if !external && !matches!(driver.as_str(), "" | "local") {
         let at = node.get("driver").map_or(entry.key, |driver| driver.span);
         problems.push(
-            Diagnostic::error("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not supported yet"))
+            Diagnostic::error("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not yet supported"))
                 .at(at)
                 .hint("there is `local`"),
         );

@@ -156,7 +156,9 @@ impl Decoder<'_> {
 
     /// Reports a network or volume that the project does not have.
     pub(super) fn defined(&mut self, kind: &str, one: &str, key: &str, span: Span) {
-        if self.document.get(kind).and_then(|all| all.get(key)).is_some() {
+        // Where the whole section is of the wrong type, that was told.
+        let all = self.document.get(kind);
+        if all.is_some_and(|all| all.get(key).is_some() || all.as_map().is_none()) {
             return;
         }
         let message = format!("service \"{}\" refers to undefined {one} {key}", self.key);
