@@ -117,10 +117,6 @@ fn bind(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>, source: 
         let hint = Some("one of shared, slave, private, rshared, rslave, rprivate".to_owned());
         decoder.error("mount", span, format!("{path}: there is no propagation `{propagation}`"), hint);
     }
-    if let Some(selinux) = options.and_then(|options| options.get("selinux")) {
-        let message = format!("{path}: `{}` has no effect: files are not relabelled for SELinux", selinux.as_text().unwrap_or_default());
-        decoder.problems.push(Diagnostic::warning("inert", message).at(selinux.span));
-    }
     let create = options.and_then(|options| flag(options, "create_host_path")).unwrap_or(true);
     Some(MountSource::Bind { path: PathBuf::from(source), create, propagation })
 }
