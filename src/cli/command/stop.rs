@@ -87,8 +87,13 @@ pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, Co
 }
 
 fn removed(plan: &Plan) -> Vec<&str> {
-    let name = |operation| if let Operation::RemoveContainer { name, .. } = operation { Some(name.as_str()) } else { None };
-    plan.steps().iter().filter_map(|step| name(&step.operation)).collect()
+    let steps = plan.steps().iter();
+    steps
+        .filter_map(|step| match &step.operation {
+            Operation::RemoveContainer { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Asks, and reads one line; what is not yes is no.
