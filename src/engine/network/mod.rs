@@ -18,7 +18,7 @@ pub mod port;
 mod record;
 mod state;
 #[cfg(test)]
-pub(in crate::engine) mod test_namespace;
+pub(crate) mod test_namespace;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -6,7 +6,7 @@ use crate::engine::network::netlink::socket::Socket;
 use crate::engine::network::netlink::wire::{ACK, REQUEST, Writer};
 
 /// Runs `body` on a thread of its own in a new network namespace whose `lo` is up.
-pub(in crate::engine) fn in_namespace<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn in_namespace<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace can be made");
         let mut up = Writer::default();
