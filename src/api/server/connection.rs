@@ -9,12 +9,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::api::server::activity::Activity;
 use crate::api::server::answer::{Counted, Outcome};
 use crate::api::server::hijack::Hijack;
+use crate::api::server::listener::Stream;
 
 /// Serves a connection until its end. When the client goes, the answer it waits for is dropped.
 pub(super) async fn serve<S>(
@@ -22,7 +22,7 @@ pub(super) async fn serve<S>(
     activity: Activity,
     answer: impl Fn(Request<Incoming>) -> BoxFuture<'static, Outcome> + Send + Sync + Unpin,
 ) where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Stream + 'static,
 {
     // Who has connected is about to ask.
     let arrival = Mutex::new(Some(activity.begin()));

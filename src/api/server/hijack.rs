@@ -7,6 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{CONNECTION, UPGRADE};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::api::server::listener::{HangUp, Stream};
 use crate::api::server::router::ApiVersion;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 
@@ -29,8 +30,9 @@ impl Hijack {
     }
 
     /// Carries bytes until the process ends them or the client is gone. `early` is what the client sent before it saw an answer.
-    pub(super) async fn carry(self, stream: impl AsyncRead + AsyncWrite, early: Bytes) -> io::Result<()> {
+    pub(super) async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
         let Self { head, mut reader, mut writer } = self;
+        let hang_up = HangUp::of(&stream);
         let (mut from_client, mut to_client) = tokio::io::split(stream);
         let output = async {
             to_client.write_all(head.as_bytes()).await?;
@@ -65,8 +67,11 @@ impl Hijack {
         tokio::select! {
             ended = &mut output => ended,
             ended = &mut input => match ended {
-                // The client has closed its half, and listens on.
-                Ok(()) => output.await,
+                // The client has closed its half and listens on, or it has gone and a silent process would never find out.
+                Ok(()) => tokio::select! {
+                    ended = output => ended,
+                    () = hang_up.wait() => Ok(()),
+                },
                 Err(error) => Err(error),
             },
         }

@@ -1,11 +1,11 @@
 //! What clients connect to.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, getsockname};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// A listening socket.
 #[derive(Debug)]
@@ -17,8 +17,61 @@ pub enum Listener {
 }
 
 /// A client's connection.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket, if it is one.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl Stream for UnixStream {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
+impl Stream for TcpStream {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
+impl Stream for Box<dyn Stream> {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.as_ref().descriptor()
+    }
+}
+
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The end of a connection in both directions, which a reader cannot tell from a client that has closed its half only.
+pub(super) struct HangUp(Option<UnixStream>);
+
+impl HangUp {
+    /// Will watch a connection.
+    pub(super) fn of(stream: &impl Stream) -> Self {
+        // Registered a second time, so that the readiness this one forgets stays with the other.
+        let copy = stream.descriptor().and_then(|descriptor| descriptor.try_clone_to_owned().ok());
+        Self(copy.and_then(|copy| UnixStream::from_std(copy.into()).ok()))
+    }
+
+    /// Returns when the client has gone.
+    pub(super) async fn wait(self) {
+        let Some(stream) = self.0 else { return std::future::pending().await };
+        loop {
+            match stream.ready(Interest::WRITABLE).await {
+                Ok(ready) if ready.is_write_closed() => return,
+                Ok(_) => {}
+                Err(_) => return std::future::pending().await,
+            }
+            // Readiness is told once for each change: it is forgotten, and the next change is waited for.
+            let _ = stream.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+    }
+}
 
 impl Listener {
     /// Takes over a listening socket of either kind.
@@ -42,5 +95,21 @@ impl Listener {
                 Ok(Box::new(stream))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+
+    #[tokio::test]
+    async fn a_closed_half_is_no_hang_up() {
+        let (mut client, server) = UnixStream::pair().expect("sockets");
+        let mut waiting = tokio::spawn(HangUp::of(&server).wait());
+        client.shutdown().await.expect("a half is closed");
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await.is_err());
+        drop(client);
+        waiting.await.expect("the hang-up is seen");
     }
 }
