@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
+use crate::engine::configuration::Configuration;
 use crate::engine::network::test_namespace::in_namespace;
 use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
@@ -23,7 +24,8 @@ fn with_root<F: Future<Output = ()>>(body: impl FnOnce(tempfile::TempDir) -> F +
 }
 
 async fn open(folder: &Path) -> Engine {
-    Engine::open(EngineConfig { root: Root::new(Some(folder)), keeper: KeeperLink::alone() }).await.expect("an engine")
+    let configuration = Configuration::default();
+    Engine::open(EngineConfig { root: Root::new(Some(folder)), keeper: KeeperLink::alone(), configuration }).await.expect("an engine")
 }
 
 /// An engine with the image `app`, which wants a volume at `/data`.
