@@ -45,6 +45,9 @@ fn environment() -> BTreeMap<String, String> {
 /// An engine without containers leaves when nobody has called for so long.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// So long an engine that was stopped goes on with answers it has begun.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
     let configuration = Configuration::read(start.configuration.as_deref(), &environment())?;
@@ -55,8 +58,11 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
     tracing::info!("serving");
     loop {
         tokio::select! {
-            () = keeper.stopping() => {
-                engine.stop_and_leave().await?;
+            () = keeper.stopping() => engine.stop_and_leave().await?,
+            () = engine.closed() => {
+                servers.shutdown().await;
+                // Whoever asked for it gets an answer; who follows a log or the events need not be waited for.
+                let _ = tokio::time::timeout(LAST_WORDS, activity.quiet(Duration::ZERO)).await;
                 leave(&keeper, Leaving::Stopped);
                 return Ok(());
             }

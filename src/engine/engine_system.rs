@@ -80,7 +80,14 @@ impl Engine {
         self.shared.leaving.store(true, Ordering::Release);
         self.stop_all().await;
         self.shared.networks.close().await;
+        self.shared.closed.send_replace(true);
         Ok(())
+    }
+
+    /// Returns once somebody has had it [stop and leave](Self::stop_and_leave).
+    pub async fn closed(&self) {
+        // The sender lives in `self`.
+        let _ = self.shared.closed.subscribe().wait_for(|closed| *closed).await;
     }
 }
 

@@ -24,6 +24,8 @@ pub mod volume;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::watch;
+
 use crate::engine::configuration::Configuration;
 use crate::engine::container::table::Containers;
 use crate::engine::event::Ring;
@@ -64,6 +66,8 @@ struct Shared {
     containers: Containers,
     /// Set once the engine is to leave: nothing starts any more.
     leaving: AtomicBool,
+    /// Everything has been stopped and closed.
+    closed: watch::Sender<bool>,
 }
 
 impl Engine {
@@ -78,8 +82,8 @@ impl Engine {
         let volumes = Volumes::open(&root)?;
         let runtime = Runtime::new(&root, keeper.clone())?;
         let containers = Containers::open(&root)?;
-        let leaving = AtomicBool::new(false);
-        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, leaving };
+        let (leaving, closed) = (AtomicBool::new(false), watch::Sender::new(false));
+        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, leaving, closed };
         let engine = Self { shared: Arc::new(shared) };
         engine.adopt_containers().await?;
         Ok(engine)

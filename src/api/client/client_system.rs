@@ -33,14 +33,20 @@ impl Client {
         Ok(EventStream::new(self.transport.send(&call).await?.lines()))
     }
 
-    /// Stops every container of our own engine, and the engine (`engine stop`). Another engine refuses.
+    /// Stops every container of our own engine, and the engine (`engine stop`); returns once nobody listens any more. Another engine
+    /// refuses.
     pub async fn stop_engine(&self) -> Result<(), Failure> {
+        let lifeline = self.transport.lifeline().await?;
         match self.change(Call::post(extension::STOP_ENGINE)).await {
             Err(failure) if failure.kind == FailureKind::NotFound => {
                 let name = self.transport.name();
                 Err(Failure::unsupported(format!("the engine at {name} is not one of Gantry's, and is stopped by whoever started it")))
             }
-            done => done,
+            Err(failure) => Err(failure),
+            Ok(()) => {
+                self.transport.until_gone(lifeline).await;
+                Ok(())
+            }
         }
     }
 }

@@ -47,6 +47,12 @@ pub(super) async fn refusal(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), 
     upgrade(socket, request.as_bytes()).await.ok()?.err()
 }
 
+/// Whether an engine answers; the connection stays open for more.
+pub(super) async fn answers(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> bool {
+    let request = format!("HEAD /_ping HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.is_ok() && read_head(socket).await.is_ok()
+}
+
 async fn read_head(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {

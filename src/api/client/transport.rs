@@ -9,6 +9,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt as _;
 
 use crate::api::client::answer::Answer;
 use crate::api::client::call::{Call, Payload};
@@ -117,6 +118,26 @@ impl Transport {
         let answered = raw::upgrade(&mut socket, &call.upgrade(self.minor(), &self.host)).await;
         let (head, rest) = answered.map_err(|error| lost(&self.name, &error))??;
         Ok((head, socket, rest))
+    }
+
+    /// A connection that nothing more is asked over: it ends with the engine.
+    pub(super) async fn lifeline(&self) -> Result<Socket, Failure> {
+        let mut socket = self.open_socket().await?;
+        raw::answers(&mut socket, &self.host).await;
+        Ok(socket)
+    }
+
+    /// Waits for the end of an engine that was told to stop, and of whoever keeps its socket: as long as that is there, a connection
+    /// waits in the socket's queue.
+    pub(super) async fn until_gone(&self, mut lifeline: Socket) {
+        // However it ends, it has ended.
+        let _ = lifeline.read_to_end(&mut Vec::new()).await;
+        while let Ok(mut socket) = socket::open(&self.target).await {
+            // Somebody has started another one since.
+            if raw::answers(&mut socket, &self.host).await {
+                return;
+            }
+        }
     }
 
     /// The minor version of the API that is spoken.
