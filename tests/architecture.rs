@@ -14,8 +14,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("compose::project", &["resource"]),
     ("compose::plan", &["resource", "compose::project"]),
     ("api::wire", &["resource"]),
-    // The client starts our own engine where none listens: it names the role and the root, nothing else.
-    ("api::client", &["resource", "api::wire", "engine::root", "engine::runtime::role"]),
+    // The client starts our own engine where none listens: it names the role and the root, nothing else. Hosts have one resolver.
+    ("api::client", &["resource", "api::wire", "registry::resolve", "engine::root", "engine::runtime::role"]),
     ("api::server", &["resource", "api::wire", "engine"]),
     ("engine::image", &["resource", "registry", "engine::root", "engine::store"]),
     ("engine::network", &["resource", "engine::root", "engine::store", "engine::runtime::link"]),

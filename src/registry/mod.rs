@@ -9,7 +9,7 @@ mod endpoint;
 pub mod error;
 pub mod manifest;
 mod proxy;
-mod resolve;
+pub mod resolve;
 pub mod session;
 mod tls;
 mod token;

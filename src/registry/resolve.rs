@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 2;
 
 /// Returns the addresses of a host, those of IPv4 first; never none.
-pub(super) async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
+pub async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);

@@ -1,20 +1,25 @@
 //! The client's verbs on containers.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use hyper::Method;
 use serde_json::Value;
 
 use crate::api::client::answer::Answer;
 use crate::api::client::call::{Call, segment};
 use crate::api::client::hijack::{Framing, Hijacked};
 use crate::api::client::log::LogStream;
+use crate::api::client::target::Target;
 use crate::api::client::{Client, INSPECTS};
 use crate::api::wire::answer::{self, Pruned};
 use crate::api::wire::container::read;
 use crate::api::wire::{extension, spec, time};
-use crate::resource::container::{AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
+use crate::resource::container::{
+    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, InjectedFile, StopOptions, WaitCondition,
+};
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ContainerId;
@@ -51,7 +56,30 @@ impl Client {
     pub async fn create_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
         let call = Call::post("/containers/create").option("name", name).option("platform", spec.platform.as_deref());
         let answer = self.transport.send(&call.json(&spec::to_json(spec))).await?;
-        Ok(answer::created_from_json(answer.json().await?)?)
+        let id = answer::created_from_json(answer.json().await?)?;
+        if !spec.files.is_empty()
+            && let Err(failure) = self.upload_files(&id, &spec.files).await
+        {
+            // Without its files it is not what was asked for, and must not be found under its name.
+            let _ = self.remove_container(&id.to_string(), true, true).await;
+            return Err(failure);
+        }
+        Ok(id)
+    }
+
+    /// Writes a container's files into it where the engine did not: only ours looks at those of a spec.
+    async fn upload_files(&self, id: &ContainerId, files: &[InjectedFile]) -> Result<(), Failure> {
+        if self.is_ours().await? {
+            return Ok(());
+        }
+        let call = Call::new(Method::PUT, format!("/containers/{id}/archive")).query("path", "/");
+        let archive = archive_of(files).map_err(|error| Failure::invalid(format!("the files of the container: {error}")))?;
+        self.change(call.archive(archive)).await
+    }
+
+    /// Whether the engine is one of ours.
+    async fn is_ours(&self) -> Result<bool, Failure> {
+        Ok(matches!(self.target(), Target::Own(_)) || self.version().await?.name == "Gantry")
     }
 
     /// Starts a container; returns once its command was executed. One that runs already is no failure.
@@ -185,6 +213,20 @@ fn stop_options(call: Call, options: &StopOptions) -> Call {
         timeout => (timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)).to_string(),
     });
     call.option("t", seconds.as_deref()).flag(extension::SKIP_DEAF, options.skip_deaf)
+}
+
+/// A tar of files; folders on their way are made by whoever unpacks it.
+fn archive_of(files: &[InjectedFile]) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(file.content.len() as u64);
+        header.set_mode(file.mode);
+        header.set_uid(file.uid.into());
+        header.set_gid(file.gid.into());
+        archive.append_data(&mut header, file.target.trim_start_matches('/'), file.content.as_slice())?;
+    }
+    archive.into_inner()
 }
 
 fn or_unchanged(done: Result<(), Failure>) -> Result<(), Failure> {

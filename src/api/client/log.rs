@@ -42,7 +42,12 @@ impl LogStream {
             };
             match taken {
                 Ok(Some((Channel::Output(stream), bytes))) => {
-                    bytes.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.add(stream, line));
+                    // One message is one frame; a line is not copied for the sake of an engine that puts several into one.
+                    if bytes.len() > 1 && bytes[..bytes.len() - 1].contains(&b'\n') {
+                        bytes.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.add(stream, line.to_vec()));
+                    } else if !bytes.is_empty() {
+                        self.add(stream, bytes);
+                    }
                     continue;
                 }
                 Ok(Some((Channel::Engine, bytes))) => return Some(Err(Failure::internal(String::from_utf8_lossy(&bytes).trim()))),
@@ -61,7 +66,7 @@ impl LogStream {
                 }
                 None => {
                     let rest = std::mem::take(&mut self.partial);
-                    self.add(Stream::Stdout, &rest);
+                    self.add(Stream::Stdout, rest.to_vec());
                 }
             }
         }
@@ -71,21 +76,19 @@ impl LogStream {
         self.partial.extend_from_slice(data);
         if let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') {
             let whole = self.partial.split_to(end + 1);
-            whole.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.add(Stream::Stdout, line));
+            whole.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.add(Stream::Stdout, line.to_vec()));
         }
     }
 
     /// Takes the time off a line. What has none, as when a terminal's long line comes in parts, goes on with the line before.
-    fn add(&mut self, stream: Stream, line: &[u8]) {
+    fn add(&mut self, stream: Stream, mut line: Vec<u8>) {
         let space = line.iter().take(40).position(|byte| *byte == b' ');
-        let time = space.and_then(|end| std::str::from_utf8(&line[..end]).ok()?.parse().ok());
-        let text = match (time, space) {
-            (Some(time), Some(end)) => {
-                self.last = time;
-                &line[end + 1..]
-            }
-            _ => line,
-        };
-        self.ready.push_back(LogLine { time: self.last, stream, text: text.to_vec() });
+        if let Some(end) = space
+            && let Some(time) = std::str::from_utf8(&line[..end]).ok().and_then(|text| text.parse().ok())
+        {
+            self.last = time;
+            line.drain(..=end);
+        }
+        self.ready.push_back(LogLine { time: self.last, stream, text: line });
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::api::wire::{event, frame};
-use crate::resource::container::{AttachOptions, ContainerFilter, StopOptions, WaitCondition};
+use crate::resource::container::{AttachOptions, ContainerFilter, ContainerSpec, InjectedFile, StopOptions, WaitCondition};
 use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::ImageReference;
@@ -334,4 +334,29 @@ async fn an_archive_is_sent_as_it_is_read_and_its_images_are_named() {
     });
     let loaded = engine.client().await.load_image(std::io::Cursor::new(archive), |_| ()).await;
     assert_eq!(loaded.expect("loaded"), ["app:7", "sha256:00"]);
+}
+
+#[tokio::test]
+async fn files_of_a_container_reach_another_engine_as_an_archive() {
+    let id = "a".repeat(64);
+    let path = format!("PUT /v1.51/containers/{id}/archive?path=%2F");
+    let engine = Engine::new(move |line, _, body| match line {
+        "POST /v1.51/containers/create?name=web" => answer(201, json!({ "Id": id }).to_string()),
+        "GET /v1.51/version" => answer(200, r#"{"Platform":{"Name":"Docker Engine - Community"}}"#),
+        _ => {
+            assert_eq!(line, path);
+            let mut archive = tar::Archive::new(body);
+            let mut entry = archive.entries().expect("a tar").next().expect("an entry").expect("a whole one");
+            assert_eq!(entry.path().expect("a path").to_string_lossy(), "run/secrets/key");
+            assert_eq!((entry.header().mode().expect("bits"), entry.header().uid().expect("an owner")), (0o400, 7));
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).expect("text");
+            assert_eq!(text, "secret");
+            answer(200, "")
+        }
+    });
+    let file = InjectedFile { target: "/run/secrets/key".to_owned(), content: b"secret".to_vec(), uid: 7, gid: 7, mode: 0o400 };
+    let spec = ContainerSpec { image: "x".to_owned(), files: vec![file], ..ContainerSpec::default() };
+    engine.client().await.create_container(Some("web"), &spec).await.expect("made");
+    assert_eq!(engine.asked().len(), 3);
 }
