@@ -44,10 +44,11 @@ impl Shared {
         // As long as it lives, nothing of what comes in is collected.
         let work = self.work();
         let session = Arc::new(self.registries.session(reference, credentials).await?);
-        let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
         let whole = Teller::new("", &progress);
-        Teller::new(&asked, &progress).say(format!("Pulling from {}", reference.repository()));
         let found = self.find_out(&session, reference, platform).await?;
+        // As in Docker nothing is told before it is known that there is such an image.
+        let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
+        Teller::new(&asked, &progress).say(format!("Pulling from {}", reference.repository()));
         let id = found.config.digest;
         let before = self.lock().index.find(&reference.familiar()).ok().map(|(id, _)| id);
         self.fetch_layers(&session, &found, &progress).await?;
