@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
-use crate::engine::container::attach::{AttachReader, AttachWriter};
-use crate::engine::container::log::LogReader;
-use crate::engine::container::process::ProcessList;
 use crate::engine::container::select::Selection;
 use crate::engine::container::start::Starter;
 use crate::engine::container::stop::Reason;
 use crate::engine::container::wait::ContainerWait;
-use crate::resource::container::{AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
-use crate::resource::exec::TerminalSize;
+use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
-use crate::resource::log::LogOptions;
 use crate::trace::Trace;
 
 impl Engine {
@@ -120,25 +115,5 @@ impl Engine {
             Ok(outcome) => outcome,
             Err(error) => Err(Failure::internal(format!("the engine gave up: {error}"))),
         }
-    }
-
-    /// Returns what a container wrote.
-    pub async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogReader, Failure> {
-        todo!("{name} {options:?}")
-    }
-
-    /// Connects to the streams of a container.
-    pub async fn attach(&self, name: &str, options: &AttachOptions) -> Result<(AttachReader, AttachWriter), Failure> {
-        todo!("{name} {options:?}")
-    }
-
-    /// Tells a container's terminal its size.
-    pub async fn resize_container(&self, name: &str, size: TerminalSize) -> Result<(), Failure> {
-        todo!("{name} {size:?}")
-    }
-
-    /// Returns the processes of a running container.
-    pub async fn container_processes(&self, name: &str) -> Result<ProcessList, Failure> {
-        todo!("{name}")
     }
 }

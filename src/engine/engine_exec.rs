@@ -1,7 +1,13 @@
 //! The engine's verbs on commands run beside a container's own.
 
+use std::sync::Arc;
+
 use crate::engine::Engine;
-use crate::engine::container::attach::{AttachReader, AttachWriter};
+use crate::engine::container::attach::{AttachReader, AttachWriter, DetachKeys};
+use crate::engine::container::entry::Container;
+use crate::engine::container::exec;
+use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
+use crate::resource::container::ContainerState;
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
 use crate::resource::failure::Failure;
 use crate::resource::id::ExecId;
@@ -9,21 +15,99 @@ use crate::resource::id::ExecId;
 impl Engine {
     /// Prepares a command in a running container.
     pub async fn exec_create(&self, name: &str, spec: &ExecSpec) -> Result<ExecId, Failure> {
-        todo!("{name} {spec:?}")
+        let container = self.shared.containers.find(name)?;
+        if spec.command.is_empty() {
+            return Err(Failure::invalid("No exec command specified"));
+        }
+        spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?;
+        able(&container)?;
+        let id = exec::new_id()?;
+        self.shared.execs.add(id, container.id(), spec.clone());
+        self.tell_exec(&container, &id, &format!("exec_create: {}", spec.command.join(" ")), &[]);
+        Ok(id)
     }
 
-    /// Starts a prepared command; with `detach` there are no streams. `tty` must say what the command was prepared with.
-    pub async fn exec_start(&self, id: &str, tty: bool, detach: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
-        todo!("{id} {tty} {detach}")
+    /// Starts a prepared command; with `detach` there are no streams. One that cannot be executed says so on its own stream, and has
+    /// Docker's exit code.
+    pub async fn exec_start(&self, id: &str, detach: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
+        let ExecInfo { id, container, spec, .. } = self.shared.execs.find(id)?;
+        let container = self.shared.containers.find(&container.to_string())?;
+        let task = able(&container)?;
+        let keys = spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?.unwrap_or_default();
+        let process = exec::process(&container, &spec)?;
+        self.shared.execs.take(&id)?;
+        self.tell_exec(&container, &id, &format!("exec_start: {}", spec.command.join(" ")), &[]);
+        let io = ExecIo { stdin: spec.stdin && !detach, stdout: spec.stdout, stderr: spec.stderr, detach };
+        let engine = self.clone();
+        let started = async move {
+            let started = task.exec(id, process, io).await;
+            match started {
+                Ok(mut started) => {
+                    let attached = started.attached.take();
+                    engine.shared.execs.runs(&id, started.pid);
+                    container.exec_began(id);
+                    tokio::spawn(engine.clone().await_exec(Arc::clone(&container), id, started));
+                    Ok((Ok(attached), container))
+                }
+                Err(error) => {
+                    let code = error.exit_code();
+                    engine.shared.execs.ended(&id, code);
+                    engine.tell_exec(&container, &id, "exec_die", &[("exitCode", code.to_string())]);
+                    Ok((Err(error), container))
+                }
+            }
+        };
+        let (started, container) = self.whole(|_| started).await?;
+        match started {
+            Ok(Some(attached)) if !spec.tty => Ok(Some((AttachReader::new(attached.output, true), AttachWriter::new(attached.input)))),
+            Ok(Some(attached)) => {
+                let engine = self.clone();
+                let left = move || engine.tell_exec(&container, &id, "exec_detach", &[]);
+                Ok(Some(keys.guard(attached.output, attached.input, left)))
+            }
+            Ok(None) => Ok(None),
+            Err(error) if detach => Err(error.into()),
+            Err(error) => Ok(Some((AttachReader::message(&format!("{}\r\n", error.chain()), spec.tty), AttachWriter::new(tokio::io::sink())))),
+        }
     }
 
     /// Tells the terminal of a command its size.
     pub async fn exec_resize(&self, id: &str, size: TerminalSize) -> Result<(), Failure> {
-        todo!("{id} {size:?}")
+        let info = self.shared.execs.find(id)?;
+        if !info.running {
+            return Err(Failure::conflict(format!("exec {id} is not running")));
+        }
+        let task = self.shared.containers.find(&info.container.to_string())?.task()?;
+        Ok(task.resize(Some(&info.id), size).await?)
     }
 
     /// Returns what is known of a command.
     pub async fn exec_inspect(&self, id: &str) -> Result<ExecInfo, Failure> {
-        todo!("{id}")
+        self.shared.execs.find(id)
+    }
+
+    async fn await_exec(self, container: Arc<Container>, id: ExecId, mut started: ExecTask) {
+        let code = started.wait().await;
+        self.shared.execs.ended(&id, code);
+        container.exec_ended(&id);
+        self.tell_exec(&container, &id, "exec_die", &[("exitCode", code.to_string())]);
+    }
+
+    fn tell_exec(&self, container: &Container, id: &ExecId, action: &str, more: &[(&str, String)]) {
+        self.tell(container, action, &[&[("execID", id.to_string())], more].concat());
+    }
+}
+
+/// The task of a container in which a command can run now, or Docker's words.
+fn able(container: &Container) -> Result<Task, Failure> {
+    let id = container.id();
+    match container.life().state {
+        ContainerState::Running { paused: true, .. } => {
+            Err(Failure::conflict(format!("Container {id} is paused, unpause the container before exec")))
+        }
+        ContainerState::Restarting { .. } => {
+            Err(Failure::conflict(format!("Container {id} is restarting, wait until the container is running")))
+        }
+        _ => container.task(),
     }
 }

@@ -7,6 +7,7 @@ mod engine_container;
 mod engine_exec;
 mod engine_image;
 mod engine_network;
+mod engine_stream;
 mod engine_system;
 mod engine_volume;
 pub mod event;
@@ -21,12 +22,15 @@ pub mod store;
 mod tests;
 pub mod volume;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::engine::configuration::Configuration;
+use crate::engine::container::exec::Execs;
+use crate::engine::container::log::LogWatcher;
 use crate::engine::container::table::Containers;
 use crate::engine::event::Ring;
 use crate::engine::image::handle::Images;
@@ -64,6 +68,10 @@ struct Shared {
     ring: Ring,
     runtime: Runtime,
     containers: Containers,
+    logs: LogWatcher,
+    execs: Execs,
+    /// Early health probes run at once.
+    probes: Semaphore,
     /// Set once the engine is to leave: nothing starts any more.
     leaving: AtomicBool,
     /// Everything has been stopped and closed.
@@ -82,8 +90,10 @@ impl Engine {
         let volumes = Volumes::open(&root)?;
         let runtime = Runtime::new(&root, keeper.clone())?;
         let containers = Containers::open(&root)?;
+        let probes = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let (leaving, closed) = (AtomicBool::new(false), watch::Sender::new(false));
-        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, leaving, closed };
+        let (logs, execs) = (LogWatcher::default(), Execs::default());
+        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, logs, execs, probes, leaving, closed };
         let engine = Self { shared: Arc::new(shared) };
         engine.adopt_containers().await?;
         Ok(engine)

@@ -2,9 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::oneshot;
+
+use crate::engine::runtime::task::Attached;
+use crate::resource::failure::Failure;
+use crate::resource::log::Stream;
 
 /// What the process writes: raw bytes of a terminal, else Docker's frames (stream, length, bytes).
 pub struct AttachReader {
@@ -13,6 +18,17 @@ pub struct AttachReader {
 }
 
 impl AttachReader {
+    /// Of bytes that are frames already, or a terminal's.
+    pub(in crate::engine) fn new(inner: impl AsyncRead + Send + 'static, multiplexed: bool) -> Self {
+        Self { inner: Box::pin(inner), multiplexed }
+    }
+
+    /// Says one thing on standard output, and ends.
+    pub(in crate::engine) fn message(text: &str, tty: bool) -> Self {
+        let bytes = if tty { text.as_bytes().to_vec() } else { frame(Stream::Stdout, text.as_bytes()) };
+        Self::new(io::Cursor::new(bytes), !tty)
+    }
+
     /// Whether the bytes are Docker's frames; a terminal's are raw.
     pub fn multiplexed(&self) -> bool {
         self.multiplexed
@@ -30,6 +46,13 @@ pub struct AttachWriter {
     inner: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
+impl AttachWriter {
+    /// Of whatever takes the bytes.
+    pub(in crate::engine) fn new(inner: impl AsyncWrite + Send + 'static) -> Self {
+        Self { inner: Box::pin(inner) }
+    }
+}
+
 impl AsyncWrite for AttachWriter {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.inner.as_mut().poll_write(context, bytes)
@@ -41,5 +64,250 @@ impl AsyncWrite for AttachWriter {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner.as_mut().poll_shutdown(context)
+    }
+}
+
+/// One of Docker's frames.
+pub(in crate::engine) fn frame(stream: Stream, bytes: &[u8]) -> Vec<u8> {
+    let number = match stream {
+        Stream::Stdout => 1,
+        Stream::Stderr => 2,
+    };
+    let mut frame = Vec::with_capacity(8 + bytes.len());
+    frame.extend([number, 0, 0, 0]);
+    frame.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend_from_slice(bytes);
+    frame
+}
+
+/// A stream that will be there once the container is started; one that never comes is an empty one.
+pub(in crate::engine) enum Late<S> {
+    /// Not there yet.
+    Awaited(oneshot::Receiver<S>),
+    /// There.
+    Here(S),
+    /// It will not come.
+    Never,
+}
+
+impl<S: Unpin> Late<S> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Pin<&mut S>>> {
+        if let Self::Awaited(coming) = self {
+            *self = match ready!(Pin::new(coming).poll(context)) {
+                Ok(stream) => Self::Here(stream),
+                Err(_) => Self::Never,
+            };
+        }
+        Poll::Ready(match self {
+            Self::Here(stream) => Some(Pin::new(stream)),
+            _ => None,
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Late<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match ready!(Self::poll(&mut self, context)) {
+            Some(stream) => stream.poll_read(context, buffer),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Late<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match ready!(Self::poll(&mut self, context)) {
+            Some(stream) => stream.poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(Self::poll(&mut self, context)) {
+            Some(stream) => stream.poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(Self::poll(&mut self, context)) {
+            Some(stream) => stream.poll_shutdown(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// What the shim will give a client that attaches before the start.
+pub(in crate::engine) type LateAttached =
+    (Late<tokio::net::unix::OwnedReadHalf>, Late<tokio::net::unix::OwnedWriteHalf>);
+
+/// The two halves of what will come.
+pub(in crate::engine) fn late(coming: oneshot::Receiver<Result<Attached, Failure>>) -> LateAttached {
+    let ((output, reader), (input, writer)) = (oneshot::channel(), oneshot::channel());
+    tokio::spawn(async move {
+        if let Ok(Ok(attached)) = coming.await {
+            // A client that left meanwhile takes nothing.
+            let _ = output.send(attached.output);
+            let _ = input.send(attached.input);
+        }
+    });
+    (Late::Awaited(reader), Late::Awaited(writer))
+}
+
+/// The keys that leave a terminal without ending what runs in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct DetachKeys(Vec<u8>);
+
+impl Default for DetachKeys {
+    /// Ctrl-P, Ctrl-Q.
+    fn default() -> Self {
+        Self(vec![16, 17])
+    }
+}
+
+impl DetachKeys {
+    /// Reads Docker's spelling: `ctrl-p,ctrl-q`, `a,b`, `ctrl-@`.
+    pub(in crate::engine) fn parse(text: &str) -> Result<Self, Failure> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let key = |key: &str| match key.as_bytes() {
+            [one] => Some(*one),
+            _ => match key.strip_prefix("ctrl-")?.as_bytes() {
+                [letter @ b'a'..=b'z'] => Some(letter - b'a' + 1),
+                [b'@'] => Some(0),
+                [other @ (b'[' | b'\\' | b']' | b'^' | b'_')] => Some(other - b'[' + 27),
+                _ => None,
+            },
+        };
+        let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
+        keys.map(Self).ok_or_else(|| Failure::invalid(format!("Invalid escape keys ({text}) provided")))
+    }
+
+    /// The streams of a terminal from which the keys lead away; `left` is called when they did.
+    pub(in crate::engine) fn guard(
+        self,
+        output: impl AsyncRead + Send + Unpin + 'static,
+        mut input: impl AsyncWrite + Send + Unpin + 'static,
+        left: impl FnOnce() + Send + 'static,
+    ) -> (AttachReader, AttachWriter) {
+        let (client, mut typed) = tokio::io::duplex(4096);
+        let (detach, detached) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut watch = Watch { keys: self.0, seen: 0 };
+            let mut buffer = [0; 4096];
+            let mut through = Vec::new();
+            while let Ok(read @ 1..) = typed.read(&mut buffer).await {
+                through.clear();
+                let away = watch.pass(&buffer[..read], &mut through);
+                if input.write_all(&through).await.is_err() {
+                    return;
+                }
+                if away {
+                    left();
+                    // Nobody reads any more, if this fails.
+                    let _ = detach.send(());
+                    // What is behind the keys stays open: its input does not end.
+                    return;
+                }
+            }
+            let _ = input.shutdown().await;
+        });
+        (AttachReader::new(Detachable { output, detached: Some(detached) }, false), AttachWriter::new(client))
+    }
+}
+
+/// Looks for the keys in what is typed; as long as they may still come, what was typed of them is held back.
+struct Watch {
+    keys: Vec<u8>,
+    seen: usize,
+}
+
+impl Watch {
+    /// Passes on what is not the keys'; true when all of them came.
+    fn pass(&mut self, typed: &[u8], through: &mut Vec<u8>) -> bool {
+        for &byte in typed {
+            if byte != self.keys[self.seen] {
+                through.extend_from_slice(&self.keys[..self.seen]);
+                self.seen = 0;
+            }
+            if byte != self.keys[self.seen] {
+                through.push(byte);
+                continue;
+            }
+            self.seen += 1;
+            if self.seen == self.keys.len() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What a terminal shows, until its client leaves by the keys.
+struct Detachable<S> {
+    output: S,
+    /// `None` once it is certain that the keys will not come.
+    detached: Option<oneshot::Receiver<()>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Detachable<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(detached) = &mut self.detached {
+            match Pin::new(detached).poll(context) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) => self.detached = None,
+                Poll::Pending => {}
+            }
+        }
+        Pin::new(&mut self.output).poll_read(context, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_in_docker() {
+        let check = |text: &str, expected: Option<&[u8]>| assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}");
+        check("", Some(&[16, 17]));
+        check("ctrl-p,ctrl-q", Some(&[16, 17]));
+        check("ctrl-@,x,ctrl-[,ctrl-_", Some(&[0, b'x', 27, 31]));
+        check("ctrl-P", None);
+        check("ctrl", None);
+        check("a,,b", None);
+    }
+
+    #[tokio::test]
+    async fn the_keys_lead_away_and_are_not_typed() {
+        let (mut shown, output) = tokio::io::duplex(64);
+        let (input, mut typed) = tokio::io::duplex(64);
+        let (told, left) = oneshot::channel();
+        let (mut reader, mut writer) = DetachKeys::default().guard(output, input, move || assert!(told.send(()).is_ok()));
+        shown.write_all(b"$ ").await.expect("room");
+        let mut buffer = [0; 2];
+        reader.read_exact(&mut buffer).await.expect("shown");
+        writer.write_all(&[b'a', 16, b'b', 16, 16, 17, b'z']).await.expect("room");
+        left.await.expect("told");
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).await.expect("an end");
+        typed.read_to_end(&mut all).await.expect("an end");
+        assert_eq!(all, [b'a', 16, b'b', 16]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_late_is_waited_for() {
+        let (sender, coming) = oneshot::channel();
+        let mut late = Late::Awaited(coming);
+        let reading = tokio::spawn(async move {
+            let mut text = String::new();
+            late.read_to_string(&mut text).await.map(|_| text)
+        });
+        sender.send(&b"first words"[..]).expect("awaited");
+        assert_eq!(reading.await.expect("no panic").expect("read"), "first words");
+        let (sender, coming) = oneshot::channel::<&[u8]>();
+        drop(sender);
+        assert_eq!(Late::Awaited(coming).read(&mut [0; 8]).await.expect("an end"), 0);
     }
 }

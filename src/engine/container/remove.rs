@@ -52,6 +52,7 @@ impl Engine {
         }
         let record = container.record();
         self.shared.volumes.forget(record.id);
+        self.shared.execs.forget(record.id);
         self.shared.containers.remove(container);
         if volumes {
             self.remove_anonymous(&record.mounts);

@@ -13,7 +13,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::launch_spec::{self, Surroundings};
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::state::Change;
-use crate::engine::container::{files, membership, mount_plan};
+use crate::engine::container::{files, health, membership, mount_plan};
 use crate::engine::image::work::RootGuard;
 use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::nft::dns_redirect::dns_redirect;
@@ -22,7 +22,7 @@ use crate::engine::runtime::task::{Launching, Task};
 use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
 use crate::resource::container::{
-    ContainerState, EndpointState, ExitStatus, HealthCheck, HealthState, HealthStatus, HealthTest, MountSource, NamespaceMode, NetworkMode,
+    ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode,
     PublishedPort,
 };
 use crate::resource::failure::Failure;
@@ -88,7 +88,6 @@ impl Engine {
             Ok(up) => {
                 let change = Change::Started { pid: up.task.pid(), at: up.task.started_at() };
                 let task = up.task.clone();
-                let health = first_health(record.effective.health.as_ref());
                 container
                     .update(|life| {
                         life.change(change)?;
@@ -96,7 +95,7 @@ impl Engine {
                         life.endpoints = up.endpoints;
                         life.published = up.published;
                         life.layers = Some(Arc::new(up.layers));
-                        life.health = health;
+                        life.health = health::at_start(record.effective.health.as_ref(), life.health.take());
                         life.stopped_by_hand = false;
                         life.stopped_to_leave = false;
                         if starter == Starter::Hand {
@@ -359,12 +358,6 @@ impl Engine {
         }
         self.tell(container, "start", &[]);
     }
-}
-
-/// Where a container with a check begins.
-fn first_health(check: Option<&HealthCheck>) -> Option<HealthState> {
-    let checked = check.is_some_and(|check| matches!(check.test, HealthTest::Exec(_) | HealthTest::Shell(_)));
-    checked.then(|| HealthState { status: HealthStatus::Starting, failing_streak: 0, log: Vec::new() })
 }
 
 fn port_of(socket: &OwnedFd) -> std::io::Result<u16> {

@@ -23,7 +23,10 @@ impl Engine {
     }
 
     async fn attend(self, container: Arc<Container>, task: Task) {
-        let end = task.wait().await;
+        let end = tokio::select! {
+            end = task.wait() => end,
+            () = self.probe(&container, &task) => task.wait().await,
+        };
         let turn = container.turn().await;
         let pause = self.ended(&container, &end).await;
         drop(turn);

@@ -29,7 +29,7 @@ mod note;
 mod packet;
 mod process;
 mod program;
-mod readiness;
+pub(in crate::engine) mod readiness;
 mod reaper;
 mod rlimit;
 pub mod role;

@@ -235,6 +235,12 @@ impl Task {
         leaf.kill().map_err(|error| self.refused("kill", &error))
     }
 
+    /// Every process of it, its execs included, in the host's process-id namespace.
+    pub fn processes(&self) -> Result<Vec<i32>, TaskError> {
+        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        leaf.processes().map_err(|error| self.refused("list the processes of", &error))
+    }
+
     /// Freezes every process of it.
     pub async fn pause(&self) -> Result<(), TaskError> {
         self.freeze(true, "pause").await

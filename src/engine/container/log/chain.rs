@@ -1,0 +1,208 @@
+//! The files of a log: `path` is the newest, `path.1` the one before it, and so on. A file that is full is renamed to the next number,
+//! the oldest first, and a new one is made in its place; so what was opened once stays what it is, whatever happens to its name.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// So much is read at once.
+pub(super) const BLOCK: usize = 128 << 10;
+
+/// A file of a log and how far it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub file: Arc<File>,
+    pub offset: u64,
+    identity: (u64, u64),
+}
+
+impl Part {
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        match File::open(path) {
+            Ok(file) => {
+                let status = file.metadata()?;
+                Ok(Some(Self { file: Arc::new(file), offset: 0, identity: (status.dev(), status.ino()) }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// The greatest number in use.
+fn oldest(path: &Path) -> io::Result<u32> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else { return Ok(0) };
+    let mut greatest = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?.file_name();
+        let number = entry.to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+        greatest = greatest.max(number.unwrap_or(0));
+    }
+    Ok(greatest)
+}
+
+/// Opens every file, oldest first, each at its beginning.
+pub(super) fn open(path: &Path) -> io::Result<VecDeque<Part>> {
+    let mut parts: VecDeque<Part> = VecDeque::new();
+    // From the newest on: a file that is renamed meanwhile is met twice, not missed.
+    for number in 0..=oldest(path)?.saturating_add(1) {
+        if let Some(part) = Part::open(&numbered(path, number))?
+            && parts.iter().all(|known| known.identity != part.identity)
+        {
+            parts.push_front(part);
+        }
+    }
+    Ok(parts)
+}
+
+/// What follows a file that was read to its end.
+pub(super) enum Next {
+    /// Nothing: it is the newest.
+    Newest,
+    /// It was renamed, and its successor has not been made yet.
+    Pending,
+    /// This one.
+    Part(Part),
+}
+
+/// Finds what follows a part.
+pub(super) fn after(path: &Path, part: &Part) -> io::Result<Next> {
+    let identity = |number| Ok::<_, io::Error>(Part::open(&numbered(path, number))?.map(|part| part.identity));
+    loop {
+        if identity(0)? == Some(part.identity) {
+            return Ok(Next::Newest);
+        }
+        let greatest = oldest(path)?.saturating_add(1);
+        let mut found = None;
+        for number in 1..=greatest {
+            if identity(number)? == Some(part.identity) {
+                found = Some(number);
+                break;
+            }
+        }
+        let Some(number) = found else {
+            // The oldest was removed: what is left begins with the oldest there is.
+            return Ok(open(path)?.pop_front().map_or(Next::Pending, Next::Part));
+        };
+        let next = Part::open(&numbered(path, number - 1))?;
+        // Renames begin with the oldest: while this one has its number, the one before it has, too.
+        if identity(number)? == Some(part.identity) {
+            return Ok(next.map_or(Next::Pending, Next::Part));
+        }
+    }
+}
+
+/// Moves the beginning to the line that is so many before the end.
+pub(super) fn tail(parts: &mut VecDeque<Part>, lines: u64) -> io::Result<()> {
+    let mut wanted = lines;
+    for index in (0..parts.len()).rev() {
+        let start = last_lines(&parts[index].file, &mut wanted)?;
+        parts[index].offset = start;
+        if wanted == 0 {
+            parts.drain(..index);
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the last `wanted` whole lines begin; takes those that were found from `wanted`.
+fn last_lines(file: &File, wanted: &mut u64) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let mut block = vec![0; BLOCK];
+    let mut end = length;
+    let mut inside = false;
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK as u64);
+        let piece = &mut block[..usize::try_from(end - start).unwrap_or(BLOCK)];
+        file.read_exact_at(piece, start)?;
+        for (index, _) in piece.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            // The newline before the first line that is wanted.
+            if inside && *wanted > 0 {
+                *wanted -= 1;
+            }
+            if *wanted == 0 {
+                return Ok(start + index as u64 + 1);
+            }
+            inside = true;
+        }
+        end = start;
+    }
+    if inside {
+        *wanted -= 1;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).expect("written");
+    }
+
+    fn starts(texts: &[&str], lines: u64) -> Vec<u64> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        for (number, text) in texts.iter().enumerate() {
+            write(&numbered(&path, u32::try_from(number).expect("few")), text);
+        }
+        let mut parts = open(&path).expect("opened");
+        tail(&mut parts, lines).expect("read");
+        parts.iter().map(|part| part.offset).collect()
+    }
+
+    #[test]
+    fn the_tail_is_found_from_the_end_across_files() {
+        assert_eq!(starts(&["a\nb\nc\n"], 2), [2]);
+        assert_eq!(starts(&["a\nb\nc\n"], 0), [6]);
+        assert_eq!(starts(&["a\nb\nc\n"], 3), [0]);
+        assert_eq!(starts(&["a\nb\nc\nhal"], 2), [2]);
+        assert_eq!(starts(&["a\nb\n", "x\ny\nz\n"], 3), [4, 0]);
+        assert_eq!(starts(&["a\n", "x\n", "v\n"], 9), [0, 0, 0]);
+        assert_eq!(starts(&["", "x\ny\n"], 1), [2, 0]);
+        let long = format!("{}\n{}\nshort\n", "l".repeat(3 * BLOCK), "m".repeat(BLOCK));
+        assert_eq!(starts(&[&long], 2), [3 * BLOCK as u64 + 1]);
+    }
+
+    #[test]
+    fn a_renamed_file_has_a_successor() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        write(&path, "a\n");
+        let first = open(&path).expect("opened").pop_front().expect("a file");
+        assert!(matches!(after(&path, &first).expect("looked"), Next::Newest));
+        let rotate = || {
+            let _ = fs::rename(numbered(&path, 1), numbered(&path, 2));
+            fs::rename(&path, numbered(&path, 1)).expect("renamed");
+        };
+        rotate();
+        assert!(matches!(after(&path, &first).expect("looked"), Next::Pending));
+        write(&path, "b\n");
+        let second = open(&path).expect("opened").pop_back().expect("a file");
+        rotate();
+        write(&path, "c\n");
+        let successor = |part: &Part| match after(&path, part).expect("looked") {
+            Next::Part(part) => Some(part.identity),
+            _ => None,
+        };
+        assert_eq!(successor(&first), Some(second.identity));
+        rotate();
+        write(&path, "d\n");
+        // The first is gone by name: the oldest there is follows it.
+        assert_eq!(successor(&first), Some(second.identity));
+    }
+}

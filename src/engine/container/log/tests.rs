@@ -1,0 +1,126 @@
+//! Logs in a folder of the test's own, written as a shim writes them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+
+use super::*;
+use crate::engine::container::state::Change;
+use crate::resource::time::Timestamp;
+
+struct Log {
+    folder: tempfile::TempDir,
+    file: File,
+    life: watch::Sender<Life>,
+}
+
+impl Log {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = File::create(folder.path().join("log")).expect("a file");
+        let mut life = Life::new();
+        life.change(Change::Started { pid: 1, at: Timestamp::from_nanos(0) }).expect("a legal change");
+        Self { folder, file, life: watch::Sender::new(life) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn write(&mut self, numbers: std::ops::Range<i64>) {
+        for number in numbers {
+            let (stream, time) = (if number % 2 == 0 { "stdout" } else { "stderr" }, Timestamp::from_nanos(number));
+            self.write_raw(&format!("{{\"log\":\"{number}\\n\",\"stream\":\"{stream}\",\"time\":\"{time}\"}}\n"));
+        }
+    }
+
+    fn write_raw(&mut self, text: &str) {
+        self.file.write_all(text.as_bytes()).expect("written");
+    }
+
+    fn rotate(&mut self, files: u32) {
+        let name = |number: u32| if number == 0 { self.path() } else { self.folder.path().join(format!("log.{number}")) };
+        for number in (0..files - 1).rev() {
+            let _ = fs::rename(name(number), name(number + 1));
+        }
+        self.file = OpenOptions::new().create(true).append(true).open(self.path()).expect("a file");
+    }
+
+    async fn open(&self, options: &LogOptions) -> LogReader {
+        LogReader::open(&LogWatcher::default(), &self.path(), options, Ended::of(self.life.subscribe())).await.expect("opened")
+    }
+}
+
+const ALL: LogOptions =
+    LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: None, since: None, until: None };
+
+async fn rest(mut reader: LogReader) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    while let Some(line) = reader.next().await {
+        let text = String::from_utf8(line.expect("readable").text).expect("text");
+        numbers.push(text.trim_end().parse().expect("a number"));
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn options_select() {
+    let mut log = Log::new();
+    log.write(0..3);
+    log.rotate(3);
+    log.write(3..5);
+    log.write_raw("damaged\n");
+    log.write(5..6);
+    log.write_raw("{\"log\":\"half");
+    let at = |nanos| Some(Timestamp::from_nanos(nanos));
+    let check = async |options: LogOptions, expected: &[i64]| assert_eq!(rest(log.open(&options).await).await, expected, "{options:?}");
+    check(ALL, &[0, 1, 2, 3, 4, 5]).await;
+    check(LogOptions { stderr: false, ..ALL }, &[0, 2, 4]).await;
+    check(LogOptions { tail: Some(4), ..ALL }, &[3, 4, 5]).await;
+    check(LogOptions { tail: Some(0), ..ALL }, &[]).await;
+    check(LogOptions { since: at(2), ..ALL }, &[2, 3, 4, 5]).await;
+    check(LogOptions { since: at(1), until: at(3), ..ALL }, &[1, 2, 3]).await;
+    check(LogOptions { follow: true, until: at(3), ..ALL }, &[0, 1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_misses_nothing_while_files_rotate() {
+    let mut log = Log::new();
+    log.write(0..10);
+    let options = LogOptions { follow: true, tail: Some(5), ..ALL };
+    let reader = tokio::spawn(rest(log.open(&options).await));
+    let writer = std::thread::spawn(move || {
+        for round in 1..300 {
+            log.write(round * 10..round * 10 + 10);
+            if round % 7 == 0 {
+                // More files than the reader can fall behind in this test.
+                log.rotate(1000);
+            }
+        }
+        log.life.send_modify(|life| life.ends += 1);
+        log
+    });
+    assert_eq!(reader.await.expect("no panic"), (5..3000).collect::<Vec<_>>());
+    writer.join().expect("no panic");
+}
+
+#[tokio::test]
+async fn a_line_comes_whole_and_an_emptied_file_begins_anew() {
+    let mut log = Log::new();
+    let mut reader = log.open(&LogOptions { follow: true, ..ALL }).await;
+    log.write_raw("{\"log\":\"half");
+    let waiting = tokio::spawn(async move {
+        let line = reader.next().await;
+        (line, reader)
+    });
+    tokio::task::yield_now().await;
+    log.write_raw(" and half of a long one\",\"stream\":\"stdout\",\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    let (line, reader) = waiting.await.expect("no panic");
+    assert_eq!(line.expect("a line").expect("readable").text, b"half and half of a long one");
+    let waiting = tokio::spawn(rest(reader));
+    tokio::task::yield_now().await;
+    log.file.set_len(0).expect("emptied");
+    log.file = OpenOptions::new().append(true).open(log.path()).expect("a file");
+    log.write(1..2);
+    log.life.send_modify(|life| life.ends += 1);
+    assert_eq!(waiting.await.expect("no panic"), [1]);
+}
