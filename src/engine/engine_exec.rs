@@ -67,7 +67,9 @@ impl Engine {
             }
             Ok(None) => Ok(None),
             Err(error) if detach => Err(error.into()),
-            Err(error) => Ok(Some((AttachReader::message(&format!("{}\r\n", error.chain()), spec.tty), AttachWriter::new(tokio::io::sink())))),
+            Err(error) => {
+                Ok(Some((AttachReader::message(&format!("{}\r\n", error.chain()), spec.tty), AttachWriter::new(tokio::io::sink()))))
+            }
         }
     }
 

@@ -73,8 +73,7 @@ impl Engine {
         if !options.stream {
             return Ok((Box::pin(tokio::io::empty()), Box::pin(tokio::io::sink())));
         }
-        let request =
-            AttachRequest { stdin: options.stdin && container.spec().stdin_open, stdout: options.stdout, stderr: options.stderr };
+        let request = AttachRequest { stdin: options.stdin && container.spec().stdin_open, stdout: options.stdout, stderr: options.stderr };
         match container.life().task {
             Some(task) => {
                 let attached = task.attach(request).await?;

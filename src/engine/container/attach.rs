@@ -138,8 +138,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Late<S> {
 }
 
 /// What the shim will give a client that attaches before the start.
-pub(in crate::engine) type LateAttached =
-    (Late<tokio::net::unix::OwnedReadHalf>, Late<tokio::net::unix::OwnedWriteHalf>);
+pub(in crate::engine) type LateAttached = (Late<tokio::net::unix::OwnedReadHalf>, Late<tokio::net::unix::OwnedWriteHalf>);
 
 /// The two halves of what will come.
 pub(in crate::engine) fn late(coming: oneshot::Receiver<Result<Attached, Failure>>) -> LateAttached {
@@ -270,7 +269,9 @@ mod tests {
 
     #[test]
     fn keys_are_spelled_as_in_docker() {
-        let check = |text: &str, expected: Option<&[u8]>| assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}");
+        let check = |text: &str, expected: Option<&[u8]>| {
+            assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}")
+        };
         check("", Some(&[16, 17]));
         check("ctrl-p,ctrl-q", Some(&[16, 17]));
         check("ctrl-@,x,ctrl-[,ctrl-_", Some(&[0, b'x', 27, 31]));

@@ -85,7 +85,11 @@ impl Health {
 
     /// When the next probe is due, and which it is.
     pub(super) fn next(&self) -> (Duration, Probe) {
-        if self.state.status == HealthStatus::Starting && self.early < self.due { (self.early, Probe::Early) } else { (self.due, Probe::Counted) }
+        if self.state.status == HealthStatus::Starting && self.early < self.due {
+            (self.early, Probe::Early)
+        } else {
+            (self.due, Probe::Counted)
+        }
     }
 
     /// Takes in what one of Docker's probes said; true when the verdict changed.

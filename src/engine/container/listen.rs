@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn loopback_does_not_count() {
         let check = |local: &str, state: &str, expected: bool| {
-            let line = format!("   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0");
+            let line =
+                format!("   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0");
             assert_eq!(listens(&line, &BTreeSet::from([80, 443])), expected, "{local} {state}");
         };
         check("00000000:0050", "0A", true);

@@ -21,10 +21,7 @@ use crate::engine::runtime::launch::{LaunchError, LaunchMount, Namespace, Namesp
 use crate::engine::runtime::task::{Launching, Task};
 use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
-use crate::resource::container::{
-    ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode,
-    PublishedPort,
-};
+use crate::resource::container::{ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort};
 use crate::resource::failure::Failure;
 use crate::trace;
 

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use crate::engine::clock;
 use crate::engine::container::entry::Life;
 use crate::engine::container::log::chain::{BLOCK, Next, Part};
-use crate::engine::container::log::watcher::Watch;
 pub(in crate::engine) use crate::engine::container::log::watcher::LogWatcher;
+use crate::engine::container::log::watcher::Watch;
 use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions, Stream};
 

@@ -50,8 +50,7 @@ impl Log {
     }
 }
 
-const ALL: LogOptions =
-    LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: None, since: None, until: None };
+const ALL: LogOptions = LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: None, since: None, until: None };
 
 async fn rest(mut reader: LogReader) -> Vec<i64> {
     let mut numbers = Vec::new();
