@@ -256,5 +256,5 @@ const OVERLAY: i64 = 0x794c_7630;
 
 fn refuse_overlay(data: &Path) -> Result<(), ImageError> {
     let found = rustix::fs::statfs(data).map_err(|error| ImageError::disk("examine", data)(error.into()))?;
-    if i64::from(found.f_type) == OVERLAY { Err(ImageError::OnOverlay(data.to_owned())) } else { Ok(()) }
+    if found.f_type == OVERLAY { Err(ImageError::OnOverlay(data.to_owned())) } else { Ok(()) }
 }

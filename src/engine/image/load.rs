@@ -83,8 +83,7 @@ impl Shared {
         let mut archive = tar::Archive::new(bounded);
         let mut contents = Contents::default();
         let mut documents = 0;
-        let mut entries = archive.entries().map_err(ImageError::ReadArchive)?;
-        while let Some(entry) = entries.next() {
+        for entry in archive.entries().map_err(ImageError::ReadArchive)? {
             let mut entry = entry.map_err(ImageError::ReadArchive)?;
             budget.contents();
             let name = entry.path().map_err(ImageError::ReadArchive)?.into_owned();

@@ -70,8 +70,7 @@ pub fn unpack(archive: impl Read, into: &Path) -> Result<u64, ExtractError> {
     let (bounded, budget) = Bounded::new(archive);
     let mut archive = tar::Archive::new(bounded);
     let mut placer = Placer::open(into)?;
-    let mut entries = archive.entries().map_err(ExtractError::Read)?;
-    while let Some(entry) = entries.next() {
+    for entry in archive.entries().map_err(ExtractError::Read)? {
         let mut entry = entry.map_err(ExtractError::Read)?;
         budget.contents();
         placer.place(&mut entry)?;

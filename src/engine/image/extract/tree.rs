@@ -25,11 +25,6 @@ impl Tree {
         Ok(Self { root, last: None })
     }
 
-    /// The folder itself.
-    pub(super) fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
-    }
-
     /// Opens something below the root, following symbolic links as a process rooted there would, but for the last part.
     pub(super) fn look_up(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
@@ -45,7 +40,7 @@ impl Tree {
 
     /// Returns the folder at `path`, made with those above it where they are missing (mode 0755, as Docker does).
     pub(super) fn folder(&mut self, path: &Path) -> Result<BorrowedFd<'_>, Errno> {
-        if !self.last.as_ref().is_some_and(|(last, _)| last == path) {
+        if self.last.as_ref().is_none_or(|(last, _)| last != path) {
             let folder = match self.look_up(path, OFlags::PATH | OFlags::DIRECTORY) {
                 Err(Errno::NOENT | Errno::NOTDIR) => self.make_folders(path)?,
                 other => other?,
