@@ -5,6 +5,7 @@ pub mod attach;
 mod check;
 mod connect;
 mod create;
+mod deaf;
 mod effective;
 pub(in crate::engine) mod entry;
 pub(in crate::engine) mod exec;

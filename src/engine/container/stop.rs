@@ -1,15 +1,21 @@
 //! Ending a container, and freezing it: signals, grace, and what is told of them.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
+use crate::engine::container::deaf::{self, Hearing};
 use crate::engine::container::entry::{Container, Life};
 use crate::engine::container::signal;
 use crate::engine::container::start::Starter;
 use crate::engine::container::state::Change;
+use crate::engine::runtime::readiness;
 use crate::engine::runtime::task::{Task, TaskError};
 use crate::resource::container::{ContainerState, StopOptions};
 use crate::resource::failure::{Failure, FailureKind};
@@ -128,12 +134,21 @@ impl Engine {
             None => SIGTERM,
         };
         let mut watch = container.watch();
-        self.send(container, &task, number).await?;
         let grace = options.timeout.or(record.spec.stop_grace).unwrap_or(GRACE);
-        if has_ended(&mut watch, ends, grace).await {
-            return Ok(());
-        }
-        self.kill_and_wait(container, &task, ends).await
+        let frozen = matches!(container.life().state, ContainerState::Running { paused: true, .. });
+        self.send(container, &task, number).await?;
+        let ended = if options.skip_deaf && !frozen {
+            tokio::select! {
+                ended = has_ended(&mut watch, ends, grace) => ended,
+                () = nobody_hears(&task, number) => {
+                    tracing::info!(container = %container.id(), signal = number, "nothing in it can notice its stop signal: it is not waited for");
+                    false
+                }
+            }
+        } else {
+            has_ended(&mut watch, ends, grace).await
+        };
+        if ended { Ok(()) } else { self.kill_and_wait(container, &task, ends).await }
     }
 
     /// Ends every process of a container and waits until that is written down.
@@ -239,6 +254,45 @@ impl Engine {
         container.update(|life| life.change(Change::Resumed)).map_err(|error| Failure::conflict(error.to_string()))?;
         self.tell(container, "unpause", &[]);
         Ok(())
+    }
+}
+
+/// Returns once no process of a container can notice a signal; never, when process 1 can. Others that handle it are sent it, too: their
+/// parent would not pass it on.
+async fn nobody_hears(task: &Task, number: i32) {
+    let Some(signal) = Signal::from_named_raw(number) else { return std::future::pending().await };
+    let mut told = BTreeSet::new();
+    loop {
+        let (init, seen) = (task.pid(), task.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let processes = seen.processes().ok()?;
+            Some(deaf::hearing(Path::new("/proc"), init, &processes, number))
+        });
+        let Ok(Some(Hearing::Deaf(others))) = looked.await else { return std::future::pending().await };
+        if others.is_empty() {
+            return;
+        }
+        let mut waited = None;
+        for pid in others {
+            match Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+                Some(Ok(process)) => {
+                    if told.insert(pid) {
+                        // It may have ended meanwhile.
+                        let _ = pidfd_send_signal(&process, signal);
+                    }
+                    waited = Some(process);
+                }
+                // It has ended meanwhile.
+                Some(Err(Errno::SRCH)) => {}
+                _ => return std::future::pending().await,
+            }
+        }
+        // The others are looked at again when one has ended.
+        match waited.map(readiness::readable) {
+            Some(Ok(process)) => drop(process.readable().await),
+            Some(Err(_)) => return std::future::pending().await,
+            None => {}
+        }
     }
 }
 
