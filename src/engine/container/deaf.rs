@@ -57,7 +57,8 @@ fn minds(proc: &Path, pid: i32, bit: u64) -> bool {
 
 /// Whether it has ended, reaped or not.
 fn is_gone(proc: &Path, pid: i32) -> bool {
-    fs::read_to_string(proc.join(format!("{pid}/status"))).map_or(true, |status| field(&status, "State:").is_some_and(|state| state.starts_with('Z')))
+    fs::read_to_string(proc.join(format!("{pid}/status")))
+        .map_or(true, |status| field(&status, "State:").is_some_and(|state| state.starts_with('Z')))
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -128,7 +129,12 @@ mod tests {
 
     #[test]
     fn others_that_handle_the_signal_are_named() {
-        let proc = Proc::new().add(10, "10\t1", 0, &[QUIET]).add(20, "20\t2", 0, &[QUIET]).add(30, "30\t3", 0, &[Thread { caught: TERM, ..QUIET }]);
+        let proc = Proc::new().add(10, "10\t1", 0, &[QUIET]).add(20, "20\t2", 0, &[QUIET]).add(
+            30,
+            "30\t3",
+            0,
+            &[Thread { caught: TERM, ..QUIET }],
+        );
         // One that ended meanwhile is nobody.
         assert_eq!(proc.hearing(&[10, 20, 30, 40]), Hearing::Deaf(vec![30]));
     }
