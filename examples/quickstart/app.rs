@@ -38,8 +38,9 @@ fn web() -> Result<(), String> {
     let count = Mutex::new(0_u64);
     thread::scope(|scope| {
         for stream in listener.incoming().flatten() {
-            scope.spawn(|| {
-                let answered = answer(&stream, &greeting, &count);
+            let (greeting, count) = (&greeting, &count);
+            scope.spawn(move || {
+                let answered = answer(&stream, greeting, count);
                 if let Err(error) = answered {
                     eprintln!("web: a visitor left: {error}");
                 }

@@ -42,11 +42,10 @@ impl Client {
                 let name = self.transport.name();
                 Err(Failure::unsupported(format!("the engine at {name} is not one of Gantry's, and is stopped by whoever started it")))
             }
-            Err(failure) => Err(failure),
-            Ok(()) => {
-                self.transport.until_gone(lifeline).await;
-                Ok(())
-            }
+            // Its end may come before its answer.
+            Err(failure) if failure.kind != FailureKind::Unavailable => Err(failure),
+            answered if self.transport.until_gone(lifeline).await => Ok(()),
+            answered => answered,
         }
     }
 }

@@ -128,16 +128,16 @@ impl Transport {
     }
 
     /// Waits for the end of an engine that was told to stop, and of whoever keeps its socket: as long as that is there, a connection
-    /// waits in the socket's queue.
-    pub(super) async fn until_gone(&self, mut lifeline: Socket) {
+    /// waits in the socket's queue. Returns whether it is gone: somebody may have started another one since.
+    pub(super) async fn until_gone(&self, mut lifeline: Socket) -> bool {
         // However it ends, it has ended.
         let _ = lifeline.read_to_end(&mut Vec::new()).await;
         while let Ok(mut socket) = socket::open(&self.target).await {
-            // Somebody has started another one since.
             if raw::answers(&mut socket, &self.host).await {
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// The minor version of the API that is spoken.
