@@ -33,7 +33,7 @@ fn restart_policies_hold() {
 #[test]
 fn exit_codes_are_dockers() {
     let bottle = Bottle::with_image();
-    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'kill -KILL $$$$']\n");
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'sh -c \"kill -KILL \\$$\\$$\"; exit $$?']\n");
     bottle.gantry(["up"]).success();
     assert_eq!(bottle.inspect("project-a-1").expect("it exists")["State"]["ExitCode"], 137);
 }

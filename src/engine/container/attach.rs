@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn keys_are_spelled_as_in_docker() {
         let check = |text: &str, expected: Option<&[u8]>| {
-            assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}")
+            assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}");
         };
         check("", Some(&[16, 17]));
         check("ctrl-p,ctrl-q", Some(&[16, 17]));

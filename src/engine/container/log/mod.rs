@@ -199,9 +199,10 @@ impl LogReader {
             })
             .await?;
             if length < offset {
-                // It was emptied and begun anew.
-                part.offset = 0;
-                (self.start, self.buffer) = (0, Vec::new());
+                // A line that did not fit on the disk was taken back; or somebody emptied the file.
+                let line = offset - (self.buffer.len() - self.start) as u64;
+                part.offset = if length < line { 0 } else { line };
+                self.buffer.truncate(self.start);
                 continue;
             }
             part.offset += block.len() as u64;

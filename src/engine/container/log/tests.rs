@@ -16,7 +16,7 @@ struct Log {
 impl Log {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = File::create(folder.path().join("log")).expect("a file");
+        let file = OpenOptions::new().create(true).append(true).open(folder.path().join("log")).expect("a file");
         let mut life = Life::new();
         life.change(Change::Started { pid: 1, at: Timestamp::from_nanos(0) }).expect("a legal change");
         Self { folder, file, life: watch::Sender::new(life) }
@@ -115,8 +115,16 @@ async fn a_line_comes_whole_and_an_emptied_file_begins_anew() {
     log.write_raw(" and half of a long one\",\"stream\":\"stdout\",\"time\":\"2026-01-31T12:00:00Z\"}\n");
     let (line, reader) = waiting.await.expect("no panic");
     assert_eq!(line.expect("a line").expect("readable").text, b"half and half of a long one");
+    let (mut reader, whole) = (reader, log.file.metadata().expect("a file").len());
+    let nothing_comes =
+        async |reader: &mut LogReader| assert!(tokio::time::timeout(std::time::Duration::from_millis(50), reader.next()).await.is_err());
+    log.write_raw("{\"log\":\"this did not fit on the");
+    nothing_comes(&mut reader).await;
+    log.file.set_len(whole).expect("cut");
+    nothing_comes(&mut reader).await;
+    log.write(3..4);
+    assert_eq!(reader.next().await.expect("a line").expect("readable").text, b"3\n");
     let waiting = tokio::spawn(rest(reader));
-    tokio::task::yield_now().await;
     log.file.set_len(0).expect("emptied");
     log.file = OpenOptions::new().append(true).open(log.path()).expect("a file");
     log.write(1..2);
