@@ -109,6 +109,12 @@ fn config_answers_every_question() {
             "config",
             "name: shop\nservices:\n  web:\n    image: web:2\n    networks:\n      default: null\nnetworks:\n  default:\n    name: shop_default\n",
         ),
+        ("config --variables", "TAG                 false               1                   \n"),
+        (
+            "config --variables --format yaml",
+            "TAG:\n    name: TAG\n    defaultvalue: \"1\"\n    presencevalue: \"\"\n    required: false\n",
+        ),
+        ("config --variables --format json", "{\n    \"TAG\": {\n        \"Name\": \"TAG\",\n        \"DefaultValue\": \"1\",\n"),
         ("config --no-interpolate", "image: web:${TAG:-1}\n"),
         ("config --format json", "\"image\": \"web:2\""),
     ] {
@@ -241,6 +247,9 @@ fn an_engine_out_of_reach_is_named() {
     let named = Folder::new(&[("compose.yaml", WEB)]).with("DOCKER_HOST", "tcp://127.0.0.1:1");
     refused(&named.run("ps"), &["tcp://127.0.0.1:1", "hint:"]);
     refused(&folder.run("-H ssh://host ps"), &["ssh://host", "unix:///path"]);
+    let broken = Folder::new(&[("compose.yaml", "services: {a: {imgae: x}}\n")]).run("--progress json up");
+    assert_eq!((broken.code, broken.stderr.lines().count()), (1, 1), "{}", broken.stderr);
+    assert!(broken.stderr.starts_with("{\"error\":true,\"message\":") && broken.stderr.contains("imgae"), "{}", broken.stderr);
     let json = folder.run(&format!("--progress json -H unix://{socket} ps"));
     assert_eq!(json.code, 1);
     assert!(json.stderr.starts_with("{\"error\":true,\"message\":"), "{}", json.stderr);

@@ -123,7 +123,7 @@ impl Context {
 
     /// Begins to tell of a command.
     pub(crate) fn progress(&self, title: &'static str) -> Progress {
-        Progress::new(&self.terminal, self.style, title)
+        Progress::new(&self.terminal, self.style, title, self.environment.is_true("COMPOSE_STATUS_STDOUT"))
     }
 
     /// Loads the project; `select` are services named on the command line, whose profiles count as active.
@@ -136,8 +136,8 @@ impl Context {
         let mut sources = self.sources()?;
         adjust(&mut sources);
         let loaded = project::load(&sources, &FileReader);
-        self.tell(&loaded.diagnostics);
-        loaded.project.ok_or_else(|| CommandError::told(CommandError::FAILURE))
+        let told = self.tell(&loaded.diagnostics);
+        loaded.project.ok_or(told)
     }
 
     /// Loads the model of the files with every `${NAME}` as it is written.
@@ -145,15 +145,20 @@ impl Context {
         let mut sources = self.sources()?;
         adjust(&mut sources);
         let (model, diagnostics) = project::load_templates(&sources, &FileReader);
-        self.tell(&diagnostics);
-        model.ok_or_else(|| CommandError::told(CommandError::FAILURE))
+        let told = self.tell(&diagnostics);
+        model.ok_or(told)
     }
 
-    fn tell(&self, diagnostics: &Diagnostics) {
+    /// Tells what is wrong with the files; returns what the command fails with if it cannot go on.
+    fn tell(&self, diagnostics: &Diagnostics) -> CommandError {
+        if self.reports_json() && diagnostics.has_errors() {
+            return CommandError::local(diagnostics.render(false).trim_end());
+        }
         let rendered = diagnostics.render(self.terminal.stderr_colors());
         if !rendered.is_empty() {
             self.terminal.note(rendered.trim_end());
         }
+        CommandError::told(CommandError::FAILURE)
     }
 
     /// Where the project is, standard input read if it is named.

@@ -113,6 +113,6 @@ pub(crate) struct EngineArgs {
 pub(crate) enum EngineCommand {
     /// Say whether it runs, and what it has
     Status,
-    /// Stop it and leave the containers running
+    /// Stop its containers, and it
     Stop,
 }

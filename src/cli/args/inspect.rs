@@ -131,9 +131,9 @@ pub(crate) enum ConfigFormat {
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
-    /// How to print
-    #[arg(long, value_enum, default_value = "yaml")]
-    pub(crate) format: ConfigFormat,
+    /// How to print [default: yaml, a table for --variables]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ConfigFormat>,
     /// Print nothing; only check
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -155,6 +155,9 @@ pub(crate) struct ConfigArgs {
     /// Print the variables that files are interpolated with
     #[arg(long, group = "what")]
     pub(crate) environment: bool,
+    /// Print the variables that the files name, with their defaults
+    #[arg(long, group = "what")]
+    pub(crate) variables: bool,
     /// Print the digest of a service's configuration; names with commas between, or `*`
     #[arg(long, group = "what", value_name = "SERVICES")]
     pub(crate) hash: Option<String>,

@@ -1,18 +1,24 @@
 //! `config`: the project as it was understood.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::args::inspect::{ConfigArgs, ConfigFormat};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
+use crate::cli::output::table;
 use crate::compose::plan;
 use crate::compose::project::emit;
+use crate::compose::project::interpolate::Variable;
 use crate::compose::project::model::Project;
 
 /// Runs the command; no engine has a part in it.
 pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
     if args.no_interpolate {
         return templates(args, context);
+    }
+    if args.variables {
+        let model = context.templates(|_| ())?;
+        return write(args, context, &variables(&model.variables(), args.format));
     }
     // A list of names does not need what a service's environment files say.
     let names_only = args.only_services || args.images || args.volumes || args.networks || args.only_profiles || args.environment;
@@ -43,8 +49,8 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
         hashes(&project, names)?
     } else {
         match args.format {
-            ConfigFormat::Yaml => emit::to_yaml(&project),
-            ConfigFormat::Json => emit::to_json(&project),
+            None | Some(ConfigFormat::Yaml) => emit::to_yaml(&project),
+            Some(ConfigFormat::Json) => emit::to_json(&project),
         }
     };
     write(args, context, &text)
@@ -60,8 +66,8 @@ fn templates(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
         return Ok(0);
     }
     let text = match args.format {
-        ConfigFormat::Yaml => emit::model_to_yaml(&model),
-        ConfigFormat::Json => emit::model_to_json(&model),
+        None | Some(ConfigFormat::Yaml) => emit::model_to_yaml(&model),
+        Some(ConfigFormat::Json) => emit::model_to_json(&model),
     };
     write(args, context, &text)
 }
@@ -80,6 +86,39 @@ fn write(args: &ConfigArgs, context: &Context, text: &str) -> Result<u8, Command
         None => context.terminal.out(text.as_bytes()),
     }
     Ok(0)
+}
+
+/// Docker Compose's three forms of the variables, in the order of their names.
+fn variables(found: &BTreeMap<String, Variable>, format: Option<ConfigFormat>) -> String {
+    let json = |it: &str| serde_json::Value::from(it).to_string();
+    match format {
+        None => {
+            let row =
+                |(name, it): (&String, &Variable)| vec![name.clone(), it.required.to_string(), it.default.clone(), it.presence.clone()];
+            let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+            table::render_wide(&["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"], &rows)
+        }
+        Some(ConfigFormat::Json) => {
+            let entry = |(name, it): (&String, &Variable)| {
+                let (key, default, presence) = (json(name), json(&it.default), json(&it.presence));
+                format!(
+                    "    {key}: {{\n        \"Name\": {key},\n        \"DefaultValue\": {default},\n        \"PresenceValue\": {presence},\n        \"Required\": {}\n    }}",
+                    it.required
+                )
+            };
+            format!("{{\n{}\n}}\n", found.iter().map(entry).collect::<Vec<_>>().join(",\n"))
+        }
+        Some(ConfigFormat::Yaml) => {
+            let entry = |(name, it): (&String, &Variable)| {
+                let (key, default, presence) = (emit::yaml_text(name), emit::yaml_text(&it.default), emit::yaml_text(&it.presence));
+                format!(
+                    "{key}:\n    name: {key}\n    defaultvalue: {default}\n    presencevalue: {presence}\n    required: {}\n",
+                    it.required
+                )
+            };
+            found.iter().map(entry).collect()
+        }
+    }
 }
 
 fn lines<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {

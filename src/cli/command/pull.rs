@@ -20,7 +20,7 @@ pub(super) async fn run(args: PullArgs, context: &Context) -> Result<u8, Command
         return Ok(0);
     }
     let client = context.client().await?;
-    let progress = if args.quiet { Progress::new(&context.terminal, Style::Quiet, "pull") } else { context.progress("pull") };
+    let progress = if args.quiet { Progress::new(&context.terminal, Style::Quiet, "pull", false) } else { context.progress("pull") };
     let options = ApplyOptions { parallel: context.parallel, ..ApplyOptions::default() };
     let applier = Applier::new(client, &progress, None, &plan, options);
     let failures = RefCell::new(Vec::new());

@@ -65,6 +65,8 @@ pub(crate) struct Progress {
     style: Style,
     title: &'static str,
     tasks: Arc<Mutex<Vec<Task>>>,
+    /// Lines go to standard output (`COMPOSE_STATUS_STDOUT`).
+    to_stdout: bool,
     /// Redraws timers and spinners of a terminal.
     ticker: Option<Arc<Ticker>>,
 }
@@ -82,8 +84,8 @@ const FRAME: Duration = Duration::from_millis(100);
 
 impl Progress {
     /// Begins to tell of a command; `style` is never `Auto`.
-    pub(crate) fn new(terminal: &Terminal, style: Style, title: &'static str) -> Self {
-        let mut progress = Self { terminal: terminal.clone(), style, title, tasks: Arc::default(), ticker: None };
+    pub(crate) fn new(terminal: &Terminal, style: Style, title: &'static str, to_stdout: bool) -> Self {
+        let mut progress = Self { terminal: terminal.clone(), style, title, tasks: Arc::default(), to_stdout, ticker: None };
         if style == Style::Tty {
             let drawn = progress.clone();
             // A timer on the screen is about time itself.
@@ -123,13 +125,22 @@ impl Progress {
         text.clone_into(&mut task.text);
         details.clone_into(&mut task.details);
         match self.style {
-            Style::Plain if changed => self.terminal.note(&format!(" {id} {text} {details}")),
-            Style::Json => self.terminal.note(&json(id, status, text, details, bytes)),
+            Style::Plain if changed => self.write(&plain(id, text, details)),
+            Style::Json => self.write(&json(id, status, text, details, bytes)),
             Style::Tty => {
                 drop(tasks);
                 self.draw();
             }
             Style::Auto | Style::Plain | Style::Quiet => {}
+        }
+    }
+
+    fn write(&self, line: &str) {
+        if self.to_stdout {
+            self.terminal.line(line);
+            self.terminal.flush();
+        } else {
+            self.terminal.note(line);
         }
     }
 
@@ -228,6 +239,11 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{text}{}", units[unit])
 }
 
+/// Four fields with a space between each, of which the first, a prefix, is empty, and the last may be: Docker Compose's plain line.
+fn plain(id: &str, text: &str, details: &str) -> String {
+    format!(" {id} {text} {details}")
+}
+
 fn json(id: &str, status: Status, text: &str, details: &str, bytes: Option<(u64, u64)>) -> String {
     let mut object = serde_json::json!({ "id": id, "status": status.word(), "text": text });
     if !details.is_empty() {
@@ -260,6 +276,28 @@ mod tests {
         ] {
             assert_eq!(size(bytes), expect);
         }
+    }
+
+    #[test]
+    fn a_change_is_one_plain_line() {
+        assert_eq!(plain("Container p-web-1", "Started", ""), " Container p-web-1 Started ");
+        assert_eq!(plain("Image x", "Error", "no such image"), " Image x Error no such image");
+    }
+
+    #[test]
+    fn a_task_is_one_row_that_never_wraps() {
+        let task = |status, text: &str| Task {
+            id: "Container p-web-1".to_owned(),
+            status,
+            text: text.to_owned(),
+            details: String::new(),
+            bytes: None,
+            began: Instant::now(),
+            took: Some(Duration::from_millis(340)),
+        };
+        assert_eq!(row(&task(Status::Done, "Started"), 20, 60, false), format!(" ✔ {:<51} 0.3s", "Container p-web-1     Started"));
+        assert_eq!(row(&task(Status::Error, &"long ".repeat(40)), 20, 60, false).chars().count(), 60);
+        assert!(row(&task(Status::Warning, "x"), 20, 60, true).starts_with(" \x1b[33m!\x1b[0m Container"));
     }
 
     #[test]

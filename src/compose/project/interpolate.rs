@@ -110,6 +110,58 @@ fn value(name: &str, place: Range<usize>, scope: &mut Scope<'_>) -> String {
     })
 }
 
+/// What a template says of a variable (`config --variables`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Variable {
+    /// What stands in its place when it has no value.
+    pub default: String,
+    /// What stands in its place when it has one.
+    pub presence: String,
+    /// It must have a value.
+    pub required: bool,
+}
+
+/// Collects the variables of a document that was not substituted; the first place that gives a default counts.
+pub(crate) fn variables(node: &Node, found: &mut BTreeMap<String, Variable>) {
+    match &node.value {
+        Value::Text(text) => variables_of(text, found),
+        Value::List(items) => items.iter().for_each(|item| variables(item, found)),
+        Value::Map(map) => map.values().for_each(|entry| variables(&entry.node, found)),
+        _ => {}
+    }
+}
+
+fn variables_of(template: &str, found: &mut BTreeMap<String, Variable>) {
+    let mut at = 0;
+    while let Some(dollar) = template.get(at..).and_then(|rest| rest.find('$')) {
+        let after = at + dollar + 1;
+        let rest = &template[after..];
+        let braced = rest.starts_with('{').then(|| closing_brace(template, after + 1..template.len())).flatten();
+        let (inside, end) = match braced {
+            Some(end) => (&template[after + 1..end], end + 1),
+            None => (&rest[..name_length(rest)], after + name_length(rest).max(usize::from(rest.starts_with('$')))),
+        };
+        at = end;
+        let (name, operator) = inside.split_at(name_length(inside));
+        if name.is_empty() {
+            continue;
+        }
+        let mut variable = Variable::default();
+        let argument = operator.trim_start_matches(':').get(1..).unwrap_or_default();
+        match operator.trim_start_matches(':').chars().next() {
+            Some('-') => argument.clone_into(&mut variable.default),
+            Some('+') => argument.clone_into(&mut variable.presence),
+            Some('?') => variable.required = true,
+            _ => {}
+        }
+        let known = found.entry(name.to_owned()).or_default();
+        if *known == Variable::default() {
+            *known = variable;
+        }
+        variables_of(argument, found);
+    }
+}
+
 /// Returns the place of the brace that closes an expression, past the expressions within.
 fn closing_brace(template: &str, part: Range<usize>) -> Option<usize> {
     let bytes = template.as_bytes();
@@ -268,6 +320,14 @@ mod tests {
         }
         let deep = "${B:-".repeat(1000) + &"}".repeat(1000);
         assert!(matches!(run(&deep), Err(TemplateError::Deep(_))));
+    }
+
+    #[test]
+    fn variables_are_collected_with_what_is_said_of_them() {
+        let mut found = BTreeMap::new();
+        variables_of("$A ${B:-x${C-y}} ${D:+z}${E:?say it} $$F $${G} ${A:-late} ${} $ ${H", &mut found);
+        let shown: Vec<String> = found.iter().map(|(name, it)| format!("{name}|{}|{}|{}", it.default, it.presence, it.required)).collect();
+        assert_eq!(shown, ["A|late||false", "B|x${C-y}||false", "C|y||false", "D||z|false", "E|||true"]);
     }
 
     proptest! {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::compose::project::conform::{Base, conform, refuse_nothing};
-use crate::compose::project::decode::{Decoded, decode};
+use crate::compose::project::decode::{Decoded, decode, unique_container_names};
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::compose::project::discover::{Found, discover, is_stdin};
-use crate::compose::project::interpolate::substitute;
+use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::model::{Project, Service};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::{Reader, SourceId, SourceMap};
@@ -76,6 +76,15 @@ pub fn load_templates(sources: &Sources, reader: &dyn Reader) -> (Option<Model>,
 /// Merged and completed files.
 #[derive(Clone, Debug)]
 pub struct Model(pub(crate) Node);
+
+impl Model {
+    /// The variables its templates name, and what they say of each.
+    pub fn variables(&self) -> BTreeMap<String, Variable> {
+        let mut found = BTreeMap::new();
+        variables(&self.0, &mut found);
+        found
+    }
+}
 
 struct Loader<'a> {
     sources: &'a Sources,
@@ -175,13 +184,15 @@ impl Loader<'_> {
 
     fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
         let profiles = self.profiles(&document, &found);
-        for service in wanted(&document, &self.sources.select, &profiles) {
-            let node = document.get_mut("services").and_then(|services| services.get_mut(&service));
+        let wanted = wanted(&document, &self.sources.select, &profiles);
+        for service in &wanted {
+            let node = document.get_mut("services").and_then(|services| services.get_mut(service));
             if let Some(node) = node.filter(|_| !self.sources.keep_env_files) {
                 env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
             }
         }
-        let Decoded { services, networks, volumes } = decode(&document, &mut self.problems);
+        let Decoded { services, networks, volumes } = decode(&document, |node| is_enabled(node, &profiles), &mut self.problems);
+        unique_container_names(&document, &wanted, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);
         cycle::refuse(&services, &document, &mut self.problems);
@@ -249,13 +260,14 @@ fn declared_profiles(service: &Node) -> impl Iterator<Item = &str> {
     service.get("profiles").and_then(Node::as_list).unwrap_or_default().iter().filter_map(Node::as_text)
 }
 
+fn is_enabled(service: &Node, profiles: &BTreeSet<String>) -> bool {
+    let mut declared = declared_profiles(service).peekable();
+    declared.peek().is_none() || profiles.contains("*") || declared.any(|profile| profiles.contains(profile))
+}
+
 /// The services whose environment files are to be read: those that are enabled and, where some were named, those and what they need.
 fn wanted(document: &Node, select: &[String], profiles: &BTreeSet<String>) -> BTreeSet<String> {
-    let enabled = |node: &Node| {
-        declared_profiles(node).next().is_none()
-            || profiles.contains("*")
-            || declared_profiles(node).any(|profile| profiles.contains(profile))
-    };
+    let enabled = |node: &Node| is_enabled(node, profiles);
     let named = |name: &str| select.is_empty() || select.iter().any(|pattern| select::matches(pattern, name));
     let mut open: Vec<&str> = services(document).filter(|(name, node)| enabled(node) && named(name)).map(|(name, _)| name).collect();
     let mut wanted = BTreeSet::new();

@@ -8,7 +8,7 @@ mod discover;
 mod dotenv;
 pub mod emit;
 mod env_file;
-mod interpolate;
+pub mod interpolate;
 pub mod load;
 mod merge;
 pub mod model;

@@ -6,7 +6,7 @@ mod network;
 mod port;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub(crate) struct Decoded {
     pub volumes: BTreeMap<String, Volume>,
 }
 
-/// Decodes a document; problems are added to those there are.
-pub(crate) fn decode(document: &Node, problems: &mut Vec<Diagnostic>) -> Decoded {
+/// Decodes a document; problems are added to those there are. What a service that no profile enables refers to is nobody's business yet.
+pub(crate) fn decode(document: &Node, is_enabled: impl Fn(&Node) -> bool, problems: &mut Vec<Diagnostic>) -> Decoded {
     let mut decoded = Decoded::default();
     for (key, entry) in entries(document, "networks") {
         if let Some(network) = network::network(key, entry, problems) {
@@ -43,18 +43,20 @@ pub(crate) fn decode(document: &Node, problems: &mut Vec<Diagnostic>) -> Decoded
     }
     for (key, entry) in entries(document, "services") {
         let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+        let mut unheard = Vec::new();
+        let problems = if is_enabled(&entry.node) { &mut *problems } else { &mut unheard };
         let mut decoder = service::Decoder { key, node: &entry.node, place: entry.key, document, broken, problems };
         if let Some(service) = decoder.service() {
             decoded.services.insert(service.name.clone(), Arc::new(service));
         }
     }
-    unique_container_names(document, problems);
     decoded
 }
 
-fn unique_container_names(document: &Node, problems: &mut Vec<Diagnostic>) {
+/// Reports a container's name that two of the services in question give.
+pub(crate) fn unique_container_names(document: &Node, services: &BTreeSet<String>, problems: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
-    for (key, entry) in entries(document, "services") {
+    for (key, entry) in entries(document, "services").filter(|(key, _)| services.contains(*key)) {
         let Some(node) = entry.node.get("container_name") else { continue };
         let Some(name) = node.as_text() else { continue };
         if let Some((other, place)) = seen.get(name) {

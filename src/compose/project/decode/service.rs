@@ -9,6 +9,7 @@ use crate::compose::project::node::Node;
 use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
 use crate::resource::container::RestartPolicy;
+use crate::resource::image::ImageReference;
 use crate::resource::name::{ContainerName, ServiceName};
 use crate::resource::operation::Condition;
 
@@ -79,6 +80,9 @@ impl Decoder<'_> {
         if image.is_empty() && !self.broken && self.node.get("build").is_none() {
             let message = format!("service \"{}\" has neither an image nor a build context specified", self.key);
             self.error("no-image", None, message, Some("give it an `image`".to_owned()));
+        } else if let Some(Err(error)) = (!image.is_empty()).then(|| image.parse::<ImageReference>()) {
+            let span = self.node.get("image").map(|node| node.span);
+            self.error("image", span, format!("services.{}.image: {error}", self.key), None);
         }
         image
     }

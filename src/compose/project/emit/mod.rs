@@ -32,6 +32,11 @@ pub fn to_json(project: &Project) -> String {
     json::write(&document(&project.document, Some(project), Form::Json)).replace('$', "$$")
 }
 
+/// Returns a string as YAML, in quotes where it needs them.
+pub fn yaml_text(text: &str) -> String {
+    yaml::string_text(text, 4)
+}
+
 /// The two forms differ in more than syntax: Go leaves out different things, and sorts differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {

@@ -88,7 +88,7 @@ struct Analysis {
     block: bool,
 }
 
-fn string_text(text: &str, indent: usize) -> String {
+pub(super) fn string_text(text: &str, indent: usize) -> String {
     let analysis = analyze(text);
     if text.contains('\n') {
         return if analysis.block { literal(text, indent) } else { double_quoted(text) };
