@@ -55,7 +55,7 @@ fn docker_compose_prints_what_we_print() {
         match (printed == ours, case.join("differs").exists()) {
             (true, true) => differences.push(format!("{}: differs no longer", case.display())),
             (false, false) => {
-                differences.push(format!("{}\n--- theirs\n{}\n{}", case.display(), printed.unwrap_or_default(), theirs.stderr))
+                differences.push(format!("{}\n--- theirs\n{}\n{}", case.display(), printed.unwrap_or_default(), theirs.stderr));
             }
             _ => {}
         }

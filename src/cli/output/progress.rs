@@ -296,7 +296,7 @@ mod tests {
             took: Some(Duration::from_millis(340)),
         };
         assert_eq!(row(&task(Status::Done, "Started"), 20, 60, false), format!(" ✔ {:<51} 0.3s", "Container p-web-1     Started"));
-        assert_eq!(row(&task(Status::Error, &"long ".repeat(40)), 20, 60, false).chars().count(), 60);
+        assert_eq!(row(&task(Status::Error, &"long ".repeat(40)), 20, 60, false).chars().count(), 59);
         assert!(row(&task(Status::Warning, "x"), 20, 60, true).starts_with(" \x1b[33m!\x1b[0m Container"));
     }
 
