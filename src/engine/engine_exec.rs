@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::engine::Engine;
-use crate::engine::container::attach::{AttachReader, AttachWriter, DetachKeys};
+use crate::engine::container::attach::{AttachReader, AttachWriter, DetachKeys, UntilKnown};
 use crate::engine::container::entry::Container;
 use crate::engine::container::exec;
 use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
@@ -46,8 +48,9 @@ impl Engine {
                     let attached = started.attached.take();
                     engine.shared.execs.runs(&id, started.pid);
                     container.exec_began(id);
-                    tokio::spawn(engine.clone().await_exec(Arc::clone(&container), id, started));
-                    Ok((Ok(attached), container))
+                    let (tell, known) = oneshot::channel();
+                    tokio::spawn(engine.clone().await_exec(Arc::clone(&container), id, started, tell));
+                    Ok((Ok(attached.map(|attached| (UntilKnown::new(attached.output, known), attached.input))), container))
                 }
                 Err(error) => {
                     let code = error.exit_code();
@@ -59,11 +62,11 @@ impl Engine {
         };
         let (started, container) = self.whole(|_| started).await?;
         match started {
-            Ok(Some(attached)) if !spec.tty => Ok(Some((AttachReader::new(attached.output, true), AttachWriter::new(attached.input)))),
-            Ok(Some(attached)) => {
+            Ok(Some((output, input))) if !spec.tty => Ok(Some((AttachReader::new(output, true), AttachWriter::new(input)))),
+            Ok(Some((output, input))) => {
                 let engine = self.clone();
                 let left = move || engine.tell_exec(&container, &id, "exec_detach", &[]);
-                Ok(Some(keys.guard(attached.output, attached.input, left)))
+                Ok(Some(keys.guard(output, input, left)))
             }
             Ok(None) => Ok(None),
             Err(error) if detach => Err(error.into()),
@@ -88,9 +91,11 @@ impl Engine {
         self.shared.execs.find(id)
     }
 
-    async fn await_exec(self, container: Arc<Container>, id: ExecId, mut started: ExecTask) {
+    async fn await_exec(self, container: Arc<Container>, id: ExecId, mut started: ExecTask, known: oneshot::Sender<()>) {
         let code = started.wait().await;
         self.shared.execs.ended(&id, code);
+        // Whoever asked may have left.
+        let _ = known.send(());
         container.exec_ended(&id);
         self.tell_exec(&container, &id, "exec_die", &[("exitCode", code.to_string())]);
     }

@@ -212,7 +212,7 @@ impl DetachKeys {
             }
             let _ = input.shutdown().await;
         });
-        (AttachReader::new(Detachable { output, detached: Some(detached) }, false), AttachWriter::new(client))
+        (AttachReader::new(Detachable { output, detached: Some(detached), left: false }, false), AttachWriter::new(client))
     }
 }
 
@@ -246,20 +246,58 @@ impl Watch {
 /// What a terminal shows, until its client leaves by the keys.
 struct Detachable<S> {
     output: S,
-    /// `None` once it is certain that the keys will not come.
+    /// `None` once it is certain whether the keys came.
     detached: Option<oneshot::Receiver<()>>,
+    left: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Detachable<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(detached) = &mut self.detached {
             match Pin::new(detached).poll(context) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(_)) => self.detached = None,
+                Poll::Ready(told) => (self.left, self.detached) = (told.is_ok(), None),
                 Poll::Pending => {}
             }
         }
+        if self.left {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.output).poll_read(context, buffer)
+    }
+}
+
+/// What a command writes; its end is not told before its exit code is known, for that is what a client asks for next.
+pub(in crate::engine) struct UntilKnown<S> {
+    output: S,
+    /// Set at the end of the output.
+    drained: bool,
+    /// `None` once it has told.
+    known: Option<oneshot::Receiver<()>>,
+}
+
+impl<S> UntilKnown<S> {
+    /// `known` is answered, or loses its sender, when the exit code is on record.
+    pub(in crate::engine) const fn new(output: S, known: oneshot::Receiver<()>) -> Self {
+        Self { output, drained: false, known: Some(known) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for UntilKnown<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.drained {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.output).poll_read(context, buffer))?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.drained = true;
+        }
+        if let Some(known) = &mut self.known {
+            // A sender that is gone tells as much.
+            let _ = ready!(Pin::new(known).poll(context));
+            self.known = None;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -293,8 +331,21 @@ mod tests {
         left.await.expect("told");
         let mut all = Vec::new();
         reader.read_to_end(&mut all).await.expect("an end");
+        assert_eq!(reader.read(&mut [0]).await.expect("an end again"), 0);
         typed.read_to_end(&mut all).await.expect("an end");
         assert_eq!(all, [b'a', 16, b'b', 16]);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_told_when_the_exit_code_is_known() {
+        let (tell, known) = oneshot::channel();
+        let mut reader = UntilKnown::new(&b"all"[..], known);
+        reader.read_exact(&mut [0; 3]).await.expect("read");
+        let reading = tokio::spawn(async move { reader.read(&mut [0; 8]).await });
+        tokio::task::yield_now().await;
+        assert!(!reading.is_finished());
+        tell.send(()).expect("awaited");
+        assert_eq!(reading.await.expect("no panic").expect("an end"), 0);
     }
 
     #[tokio::test]
