@@ -80,6 +80,7 @@ impl Engine {
         self.shared.leaving.store(true, Ordering::Release);
         self.stop_all().await;
         self.shared.networks.close().await;
+        self.shared.ring.clear();
         self.shared.closed.send_replace(true);
         Ok(())
     }

@@ -78,6 +78,15 @@ impl Ring {
         self.shared.latest.send_replace(number);
     }
 
+    /// Forgets everything: the engine was told to stop, and its run directory is to be empty.
+    pub(crate) fn clear(&self) {
+        let mut kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.file = None;
+        if let Err(error) = fs::remove_file(&kept.path) {
+            tracing::debug!(path = %kept.path.display(), %error, "the events stay");
+        }
+    }
+
     /// Subscribes: the reader sees what happens after this call returned, and before that what the filter's `since` asks for.
     pub(crate) fn subscribe(&self, filter: &EventFilter) -> Result<EventReader, Failure> {
         let selection = Selection::parse(&filter.filters)?;

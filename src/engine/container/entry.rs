@@ -64,6 +64,8 @@ pub(in crate::engine) struct Life {
     pub(in crate::engine) removed: bool,
     pub(super) stopped_by_hand: bool,
     pub(super) stopped_to_leave: bool,
+    /// Whoever stops it starts it again: its end is no reason to remove it.
+    pub(super) restarted_by_hand: bool,
     pub(super) restarts: Restarts,
     /// Keeps its image's layers while it runs.
     pub(super) layers: Option<Arc<RootGuard>>,
@@ -88,6 +90,7 @@ impl Life {
             removed: false,
             stopped_by_hand: false,
             stopped_to_leave: false,
+            restarted_by_hand: false,
             restarts: Restarts::default(),
             layers: None,
         }
@@ -236,9 +239,14 @@ impl Container {
         outcome.expect("the change was just made")
     }
 
+    /// Changes what need not outlive the engine.
+    pub(super) fn remember(&self, change: impl FnOnce(&mut Life)) {
+        self.life.send_modify(change);
+    }
+
     /// Says that it is gone; there is no folder left to write into.
     pub(super) fn gone(&self) {
-        self.life.send_modify(|life| life.removed = true);
+        self.remember(|life| life.removed = true);
     }
 
     /// Notes its health; a verdict that changed is written down.

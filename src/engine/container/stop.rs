@@ -101,17 +101,19 @@ impl Engine {
 
     /// Stops a container if it runs, and starts it.
     pub(in crate::engine) async fn restart(&self, container: &Arc<Container>, options: &StopOptions) -> Result<(), Failure> {
-        match self.stop(container, options, Reason::Hand).await {
+        container.remember(|life| life.restarted_by_hand = true);
+        let restarted = match self.stop(container, options, Reason::Hand).await {
+            Err(failure) if failure.kind != FailureKind::NotModified => Err(failure),
+            _ => {
+                let _turn = container.turn().await;
+                self.start_held(container, Starter::Hand).await
+            }
+        };
+        container.remember(|life| life.restarted_by_hand = false);
+        match restarted {
+            // Somebody else has just started it.
             Err(failure) if failure.kind != FailureKind::NotModified => return Err(failure),
             _ => {}
-        }
-        {
-            let _turn = container.turn().await;
-            match self.start_held(container, Starter::Hand).await {
-                // Somebody else has just started it.
-                Err(failure) if failure.kind != FailureKind::NotModified => return Err(failure),
-                _ => {}
-            }
         }
         self.tell(container, "restart", &[]);
         Ok(())

@@ -29,10 +29,11 @@ impl Engine {
         };
         let turn = container.turn().await;
         let pause = self.ended(&container, &end).await;
+        let stays = container.life().restarted_by_hand;
         drop(turn);
         match pause {
             Some(pause) => self.start_again(container, pause),
-            None if container.record().spec.auto_remove => self.remove_soon(container),
+            None if container.record().spec.auto_remove && !stays => self.remove_soon(container),
             None => {}
         }
     }
