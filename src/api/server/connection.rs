@@ -43,7 +43,8 @@ pub(super) async fn serve<S>(
         })
     });
     // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
-    let mut connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let mut connection =
+        http1::Builder::new().title_case_headers(true).header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
     let hijack = tokio::select! {
         ended = &mut connection => {
             if let Err(error) = ended {
