@@ -70,6 +70,7 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
                 // Whoever calls from here on is the keeper's to hear, and is not kept from an engine.
                 servers.shutdown().await;
                 if engine.is_idle() && activity.under_way() == 0 {
+                    engine.close().await;
                     leave(&keeper, Leaving::Idle);
                     return Ok(());
                 }

@@ -79,10 +79,16 @@ impl Engine {
     pub async fn stop_and_leave(&self) -> Result<(), Failure> {
         self.shared.leaving.store(true, Ordering::Release);
         self.stop_all().await;
-        self.shared.networks.close().await;
+        self.close().await;
         self.shared.ring.clear();
         self.shared.closed.send_replace(true);
         Ok(())
+    }
+
+    /// Gives back what an engine without containers still has of the kernel.
+    pub async fn close(&self) {
+        self.shared.networks.close().await;
+        self.shared.runtime.close();
     }
 
     /// Returns once somebody has had it [stop and leave](Self::stop_and_leave).

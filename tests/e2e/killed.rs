@@ -13,7 +13,7 @@ fn process(bottle: &Bottle, word: &str) -> i32 {
     let found = processes_of(&folder);
     found
         .iter()
-        .find(|(_, line)| line.split(' ').next().is_some_and(|name| name.contains(word)))
+        .find(|(_, line)| line.split(' ').take(2).any(|name| name == word || name.ends_with(&format!("-{word}"))))
         .unwrap_or_else(|| panic!("no {word} in {found:?}"))
         .0
 }

@@ -7,7 +7,7 @@ const SERVER: &str = "services:\n  web:\n    image: IMAGE\n    command: [httpd, 
 #[test]
 fn a_published_port_answers_on_every_address_and_is_free_after_down() {
     let bottle = Bottle::with_image();
-    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(SERVER);
     bottle.gantry(["up", "-d"]).success();
     for host in ["127.0.0.1", "[::1]", "198.51.100.7", "localhost"] {
@@ -38,7 +38,7 @@ fn a_port_in_use_names_its_holder_and_leaves_nothing() {
 #[test]
 fn a_port_on_one_address_is_only_there() {
     let bottle = Bottle::with_image();
-    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(&SERVER.replace("8080:80", "127.0.0.1:8080:80"));
     bottle.gantry(["up", "-d"]).success();
     bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8080/group").success();
@@ -48,7 +48,7 @@ fn a_port_on_one_address_is_only_there() {
 #[test]
 fn containers_reach_each_other_through_the_hosts_port() {
     let bottle = Bottle::with_image();
-    bottle.shell("ip link add other type dummy && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
+    bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(SERVER);
     bottle.gantry(["up", "-d"]).success();
     let page = bottle.gantry(["exec", "-T", "web", "wget", "-q", "-T", "5", "-O", "-", "http://198.51.100.7:8080/group"]);

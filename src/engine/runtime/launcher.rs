@@ -105,7 +105,13 @@ impl Runtime {
 
     /// Ends and removes what is left of containers that `alive` does not name: control groups, and with them whatever runs there.
     pub fn sweep(&self, alive: impl Fn(ContainerId) -> bool) {
-        Leaf::sweep(&self.shared.group, &|name| name.parse().is_ok_and(&alive));
+        // A name that is no container's is the keeper's, which may live in a group beside them.
+        Leaf::sweep(&self.shared.group, &|name| name.parse().map_or(true, &alive));
+    }
+
+    /// Removes the group above those of the containers, if none is left.
+    pub fn close(&self) {
+        Leaf::remove_above(&self.shared.group);
     }
 
     /// How a container ended that ran when the engine before this one ended, if its shim lived to see it.

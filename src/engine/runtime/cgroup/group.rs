@@ -45,6 +45,11 @@ impl Group {
         }
     }
 
+    /// Removes a group below this one in which nothing is.
+    pub(super) fn remove_empty(&self, name: &str) -> Result<(), Errno> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Removes a group below this one, and whatever is below it.
     pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
         match rustix::fs::unlinkat(&self.folder, name, AtFlags::REMOVEDIR) {

@@ -227,6 +227,17 @@ impl Leaf {
         result
     }
 
+    /// Removes the group of a root itself, in every hierarchy where nothing is below it.
+    pub(super) fn remove_above(root: &str) {
+        let Ok(hierarchies) = Hierarchies::find() else { return };
+        let unified = hierarchies.open_unified().ok();
+        let legacy = hierarchies.all_legacy().iter().filter_map(|hierarchy| open_legacy(hierarchy).ok());
+        for group in unified.map(|folder| Group::root(folder, "")).into_iter().chain(legacy) {
+            // Where it is not, or is in use, it stays as it is.
+            let _ = group.remove_empty(root);
+        }
+    }
+
     /// Removes the groups of this root (`gantry-TAG`) whose containers `alive` does not know, ending what still runs in them. A group
     /// whose processes take their time is left to the next sweep.
     pub fn sweep(root: &str, alive: &dyn Fn(&str) -> bool) {

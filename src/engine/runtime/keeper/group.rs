@@ -26,6 +26,23 @@ pub(super) fn leave_job(tag: &str) {
     }
 }
 
+/// Leaves the groups that [`leave_job`] made, and removes them: the last thing a keeper does with the kernel.
+pub(super) fn remove(tag: &str) {
+    let Ok(mine) = fs::read_to_string("/proc/self/cgroup") else { return };
+    let Ok(mounts) = fs::read_to_string("/proc/self/mounts") else { return };
+    for (hierarchy, path) in memberships(&mine) {
+        if path != format!("/gantry-{tag}/engine") {
+            continue;
+        }
+        let Some(root) = mount_of(&mounts, hierarchy) else { continue };
+        let above = root.join(format!("gantry-{tag}"));
+        // Best effort, like the way in; the engine has left before.
+        let _ = fs::write(root.join("cgroup.procs"), "0");
+        let _ = fs::remove_dir(above.join("engine"));
+        let _ = fs::remove_dir(above);
+    }
+}
+
 /// A new v1 cpuset is empty, and an empty one takes no process.
 fn inherit_cpuset(root: &Path, own: &Path) {
     for folder in own.ancestors().take_while(|folder| *folder != root).collect::<Vec<_>>().into_iter().rev() {

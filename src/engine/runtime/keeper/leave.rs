@@ -9,6 +9,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::is_readable;
 use crate::engine::runtime::keeper::error::KeeperError;
+use crate::engine::runtime::keeper::group;
 
 /// Takes the lock under which keepers come and go; it ends with the file.
 pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
@@ -26,6 +27,7 @@ pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
 pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = lock(root.run())?;
     let _ = fs::remove_file(root.socket());
+    group::remove(root.tag());
     estate.listeners.clear();
     Ok(())
 }
@@ -42,6 +44,7 @@ pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, Ke
         return Ok(false);
     }
     let _ = fs::remove_file(&aside);
+    group::remove(root.tag());
     estate.listeners.clear();
     Ok(true)
 }
