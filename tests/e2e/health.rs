@@ -48,7 +48,7 @@ fn a_failing_check_turns_a_healthy_container_unhealthy_and_back() {
 #[test]
 fn an_early_success_does_not_count_while_the_declared_port_only_listens_on_loopback() {
     let bottle = Bottle::with_image();
-    let served = "httpd -f -p 127.0.0.1:80 & first=$$!; until test -e /tmp/go; do usleep 10000; done; kill $$first; exec httpd -f -p 80";
+    let served = "httpd -f -p 127.0.0.1:80 & first=$$!; until test -e /tmp/go; do usleep 10000; done; kill $$first; wait $$first; exec httpd -f -p 80";
     bottle.compose(&format!(
         "services:\n  db:\n    image: IMAGE\n    command: [sh, -c, '{served}']\n    expose: [80]\n    healthcheck: {{test: [CMD, 'true'], interval: 30s}}\n"
     ));

@@ -51,6 +51,6 @@ fn containers_reach_each_other_through_the_hosts_port() {
     bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(SERVER);
     bottle.gantry(["up", "-d"]).success();
-    let page = bottle.gantry(["exec", "-T", "web", "wget", "-q", "-T", "5", "-O", "-", "http://198.51.100.7:8080/group"]);
+    let page = bottle.gantry(["exec", "-T", "web", "timeout", "5", "wget", "-q", "-O", "-", "http://198.51.100.7:8080/group"]);
     assert!(page.stdout.contains("root:x:0:"), "{page:?}");
 }

@@ -174,17 +174,17 @@ impl Engine {
             MountSource::Bind { path, .. } => (path.clone(), false),
             MountSource::Tmpfs { .. } => (PathBuf::new(), false),
             MountSource::Volume { name, labels, .. } => {
-                let anonymous = name.is_none();
+                let fresh = name.is_none();
                 let mut labels = labels.clone();
-                if anonymous {
-                    labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
+                if fresh {
+                    labels.insert(ANONYMOUS.to_owned(), String::new());
                 }
                 let volume = match name {
                     Some(name) => name.clone(),
                     None => ContainerId::from_bytes(random()?).to_string(),
                 };
                 let spec = VolumeSpec { labels, ..VolumeSpec::default() };
-                let (info, new) = self.shared.volumes.create(&volume, &spec, anonymous)?;
+                let (info, new) = self.shared.volumes.create(&volume, &spec, fresh)?;
                 // Between the two a removal may come; then the creation reports what it found, and the caller asks again.
                 self.shared.volumes.uses(&volume, id, container.as_str())?;
                 if new {
@@ -192,7 +192,8 @@ impl Engine {
                     self.shared.ring.emit(EventKind::Volume, "create", &volume, attributes);
                 }
                 *name = Some(volume);
-                (info.mountpoint, anonymous)
+                // One that passes from a container to its successor goes with the last of them; Docker forgets it.
+                (info.mountpoint, info.spec.labels.contains_key(ANONYMOUS))
             }
         };
         Ok(ResolvedMount { mount, source, anonymous })
@@ -209,6 +210,9 @@ impl Engine {
         }
     }
 }
+
+/// Docker's mark of a volume without a name of its own.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// A name as Docker takes it: a slash before it is no part of it.
 pub(super) fn parse_name(text: &str) -> Result<ContainerName, Failure> {
