@@ -26,8 +26,7 @@ fn end(pid: i32) {
 fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     let bottle = Bottle::with_image();
     // The client looks the name up for each request; a request that fails is counted.
-    let client =
-        "n=0; while test $$n -lt 600; do timeout 10 wget -q -O /dev/null http://web/group || echo failed $$n; n=$$((n+1)); done; echo finished";
+    let client = "n=0; while test $$n -lt 600; do timeout 10 wget -q -O /dev/null http://web/group || echo failed $$n; n=$$((n+1)); done; echo finished";
     bottle.compose(&format!(
         "services:
   web:
