@@ -1,8 +1,8 @@
 //! Obeys the operations of a plan over the API, and tells what goes on. Nothing is decided here.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -11,7 +11,7 @@ use crate::cli::await_container::Watch;
 use crate::cli::error::CommandError;
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{Plan, label};
-use crate::resource::container::{ContainerSpec, MountSource, StopOptions};
+use crate::resource::container::{ContainerSpec, MountSource, StopOptions, Stopped};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
 use crate::resource::operation::{Condition, Operation};
@@ -31,6 +31,8 @@ pub(crate) struct Applier {
     attached: bool,
     quiet_pull: bool,
     applied: Arc<AtomicU64>,
+    /// Containers that could not notice their stop signal.
+    unheard: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// How operations are applied.
@@ -60,7 +62,16 @@ impl Applier {
             attached: options.attached,
             quiet_pull: options.quiet_pull,
             applied: Arc::default(),
+            unheard: Arc::default(),
         }
+    }
+
+    /// What people are told once about the stops that were applied, if there is something to tell.
+    pub(crate) fn unheard(&self) -> Option<String> {
+        let unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = unheard.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let advice = "set `stop_grace_period` to have them waited for, or `init: true` to have the signal passed on";
+        (!names.is_empty()).then(|| format!("not waited for, since nothing in them handles the stop signal: {names}; {advice}"))
     }
 
     /// Applies one operation.
@@ -145,6 +156,7 @@ impl Applier {
             Operation::StopContainer { name, timeout, patient } => {
                 match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient }).await {
                     Err(failure) if !matches!(failure.kind, FailureKind::NotModified | FailureKind::NotFound) => return Err(failure.into()),
+                    Ok(Stopped::Unheard) => drop(self.unheard.lock().unwrap_or_else(PoisonError::into_inner).insert(name)),
                     _ => {}
                 }
             }

@@ -7,7 +7,7 @@ use crate::engine::container::select::Selection;
 use crate::engine::container::start::Starter;
 use crate::engine::container::stop::Reason;
 use crate::engine::container::wait::ContainerWait;
-use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, WaitCondition};
+use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, Stopped, WaitCondition};
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
 use crate::trace::Trace;
@@ -50,7 +50,7 @@ impl Engine {
     }
 
     /// Stops a container; returns once it has ended.
-    pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
+    pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<Stopped, Failure> {
         let (container, options) = (self.shared.containers.find(name)?, *options);
         self.whole(move |engine| async move { engine.stop(&container, &options, Reason::Hand).await }).await
     }

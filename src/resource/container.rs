@@ -670,6 +670,15 @@ pub struct StopOptions {
     pub skip_deaf: bool,
 }
 
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was given its time.
+    Waited,
+    /// Nothing in it could notice the stop signal, so it was not waited for.
+    Unheard,
+}
+
 /// Which containers a list is to hold, in Docker's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFilter {

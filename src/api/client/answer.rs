@@ -37,6 +37,11 @@ impl Answer {
         Err(error::from_body(status.as_u16(), &body))
     }
 
+    /// Whether its head has this line.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.response.headers().contains_key(name)
+    }
+
     /// Whether the media type is this one.
     pub(super) fn is(&self, media: &str) -> bool {
         let value = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());

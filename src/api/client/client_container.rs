@@ -18,7 +18,7 @@ use crate::api::wire::answer::{self, Pruned};
 use crate::api::wire::container::read;
 use crate::api::wire::{extension, spec, time};
 use crate::resource::container::{
-    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, InjectedFile, StopOptions, WaitCondition,
+    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, InjectedFile, StopOptions, Stopped, WaitCondition,
 };
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::{Failure, FailureKind};
@@ -88,8 +88,16 @@ impl Client {
     }
 
     /// Stops a container; returns once it has ended. One that does not run is no failure.
-    pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<(), Failure> {
-        or_unchanged(self.change(stop_options(Call::post(format!("/containers/{}/stop", segment(name))), options)).await)
+    pub async fn stop_container(&self, name: &str, options: &StopOptions) -> Result<Stopped, Failure> {
+        let call = stop_options(Call::post(format!("/containers/{}/stop", segment(name))), options);
+        match self.transport.send(&call).await {
+            Ok(answer) => {
+                let stopped = if answer.has(extension::UNHEARD) { Stopped::Unheard } else { Stopped::Waited };
+                answer.done().await.map(|()| stopped)
+            }
+            Err(failure) if failure.kind == FailureKind::NotModified => Ok(Stopped::Waited),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Sends a signal to a container's first process; empty is `KILL`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use hyper::body::Body as _;
+use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
 use crate::api::server::answer::{self, Body};
@@ -13,10 +14,10 @@ use crate::api::server::query::Query;
 use crate::api::wire::answer::{Pruned, created_to_json, exit_to_json, processes_to_json, prune_to_json};
 use crate::api::wire::container::{inspect, summary};
 use crate::api::wire::error::WireError;
-use crate::api::wire::extension::{SKIP_DEAF, WHOLE};
+use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
 use crate::engine::clock;
-use crate::resource::container::{ContainerFilter, ContainerInfo, ExitStatus, StopOptions, WaitCondition};
+use crate::resource::container::{ContainerFilter, ContainerInfo, ExitStatus, StopOptions, Stopped, WaitCondition};
 use crate::resource::failure::Failure;
 
 type Answer = Result<Response<Body>, Failure>;
@@ -71,8 +72,12 @@ pub(super) async fn start(call: Call) -> Answer {
 pub(super) async fn stop(mut call: Call) -> Answer {
     let options = stop_options(&mut call.query)?;
     let (engine, name) = call.only_name()?;
-    engine.stop_container(&name, &options).await?;
-    Ok(answer::empty(StatusCode::NO_CONTENT))
+    let stopped = engine.stop_container(&name, &options).await?;
+    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    if stopped == Stopped::Unheard {
+        answer.headers_mut().insert(UNHEARD, HeaderValue::from_static("1"));
+    }
+    Ok(answer)
 }
 
 pub(super) async fn restart(mut call: Call) -> Answer {

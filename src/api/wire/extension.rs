@@ -9,6 +9,9 @@ pub const WHOLE: &str = "whole";
 /// In the query of a stop or restart: the wait may be skipped where nobody can notice (`StopOptions::skip_deaf`).
 pub const SKIP_DEAF: &str = "skip-deaf";
 
+/// In the head of the answer to such a stop: nothing could notice, and the wait was skipped ([`crate::resource::container::Stopped`]).
+pub const UNHEARD: &str = "gantry-unheard";
+
 /// `POST` there stops every container and the engine; answered with 204 once the containers have ended.
 pub const STOP_ENGINE: &str = "/gantry/stop";
 

@@ -132,6 +132,9 @@ async fn carry_out(
     let _span = trace::span("execute");
     let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;
     progress.finish();
+    if let Some(text) = applier.unheard() {
+        context.terminal.warn(&text);
+    }
     result
 }
 

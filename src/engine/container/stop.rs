@@ -17,7 +17,7 @@ use crate::engine::container::start::Starter;
 use crate::engine::container::state::Change;
 use crate::engine::runtime::readiness;
 use crate::engine::runtime::task::{Task, TaskError};
-use crate::resource::container::{ContainerState, StopOptions};
+use crate::resource::container::{ContainerState, StopOptions, Stopped};
 use crate::resource::failure::{Failure, FailureKind};
 
 /// From the stop signal to SIGKILL, unless somebody says otherwise.
@@ -60,23 +60,23 @@ impl From<TaskError> for Failure {
 
 impl Engine {
     /// Stops a container; returns when it has ended and all it had is given back.
-    pub(in crate::engine) async fn stop(&self, container: &Arc<Container>, options: &StopOptions, reason: Reason) -> Result<(), Failure> {
+    pub(in crate::engine) async fn stop(&self, container: &Arc<Container>, options: &StopOptions, reason: Reason) -> Result<Stopped, Failure> {
         let turn = container.turn().await;
         let life = container.life();
         match (&life.state, life.task) {
             (ContainerState::Running { .. }, Some(task)) => {
                 container.update(|life| reason.note(life));
                 drop(turn);
-                self.stop_running(container, task, life.ends, options).await?;
+                let stopped = self.stop_running(container, task, life.ends, options).await?;
                 // Whoever wrote the end down tells of it before its turn is over.
                 let _turn = container.turn().await;
                 self.tell(container, "stop", &[]);
-                Ok(())
+                Ok(stopped)
             }
             (ContainerState::Restarting { .. }, _) => {
                 self.call_off(container, reason);
                 self.tell(container, "stop", &[]);
-                Ok(())
+                Ok(Stopped::Waited)
             }
             _ => Err(Failure::not_modified(format!("container {} is already stopped", container.id()))),
         }
@@ -129,7 +129,7 @@ impl Engine {
         });
     }
 
-    async fn stop_running(&self, container: &Arc<Container>, task: Task, ends: u64, options: &StopOptions) -> Result<(), Failure> {
+    async fn stop_running(&self, container: &Arc<Container>, task: Task, ends: u64, options: &StopOptions) -> Result<Stopped, Failure> {
         let record = container.record();
         let number = match &record.effective.stop_signal {
             Some(text) => signal::parse(text).unwrap_or(SIGTERM),
@@ -139,18 +139,23 @@ impl Engine {
         let grace = options.timeout.or(record.spec.stop_grace).unwrap_or(GRACE);
         let frozen = matches!(container.life().state, ContainerState::Running { paused: true, .. });
         self.send(container, &task, number).await?;
+        let mut stopped = Stopped::Waited;
         let ended = if options.skip_deaf && !frozen {
             tokio::select! {
                 ended = has_ended(&mut watch, ends, grace) => ended,
                 () = nobody_hears(&task, number) => {
                     tracing::info!(container = %container.id(), signal = number, "nothing in it can notice its stop signal: it is not waited for");
+                    stopped = Stopped::Unheard;
                     false
                 }
             }
         } else {
             has_ended(&mut watch, ends, grace).await
         };
-        if ended { Ok(()) } else { self.kill_and_wait(container, &task, ends).await }
+        if !ended {
+            self.kill_and_wait(container, &task, ends).await?;
+        }
+        Ok(stopped)
     }
 
     /// Ends every process of a container and waits until that is written down.
