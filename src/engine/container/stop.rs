@@ -60,7 +60,12 @@ impl From<TaskError> for Failure {
 
 impl Engine {
     /// Stops a container; returns when it has ended and all it had is given back.
-    pub(in crate::engine) async fn stop(&self, container: &Arc<Container>, options: &StopOptions, reason: Reason) -> Result<Stopped, Failure> {
+    pub(in crate::engine) async fn stop(
+        &self,
+        container: &Arc<Container>,
+        options: &StopOptions,
+        reason: Reason,
+    ) -> Result<Stopped, Failure> {
         let turn = container.turn().await;
         let life = container.life();
         match (&life.state, life.task) {
