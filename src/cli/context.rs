@@ -175,25 +175,11 @@ impl Context {
 
     /// The name of the project, and the project itself where there are files: for commands that can do with labels alone.
     pub(crate) fn project_or_name(&self, select: &[String]) -> Result<(ProjectName, Option<Project>), CommandError> {
-        if self.has_files() {
-            let project = self.project(select)?;
-            return Ok((project.name.clone(), Some(project)));
-        }
-        let name = self.sources.project_name.as_deref().or_else(|| self.environment.get("COMPOSE_PROJECT_NAME"));
-        match name {
+        match project::name_without_files(&self.sources, &FileReader) {
             Some(name) => Ok((name.parse().map_err(|error| CommandError::local(format!("{error}")))?, None)),
-            // There is neither; the loader says so in its own words.
+            // There are files, or there is no name either: the loader says so in its own words.
             None => self.project(select).map(|project| (project.name.clone(), Some(project))),
         }
-    }
-
-    /// Whether a project's files are named or found.
-    fn has_files(&self) -> bool {
-        if !self.sources.files.is_empty() || self.environment.get("COMPOSE_FILE").is_some() {
-            return true;
-        }
-        let base = self.sources.project_directory.clone().unwrap_or_else(|| self.sources.working_dir.clone());
-        base.ancestors().any(|folder| FILE_NAMES.iter().any(|name| folder.join(name).exists()))
     }
 
     /// A path of the command line, absolute.
@@ -201,9 +187,6 @@ impl Context {
         self.sources.working_dir.join(path)
     }
 }
-
-/// What discovery looks for, in order (compose.md §3.1).
-const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
 fn sources(global: &GlobalArgs, environment: &Environment) -> Sources {
     let list = |name: &str| -> Vec<PathBuf> {

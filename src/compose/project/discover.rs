@@ -30,20 +30,15 @@ pub(crate) struct Found {
 
 /// Finds files, folder and variables; nothing when there is no project.
 pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) -> Option<Found> {
-    let mut environment = sources.environment.clone();
     let absolute = |path: &Path| clean(&sources.working_dir.join(path));
+    let Start { mut environment, env_files, folder: first_folder } = begin(sources, reader, problems);
     let project_directory = sources.project_directory.as_deref().map(absolute);
-    let env_files = env_files(sources, &absolute);
-    // Where files are named by hand, `.env` is looked for beside the first of them, and not here.
-    let named = sources.files.iter().find(|file| !is_stdin(file)).and_then(|file| absolute(file).parent().map(Path::to_path_buf));
-    let first_folder = project_directory.clone().or(named).unwrap_or_else(|| sources.working_dir.clone());
-    if env_files.is_empty() {
-        read_default(&first_folder.join(".env"), reader, &mut environment, problems);
-    } else {
-        read_named(&env_files, reader, &mut environment, problems);
-    }
     let start = project_directory.as_deref().unwrap_or(&sources.working_dir);
-    let files = files(sources, &environment, start, &absolute, reader, problems)?;
+    let Some(files) = files(sources, &environment, start, &absolute, reader, problems) else {
+        let hint = format!("looked for {} in {} and above; name one with `-f`", NAMES.join(", "), start.display());
+        problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
+        return None;
+    };
     let first = files.iter().find(|file| !is_stdin(file)).and_then(|file| file.parent());
     let folder = project_directory.clone().or_else(|| first.map(Path::to_path_buf)).unwrap_or_else(|| sources.working_dir.clone());
     // The one beside the first file comes second and overrides nothing.
@@ -51,6 +46,41 @@ pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Ve
         read_default(&folder.join(".env"), reader, &mut environment, problems);
     }
     Some(Found { files, folder, env_files, environment })
+}
+
+/// The project's name where it is given by hand and there is no file: for commands that can do with labels alone.
+pub fn name_without_files(sources: &Sources, reader: &dyn Reader) -> Option<String> {
+    // Whoever goes on to load the project hears of what is wrong.
+    let mut unheard = Vec::new();
+    let start = begin(sources, reader, &mut unheard);
+    let absolute = |path: &Path| clean(&sources.working_dir.join(path));
+    let folder = sources.project_directory.as_deref().map_or_else(|| sources.working_dir.clone(), absolute);
+    let none = files(sources, &start.environment, &folder, &absolute, reader, &mut unheard).is_none();
+    let name = sources.project_name.clone().or_else(|| start.environment.get("COMPOSE_PROJECT_NAME").cloned());
+    name.filter(|name| none && !name.is_empty())
+}
+
+/// What is known before any project file.
+struct Start {
+    environment: BTreeMap<String, String>,
+    env_files: Vec<PathBuf>,
+    /// Where `.env` was looked for.
+    folder: PathBuf,
+}
+
+fn begin(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) -> Start {
+    let mut environment = sources.environment.clone();
+    let absolute = |path: &Path| clean(&sources.working_dir.join(path));
+    let env_files = env_files(sources, &absolute);
+    // Where files are named by hand, `.env` is looked for beside the first of them, and not here.
+    let named = sources.files.iter().find(|file| !is_stdin(file)).and_then(|file| absolute(file).parent().map(Path::to_path_buf));
+    let folder = sources.project_directory.as_deref().map(absolute).or(named).unwrap_or_else(|| sources.working_dir.clone());
+    if env_files.is_empty() {
+        read_default(&folder.join(".env"), reader, &mut environment, problems);
+    } else {
+        read_named(&env_files, reader, &mut environment, problems);
+    }
+    Start { environment, env_files, folder }
 }
 
 /// Whether a file stands for standard input.
@@ -145,8 +175,6 @@ fn files(
         warn_of_several("override", &above, problems);
         return Some(std::iter::once(first.clone()).chain(above.into_iter().next()).collect());
     }
-    let hint = format!("looked for {} in {} and above; name one with `-f`", NAMES.join(", "), start.display());
-    problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
     None
 }
 

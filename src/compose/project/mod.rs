@@ -24,4 +24,5 @@ pub mod source;
 mod suggest;
 mod yaml;
 
+pub use discover::name_without_files;
 pub use load::{Loaded, Model, Sources, load, load_templates};
