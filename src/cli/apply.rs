@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::client::Client;
 use crate::cli::await_container::Watch;
-use crate::cli::error::CommandError;
+use crate::cli::error::{About, CommandError};
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{Plan, label};
 use crate::resource::container::{ContainerSpec, MountSource, StopOptions, Stopped};
@@ -92,7 +92,11 @@ impl Applier {
         if let Some((id, working, _)) = &task {
             self.progress.tell(id, Status::Working, working);
         }
-        let outcome = self.obey(operation).await;
+        let about = about(&operation);
+        let outcome = self.obey(operation).await.map_err(|error| match about {
+            Some(about) => error.about(about),
+            None => error,
+        });
         if let Some((id, _, done)) = &task {
             match &outcome {
                 Ok(Outcome::Done) if done.is_empty() => {}
@@ -227,6 +231,21 @@ impl Applier {
             Err(failure) => Err(CommandError::from(failure).during(&format!("cannot pull image {image}"))),
         }
     }
+}
+
+/// What of a project an operation's failure is about.
+fn about(operation: &Operation) -> Option<About> {
+    Some(match operation {
+        Operation::PullImage { image, .. } => About::Image(image.clone()),
+        Operation::CreateContainer { name, spec, .. } => {
+            About::Container(spec.labels.get(label::REPLACE).unwrap_or(&name.to_string()).clone())
+        }
+        Operation::AwaitContainer { name, condition: Condition::Healthy, .. } => About::Health(name.to_string()),
+        Operation::StartContainer { name } | Operation::UnpauseContainer { name } | Operation::AwaitContainer { name, .. } => {
+            About::Container(name.to_string())
+        }
+        _ => return None,
+    })
 }
 
 enum Outcome {

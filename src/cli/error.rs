@@ -2,8 +2,20 @@
 
 use crate::cli::output::terminal::Terminal;
 use crate::compose::plan::PlanError;
+use crate::compose::project::model::Project;
 use crate::compose::project::select::SelectError;
 use crate::resource::failure::{Failure, FailureKind};
+
+/// What of a project a failure is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// An image, by the reference in the file.
+    Image(String),
+    /// A container, by name.
+    Container(String),
+    /// The health of a container, by name.
+    Health(String),
+}
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +24,10 @@ pub(crate) struct CommandError {
     message: String,
     /// What is known of the cause: a probe's output, a job's last lines.
     details: Vec<String>,
+    /// What it is about, to be found in the project's files.
+    about: Option<About>,
+    /// Where in the project's files.
+    place: Option<String>,
     /// What to do.
     hint: Option<String>,
     /// The code to exit with.
@@ -30,7 +46,16 @@ impl CommandError {
 
     /// A failure that an engine had part in.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), details: Vec::new(), hint: None, code: Self::FAILURE, silent: false, local: false }
+        Self {
+            message: message.into(),
+            details: Vec::new(),
+            about: None,
+            place: None,
+            hint: None,
+            code: Self::FAILURE,
+            silent: false,
+            local: false,
+        }
     }
 
     /// A failure of the arguments or the files; no engine had part in it.
@@ -64,6 +89,43 @@ impl CommandError {
         self
     }
 
+    /// Says what it is about, if nobody did.
+    #[must_use]
+    pub(crate) fn about(mut self, about: About) -> Self {
+        self.about.get_or_insert(about);
+        self
+    }
+
+    /// Finds the place in the project's files, and the way out that goes with it.
+    #[must_use]
+    pub(crate) fn placed(mut self, project: &Project) -> Self {
+        let (service, attribute) = match &self.about {
+            None => return self,
+            Some(About::Image(image)) => {
+                let user = project.services.values().find(|service| service.image == *image);
+                (user.map(|service| service.name.as_str()), Some("image"))
+            }
+            Some(About::Container(name)) => (project.service_of(name), None),
+            Some(About::Health(name)) => (project.service_of(name), Some("healthcheck")),
+        };
+        let Some(place) = service.and_then(|service| project.place(service, attribute, &self.message)) else { return self };
+        let way = match place.attribute.as_deref() {
+            Some("image") => {
+                "check the name and the registry, or bring it in with `gantry image load -i FILE` or `gantry image import FILE NAME`"
+            }
+            Some("command" | "entrypoint") => "write a program that is in the image, with its path if it is not in PATH",
+            Some("ports") => "publish another port, or stop what holds this one",
+            Some("volumes") => "make what is missing on the host, or bind something else",
+            Some("healthcheck") => "mend what it checks or the check, or give it longer with `start_period` and `retries`",
+            _ => "",
+        };
+        if !way.is_empty() {
+            self.hint.get_or_insert_with(|| way.to_owned());
+        }
+        self.place = Some(place.to_string());
+        self
+    }
+
     /// The sentence.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -82,6 +144,9 @@ impl CommandError {
         let color = terminal.stderr_colors();
         let paint = |style: &str, text: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
         let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
+        if let Some(place) = &self.place {
+            text.push_str(&format!("  {} {place}\n", paint("1;34", "-->")));
+        }
         for detail in &self.details {
             detail.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
         }
@@ -112,9 +177,9 @@ impl From<PlanError> for CommandError {
         match error {
             PlanError::ExternalNetwork(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
             PlanError::ExternalVolume(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
-            PlanError::ImageMissing { .. } => {
-                Self::new(message).hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`")
-            }
+            PlanError::ImageMissing { image, .. } => Self::new(message)
+                .about(About::Image(image))
+                .hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`"),
             PlanError::NothingToStart(_) => Self::new(message).hint("`gantry up` creates it"),
             PlanError::Cycle(_) | PlanError::NamedTwice { .. } | PlanError::Name(_) | PlanError::UnknownService(_) => Self::local(message),
         }

@@ -23,6 +23,12 @@ use crate::trace;
 pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandError> {
     let step = trace::span("load");
     let whole = context.project(&args.services.services)?;
+    drop(step);
+    bring_up(args, context, &whole).await.map_err(|error| error.placed(&whole))
+}
+
+async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8, CommandError> {
+    let step = trace::span("select");
     // Of `.env`, too: what interpolation saw has the process's own variables above it.
     let says = |name: &str| whole.environment.get(name).is_some_and(|text| environment::is_yes(text));
     let remove_orphans = args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS");
@@ -30,7 +36,7 @@ pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandEr
     if args.remove_orphans && ignore_orphans {
         return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
     }
-    let targeted = names(&whole, &args.services.services)?;
+    let targeted = names(whole, &args.services.services)?;
     let project = whole.select(&args.services.services, !args.no_deps)?;
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));

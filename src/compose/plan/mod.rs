@@ -21,7 +21,7 @@ mod volume;
 mod walk;
 
 #[cfg(test)]
-mod simulate;
+pub(crate) mod simulate;
 #[cfg(test)]
 mod tests;
 

@@ -150,7 +150,7 @@ struct Builder<'a> {
     networks: BTreeMap<String, StepId>,
     /// The step after which a volume, by name, can be used.
     volumes: BTreeMap<String, StepId>,
-    /// The step after which an image can be used.
+    /// The steps that bring images in. What comes from outside may fail: nothing is made before all of it is here.
     images: BTreeMap<String, StepId>,
     /// The step after which an existing container, by name, is stopped.
     stops: BTreeMap<String, StepId>,
@@ -207,9 +207,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The steps before a container of a service stops, to start again or to be replaced: images are here, dependants have stopped.
     fn stops_of_dependants(&self, service: &ServiceName) -> Vec<StepId> {
         let dependants = self.graph.dependants(service).into_iter();
-        dependants.flat_map(|name| self.decider.observed.replicas(name)).filter_map(|it| self.stops.get(it.name()).copied()).collect()
+        let stops = dependants.flat_map(|name| self.decider.observed.replicas(name)).filter_map(|it| self.stops.get(it.name()));
+        stops.chain(self.images.values()).copied().collect()
     }
 
     /// Stops an existing container once; `None` when it does not run.
@@ -258,7 +260,8 @@ impl<'a> Builder<'a> {
                 Some(_) => {}
                 None => {
                     let spec = Box::new(network::wanted(project, key, network));
-                    let step = self.plan.push(Operation::CreateNetwork { name, spec }, [], Cause::Missing);
+                    let after: Vec<StepId> = self.images.values().copied().collect();
+                    let step = self.plan.push(Operation::CreateNetwork { name, spec }, after, Cause::Missing);
                     self.networks.insert(network.name.clone(), step);
                 }
             }
@@ -303,7 +306,8 @@ impl<'a> Builder<'a> {
                 None => {
                     let spec = Box::new(volume::wanted(project, key, volume));
                     let operation = Operation::CreateVolume { name: volume.name.parse()?, spec };
-                    let step = self.plan.push(operation, [], Cause::Missing);
+                    let after: Vec<StepId> = self.images.values().copied().collect();
+                    let step = self.plan.push(operation, after, Cause::Missing);
                     self.volumes.insert(volume.name.clone(), step);
                 }
                 Some(_) if volume.external => {}
@@ -404,7 +408,7 @@ impl<'a> Builder<'a> {
             _ => None,
         });
         let networks = spec.endpoints.keys().filter_map(|name| self.networks.get(name));
-        self.images.get(&spec.image).into_iter().chain(networks).chain(volumes).copied().collect()
+        self.images.values().chain(networks).chain(volumes).copied().collect()
     }
 
     /// The steps before a service's containers may start: its dependencies, as it wants them.

@@ -34,7 +34,7 @@ impl Reader for NoFiles {
 
 /// The project `p` of a text.
 #[track_caller]
-pub(super) fn project(text: &str) -> Project {
+pub(crate) fn project(text: &str) -> Project {
     let sources = Sources {
         files: vec![PathBuf::from("-")],
         project_name: Some("p".to_owned()),

@@ -58,15 +58,15 @@ fn a_first_up_makes_everything() {
         r#"
         #1 pull image db (missing)
         #2 pull image web (missing)
-        #3 create network p_default (missing)
-        #4 create volume p_data (missing)
-        #5 create container p-db-1 after #1 #3 #4 (missing)
+        #3 create network p_default after #1 #2 (missing)
+        #4 create volume p_data after #1 #2 (missing)
+        #5 create container p-db-1 after #1 #2 #3 #4 (missing)
         #6 start container p-db-1 after #5 (created)
-        #7 create container p-job-1 after #1 #3 (missing)
+        #7 create container p-job-1 after #1 #2 #3 (missing)
         #8 start container p-job-1 after #6 #7 (created)
         #9 wait until container p-db-1 is healthy after #6 (web depends on it)
         #10 wait until container p-job-1 has completed after #8 (web depends on it)
-        #11 create container p-web-1 after #2 #3 (missing)
+        #11 create container p-web-1 after #1 #2 #3 (missing)
         #12 start container p-web-1 after #9 #10 #11 (created)
         "#,
     );
@@ -364,12 +364,28 @@ fn images_are_pulled_once_or_not_at_all() {
 }
 
 #[test]
+fn a_pull_that_may_fail_comes_before_what_is_there_is_touched() {
+    let text = "services: {a: {image: x}}";
+    check(
+        &up("services: {a: {image: y}}", &running(text), &UpOptions::default()),
+        r#"
+        #1 pull image y (missing)
+        #2 create container 030303030303_p-a-1 after #1 (changed: image "x" -> "y")
+        #3 stop container p-a-1 after #1 #2 (changed: image "x" -> "y")
+        #4 remove container p-a-1 after #1 #2 #3 (changed: image "x" -> "y")
+        #5 rename container 030303030303_p-a-1 to p-a-1 after #4 (changed: image "x" -> "y")
+        #6 start container p-a-1 after #5 (changed: image "x" -> "y")
+        "#,
+    );
+}
+
+#[test]
 fn no_start_only_makes() {
     check(
         &up("services: {a: {image: x}}", &World::default(), &UpOptions { start: false, ..UpOptions::default() }),
         r#"
         #1 pull image x (missing)
-        #2 create network p_default (missing)
+        #2 create network p_default after #1 (missing)
         #3 create container p-a-1 after #1 #2 (missing)
         "#,
     );

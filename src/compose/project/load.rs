@@ -59,8 +59,9 @@ pub struct Loaded {
 pub fn load(sources: &Sources, reader: &dyn Reader) -> Loaded {
     let mut loader = Loader { sources, reader, map: SourceMap::default(), problems: Vec::new() };
     let project = loader.load();
-    let diagnostics = Diagnostics::new(loader.problems, Arc::new(loader.map));
-    let project = project.filter(|_| !diagnostics.has_errors());
+    let sources = Arc::new(loader.map);
+    let diagnostics = Diagnostics::new(loader.problems, Arc::clone(&sources));
+    let project = project.filter(|_| !diagnostics.has_errors()).map(|project| Project { sources, ..project });
     Loaded { project, diagnostics }
 }
 
@@ -207,6 +208,7 @@ impl Loader<'_> {
             networks,
             volumes,
             document: Arc::new(document),
+            sources: Arc::default(),
         }
     }
 

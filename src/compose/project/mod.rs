@@ -15,6 +15,7 @@ pub mod model;
 mod name;
 mod node;
 mod normalize;
+pub mod place;
 mod render;
 mod scalar;
 mod schema;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::compose::project::node::Node;
+use crate::compose::project::source::SourceMap;
 use crate::resource::container::{ContainerPort, HealthCheck, Mount, MountSource, PortBinding, RestartPolicy};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::network::NetworkSpec;
@@ -37,6 +38,8 @@ pub struct Project {
     pub volumes: BTreeMap<String, Volume>,
     /// The merged and normalised files, which `config` prints.
     pub(crate) document: Arc<Node>,
+    /// What the places of the document point into.
+    pub(crate) sources: Arc<SourceMap>,
 }
 
 /// One service, every short form expanded, every default filled.

@@ -1,0 +1,124 @@
+//! Where in a project's files is what a message of the engine speaks of.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::compose::project::model::Project;
+use crate::compose::project::node::{Node, Value};
+use crate::compose::project::source::Span;
+
+/// A place of a project's files, written `compose.yaml:3:12: services.web.image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user would write it.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// The service.
+    pub service: String,
+    /// The attribute that is meant, if one is.
+    pub attribute: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}: services.{}", self.file.display(), self.line, self.column, self.service)?;
+        self.attribute.as_ref().map_or(Ok(()), |attribute| write!(formatter, ".{attribute}"))
+    }
+}
+
+/// Attributes that say nothing about why an engine cannot do what a service wants.
+const SILENT: [&str; 5] = ["depends_on", "environment", "labels", "profiles", "deploy"];
+
+impl Project {
+    /// Returns the place of a service's attribute; without one, or where the file does not write it, that of the value that the message
+    /// speaks of; at last that of the service itself.
+    pub fn place(&self, service: &str, attribute: Option<&str>, message: &str) -> Option<Place> {
+        let entry = self.document.get("services")?.as_map()?.get(service)?;
+        let written = attribute.and_then(|name| Some((entry.node.as_map()?.get(name)?.node.span, name)));
+        let (span, attribute) = match written.or_else(|| spoken_of(&entry.node, message)) {
+            Some((span, name)) => (span, Some(name.to_owned())),
+            None => (entry.key, None),
+        };
+        let file = self.sources.get(span.source).path.clone();
+        Some(Place { file, line: span.line, column: span.column, service: service.to_owned(), attribute })
+    }
+
+    /// The service of a container with this name.
+    pub fn service_of(&self, container: &str) -> Option<&str> {
+        let is = |name: &str, own: Option<&str>| {
+            let number =
+                container.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('-')?.strip_prefix(name)?.strip_prefix('-'));
+            own == Some(container) || number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut services = self.services.iter();
+        services.find(|(name, service)| is(name.as_str(), service.container_name.as_deref())).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Finds the longest value of a service that occurs in a message, and the attribute it belongs to.
+fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
+    let mut best: Option<(usize, Span, &str)> = None;
+    for (name, entry) in service.as_map()?.iter().filter(|(name, _)| !SILENT.contains(&name.as_str()) && !name.starts_with("x-")) {
+        let mut open = vec![&entry.node];
+        while let Some(node) = open.pop() {
+            match &node.value {
+                Value::List(items) => open.extend(items),
+                Value::Map(map) => open.extend(map.values().map(|entry| &entry.node)),
+                _ => {
+                    let text = node.as_scalar().unwrap_or_default();
+                    if text.len() > best.map_or(1, |(length, ..)| length) && occurs(&text, message) {
+                        best = Some((text.len(), node.span, name));
+                    }
+                }
+            }
+        }
+    }
+    best.map(|(_, span, name)| (span, name))
+}
+
+/// Whether a text occurs in another as a whole, and not as a part of a word.
+fn occurs(text: &str, within: &str) -> bool {
+    let is_word = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric() || character == '_');
+    within.match_indices(text).any(|(at, _)| {
+        let (before, after) = (within[..at].chars().next_back(), within[at + text.len()..].chars().next());
+        !(is_word(before) && is_word(text.chars().next())) && !(is_word(after) && is_word(text.chars().next_back()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compose::plan::simulate::project;
+
+    #[test]
+    fn a_message_leads_to_the_value_it_speaks_of() {
+        let project = project(
+            "services:
+  web:
+    image: registry:5000/web:1
+    command: [no-such-program, x]
+    ports: ['127.0.0.1:8080:80', '9090:90']
+    volumes: ['./absent:/x']
+    healthcheck: {test: x}
+  db: {image: y, container_name: store}
+",
+        );
+        let place = |attribute, message| project.place("web", attribute, message).map(|place| place.to_string());
+        for (attribute, message, expect) in [
+            (Some("image"), "", "-:3:12: services.web.image"),
+            (Some("healthcheck"), "container is unhealthy", "-:7:18: services.web.healthcheck"),
+            (None, "exec: `no-such-program`: not found", "-:4:15: services.web.command"),
+            (None, "cannot publish 90/tcp: 0.0.0.0:9090 is already in use", "-:5:34: services.web.ports"),
+            (None, "bind source /p/absent does not exist", "-:6:15: services.web.volumes"),
+            (None, "it exited (1)", "-:2:3: services.web"),
+            (Some("entrypoint"), "nothing", "-:2:3: services.web"),
+        ] {
+            assert_eq!(place(attribute, message).as_deref(), Some(expect), "{message}");
+        }
+        assert_eq!(project.service_of("p-web-12"), Some("web"));
+        assert_eq!(project.service_of("store"), Some("db"));
+        assert_eq!(project.service_of("p-web-x"), None);
+    }
+}
