@@ -6,6 +6,7 @@ use tokio::sync::broadcast;
 
 use crate::api::client::Client;
 use crate::cli::error::CommandError;
+use crate::cli::follow;
 use crate::resource::container::{ContainerInfo, ContainerState, HealthState, HealthStatus};
 use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::Failure;
@@ -25,7 +26,7 @@ const LAST_LINES: u64 = 10;
 #[derive(Clone)]
 pub(crate) struct Watch {
     client: Client,
-    events: broadcast::Sender<Event>,
+    events: broadcast::WeakSender<Event>,
 }
 
 impl Watch {
@@ -33,24 +34,36 @@ impl Watch {
     pub(crate) async fn begin(client: &Client, project: &str) -> Result<Self, Failure> {
         let mut filters = crate::compose::plan::label::project_filter(project);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        let mut stream = client.events(&EventFilter { since: None, until: None, filters }).await?;
-        let (events, _) = broadcast::channel(4096);
-        let sender = events.clone();
-        let weak = events.downgrade();
-        drop(sender);
+        let mut filter = EventFilter { since: None, until: None, filters };
+        let mut stream = client.events(&filter).await?;
+        filter.since = Some(follow::now());
+        let (sender, _) = broadcast::channel(4096);
+        let events = sender.downgrade();
+        let again = client.clone();
         tokio::spawn(async move {
-            while let Some(Ok(event)) = stream.next().await {
-                let Some(events) = weak.upgrade() else { return };
-                // Nobody may be listening just now.
-                let _ = events.send(event);
+            loop {
+                match stream.next().await {
+                    Some(Ok(event)) => {
+                        filter.since = Some(event.time.after(Duration::from_nanos(1)));
+                        // Nobody may be listening just now.
+                        let _ = sender.send(event);
+                    }
+                    // The engine was killed. Its successor knows what happened, and is waited for like any that starts.
+                    Some(Err(_)) => match again.events(&filter).await {
+                        Ok(resumed) => stream = resumed,
+                        Err(_) => return,
+                    },
+                    // It left because it was told to.
+                    None => return,
+                }
             }
         });
         Ok(Self { client: client.clone(), events })
     }
 
-    /// The events from now on.
+    /// The events from now on; at their end at once where the engine has left.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.events.upgrade().map_or_else(|| broadcast::channel(1).1, |sender| sender.subscribe())
     }
 
     /// Returns when the container is as wanted.
@@ -66,9 +79,12 @@ impl Watch {
                 Verdict::Good => return Ok(()),
                 Verdict::Settling if settled => return Ok(()),
                 Verdict::Settling => {
-                    settled = tokio::time::timeout(SETTLED, next_of(&mut events, &info)).await.is_err();
+                    settled = match tokio::time::timeout(SETTLED, next_of(&mut events, &info)).await {
+                        Ok(next) => next.map(|()| false)?,
+                        Err(_) => true,
+                    };
                 }
-                Verdict::Wait => next_of(&mut events, &info).await,
+                Verdict::Wait => next_of(&mut events, &info).await?,
                 Verdict::Bad(why) => return Err(self.explain(&info, why, condition, waiter).await),
             }
         }
@@ -113,14 +129,15 @@ impl Watch {
 }
 
 /// Returns when anything happened to the container, or events may have been missed.
-async fn next_of(events: &mut broadcast::Receiver<Event>, info: &ContainerInfo) {
+async fn next_of(events: &mut broadcast::Receiver<Event>, info: &ContainerInfo) -> Result<(), CommandError> {
     let id = info.id.to_string();
     loop {
         match events.recv().await {
             Ok(event) if event.kind != EventKind::Container || event.actor != id || event.action.starts_with("exec_") => {}
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            // The engine left; asking it again will say so.
-            Err(broadcast::error::RecvError::Closed) => return,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
+            Err(broadcast::error::RecvError::Closed) => {
+                return Err(CommandError::new(format!("the engine left while container {} was waited for", info.name)));
+            }
         }
     }
 }

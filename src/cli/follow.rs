@@ -12,6 +12,7 @@ use crate::cli::output::line::LinePrinter;
 use crate::compose::plan::label;
 use crate::resource::container::{ContainerInfo, ContainerState};
 use crate::resource::event::{Event, EventKind};
+use crate::resource::failure::FailureKind;
 use crate::resource::log::{LogLine, LogOptions, Stream};
 use crate::resource::time::Timestamp;
 
@@ -255,6 +256,7 @@ impl Follower {
 
 /// Shows a container's lines until they end; pieces of one line are put together first.
 pub(crate) async fn show(client: &Client, printer: &LinePrinter, id: &str, name: &str, options: &LogOptions, clock: Clock) {
+    let mut place = Place::beginning(options);
     let mut log = match client.logs(id, options).await {
         Ok(log) => log,
         Err(failure) => return printer.terminal().warn(&format!("cannot show what {name} writes: {failure}")),
@@ -274,11 +276,24 @@ pub(crate) async fn show(client: &Client, printer: &LinePrinter, id: &str, name:
         };
         match line {
             Some(Ok(line)) => {
+                if place.has_passed(&line) {
+                    continue;
+                }
                 if let Some(line) = pieces.add(line) {
                     print(printer, name, &line, clock);
                 }
                 if printer.terminal().reader_left() {
                     return;
+                }
+            }
+            // The engine was killed. Its successor, which is waited for like any that starts, has the same log.
+            Some(Err(failure)) if failure.kind == FailureKind::Unavailable && options.follow => {
+                match client.logs(id, &place.resume(options)).await {
+                    Ok(resumed) => log = resumed,
+                    Err(failure) => {
+                        printer.terminal().warn(&format!("cannot show any more of what {name} writes: {failure}"));
+                        break;
+                    }
                 }
             }
             Some(Err(failure)) => {
@@ -292,6 +307,41 @@ pub(crate) async fn show(client: &Client, printer: &LinePrinter, id: &str, name:
         print(printer, name, &line, clock);
     }
     printer.terminal().flush();
+}
+
+/// How far a log was read, so that it can be gone on with elsewhere. Lines that were read at once have the same time.
+struct Place {
+    time: Option<Timestamp>,
+    /// So many lines of that time were read.
+    count: usize,
+    /// So many lines of that time come again, and are passed over.
+    again: usize,
+}
+
+impl Place {
+    fn beginning(options: &LogOptions) -> Self {
+        // Whoever wants no more than the last lines wants all that follow.
+        Self { time: options.tail.map(|_| now()).or(options.since), count: 0, again: 0 }
+    }
+
+    /// Counts a line in; says whether it was read before.
+    fn has_passed(&mut self, line: &LogLine) -> bool {
+        if self.again > 0 && self.time == Some(line.time) {
+            self.again -= 1;
+            return true;
+        }
+        self.again = 0;
+        if self.time != Some(line.time) {
+            (self.time, self.count) = (Some(line.time), 0);
+        }
+        self.count += 1;
+        false
+    }
+
+    fn resume(&mut self, options: &LogOptions) -> LogOptions {
+        self.again = self.count;
+        LogOptions { since: self.time, tail: None, ..options.clone() }
+    }
 }
 
 /// Writes one line.
@@ -346,6 +396,19 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_goes_on_where_it_broke_off() {
+        let all = LogOptions { stdout: true, stderr: true, follow: true, timestamps: false, tail: None, since: None, until: None };
+        let line = |time, text: &str| LogLine { time: Timestamp::from_nanos(time), stream: Stream::Stdout, text: text.as_bytes().to_vec() };
+        let mut place = Place::beginning(&all);
+        let mut shown = |place: &mut Place, lines: &[LogLine]| -> String {
+            lines.iter().filter(|line| !place.has_passed(line)).map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
+        };
+        assert_eq!(shown(&mut place, &[line(1, "a"), line(2, "b"), line(2, "c")]), "abc");
+        assert_eq!(place.resume(&all).since, Some(Timestamp::from_nanos(2)));
+        assert_eq!(shown(&mut place, &[line(2, "b"), line(2, "c"), line(2, "d"), line(3, "e")]), "de");
+    }
 
     #[test]
     fn pieces_become_lines() {

@@ -44,7 +44,7 @@ impl Client {
             }
             // Its end may come before its answer.
             Err(failure) if failure.kind != FailureKind::Unavailable => Err(failure),
-            answered if self.transport.until_gone(lifeline).await => Ok(()),
+            _ if self.transport.until_gone(lifeline).await => Ok(()),
             answered => answered,
         }
     }
