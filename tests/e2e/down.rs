@@ -62,15 +62,15 @@ fn what_cannot_hear_its_stop_signal_is_not_waited_for_and_what_can_is() {
     command: [sleep, '1000']
   parent:
     image: IMAGE
-    command: [sh, -c, \"sh -c 'trap \\\"echo told; exit 0\\\" TERM; echo up; while :; do sleep 1000 & wait $$!; done'; sleep 1000\"]
+    command: [sh, -c, \"sh -c 'trap \\\"echo told; exit 0\\\" TERM; touch /tmp/up; while :; do sleep 1000 & wait $$!; done'; sleep 1000\"]
+    healthcheck: {test: test -e /tmp/up}
 ",
     );
-    bottle.gantry(["up", "-d"]).success();
-    bottle.eventually("the handler is there", || bottle.gantry(["logs", "--no-log-prefix", "parent"]).success() == "up\n");
+    bottle.gantry(["up", "--wait"]).success();
     let outcome = bottle.gantry(["stop"]);
     assert_eq!(outcome.stderr.matches("not waited for").count(), 1, "{}", outcome.stderr);
     assert!(outcome.stderr.contains(": project-deaf-1, project-parent-1;"), "{}", outcome.stderr);
-    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "parent"]).success(), "up\ntold\n");
+    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "parent"]).success(), "told\n");
     assert_eq!(bottle.inspect("project-deaf-1").expect("it exists")["State"]["ExitCode"], 137);
 }
 
