@@ -402,7 +402,7 @@ mod tests {
         let all = LogOptions { stdout: true, stderr: true, follow: true, timestamps: false, tail: None, since: None, until: None };
         let line = |time, text: &str| LogLine { time: Timestamp::from_nanos(time), stream: Stream::Stdout, text: text.as_bytes().to_vec() };
         let mut place = Place::beginning(&all);
-        let mut shown = |place: &mut Place, lines: &[LogLine]| -> String {
+        let shown = |place: &mut Place, lines: &[LogLine]| -> String {
             lines.iter().filter(|line| !place.has_passed(line)).map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
         };
         assert_eq!(shown(&mut place, &[line(1, "a"), line(2, "b"), line(2, "c")]), "abc");

@@ -206,9 +206,7 @@ impl Transport {
             io::ErrorKind::PermissionDenied => {
                 Failure::denied(format!("this user may not use the engine at {name}: its socket is open to root and its group"))
             }
-            _ if is_absent(error) => {
-                Failure::unavailable(format!("no engine listens at {name}: start it, or name another by `-H` or DOCKER_HOST"))
-            }
+            _ if is_absent(error) => Failure::unavailable(format!("no engine listens at {name}")),
             _ => Failure::unavailable(format!("the engine at {name} cannot be reached: {error}")),
         }
     }
