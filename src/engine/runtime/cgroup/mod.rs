@@ -166,7 +166,11 @@ impl Leaf {
 
     /// Ends every process in it, at once.
     pub fn kill(&self) -> Result<(), LaunchError> {
-        self.unified.write("cgroup.kill", "1").map_err(|error| LaunchError::step("end the processes of the control group", error))
+        match self.unified.write("cgroup.kill", "1") {
+            // It was removed since it was opened: its processes had all ended.
+            Ok(()) | Err(Errno(libc::ENOENT | libc::ENODEV)) => Ok(()),
+            Err(error) => Err(LaunchError::step("end the processes of the control group", error)),
+        }
     }
 
     /// Freezes every process in it, or lets them go on; returns when that is so.
