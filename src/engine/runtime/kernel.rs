@@ -59,6 +59,12 @@ pub(super) fn clone3(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> Resu
     }
 }
 
+/// From here on one heap serves all threads, however many they are: each would else keep one of its own.
+pub(super) fn share_one_heap() {
+    // SAFETY: takes numbers; no other thread allocates yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// What `mount_setattr` changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MountChange {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
-use crate::engine::runtime::{keeper, shim};
+use crate::engine::runtime::{keeper, kernel, shim};
 use crate::resource::failure::Failure;
 
 /// What an engine is started with.
@@ -54,6 +54,7 @@ fn is_foreground(arguments: &[OsString]) -> bool {
 /// The engine, started by its keeper.
 fn engine(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>) -> ExitCode {
     keeper::let_go();
+    kernel::share_one_heap();
     let keeper = match KeeperLink::begin() {
         Ok(keeper) => keeper,
         Err(error) => {
