@@ -25,7 +25,7 @@ pub(crate) struct CommandError {
     /// What is known of the cause: a probe's output, a job's last lines.
     details: Vec<String>,
     /// What it is about, to be found in the project's files.
-    about: Option<About>,
+    about: Option<Box<About>>,
     /// Where in the project's files.
     place: Option<String>,
     /// What to do.
@@ -92,14 +92,14 @@ impl CommandError {
     /// Says what it is about, if nobody did.
     #[must_use]
     pub(crate) fn about(mut self, about: About) -> Self {
-        self.about.get_or_insert(about);
+        self.about.get_or_insert_with(|| Box::new(about));
         self
     }
 
     /// Finds the place in the project's files, and the way out that goes with it.
     #[must_use]
     pub(crate) fn placed(mut self, project: &Project) -> Self {
-        let (service, attribute) = match &self.about {
+        let (service, attribute) = match self.about.as_deref() {
             None => return self,
             Some(About::Image(image)) => {
                 let user = project.services.values().find(|service| service.image == *image);

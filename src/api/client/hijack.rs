@@ -70,7 +70,7 @@ impl HijackedReader {
                 return Some(Ok((Stream::Stdout, std::mem::take(&mut self.rest))));
             }
             if let Some(frames) = &mut self.frames {
-                match frames.next() {
+                match frames.take() {
                     Ok(Some((_, bytes))) if bytes.is_empty() => continue,
                     Ok(Some((Channel::Output(stream), bytes))) => return Some(Ok((stream, bytes))),
                     Ok(Some((Channel::Engine, bytes))) => return Some(Err(Failure::internal(String::from_utf8_lossy(&bytes).trim()))),

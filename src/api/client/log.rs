@@ -37,7 +37,7 @@ impl LogStream {
                 return Some(Ok(line));
             }
             let taken = match &mut self.frames {
-                Some(frames) => frames.next(),
+                Some(frames) => frames.take(),
                 None => Ok(None),
             };
             match taken {

@@ -78,7 +78,7 @@ impl Decoder {
     }
 
     /// Takes the next whole frame.
-    pub fn next(&mut self) -> Result<Option<(Channel, Vec<u8>)>, FrameError> {
+    pub fn take(&mut self) -> Result<Option<(Channel, Vec<u8>)>, FrameError> {
         let rest = &self.buffer[self.start..];
         let Some((header, body)) = rest.split_first_chunk::<HEADER>() else { return Ok(None) };
         let channel = match header[0] {
@@ -118,7 +118,7 @@ mod tests {
             let mut frames = Vec::new();
             for piece in wire.chunks(step) {
                 decoder.push(piece);
-                while let Some((channel, bytes)) = decoder.next().expect("good frames") {
+                while let Some((channel, bytes)) = decoder.take().expect("good frames") {
                     frames.push((channel, String::from_utf8(bytes).expect("text")));
                 }
             }
@@ -138,7 +138,7 @@ mod tests {
         let check = |bytes: &[u8], expect| {
             let mut decoder = Decoder::default();
             decoder.push(bytes);
-            assert_eq!(decoder.next(), Err(expect));
+            assert_eq!(decoder.take(), Err(expect));
         };
         check(b"HTTP/1.1", FrameError::Stream(b'H'));
         check(&[1, 0, 0, 0, 255, 0, 0, 0], FrameError::Length(0xff00_0000));

@@ -84,7 +84,8 @@ fn occurs(text: &str, within: &str) -> bool {
     let is_word = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric() || character == '_');
     within.match_indices(text).any(|(at, _)| {
         let (before, after) = (within[..at].chars().next_back(), within[at + text.len()..].chars().next());
-        !(is_word(before) && is_word(text.chars().next())) && !(is_word(after) && is_word(text.chars().next_back()))
+        let (begins, ends) = (is_word(text.chars().next()), is_word(text.chars().next_back()));
+        !(is_word(before) && begins || is_word(after) && ends)
     })
 }
 

@@ -302,7 +302,7 @@ fn create(socket: &mut Socket, request: &mut BridgeRequest, tag: &str) -> io::Re
             None => {
                 request.index =
                     existing.iter().map(|interface| interface.index).filter(|index| *index >= request.index).max().unwrap_or(request.index)
-                        + 1
+                        + 1;
             }
         }
     }

@@ -47,7 +47,7 @@ impl Networks {
                 state.installed = false;
             }
             Err(error) => {
-                tracing::warn!(%error, network = %record.name, "forwarding cannot be turned on: containers will not reach the outside")
+                tracing::warn!(%error, network = %record.name, "forwarding cannot be turned on: containers will not reach the outside");
             }
         }
     }

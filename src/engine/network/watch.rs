@@ -89,6 +89,7 @@ impl Networks {
     }
 }
 
+#[expect(deprecated, reason = "the registration owns the socket; its successor is unsafe, and unsafe code is for engine::runtime alone")]
 fn subscribe() -> io::Result<AsyncFd<Socket>> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind(&SocketAddr::new(0, 0))?;

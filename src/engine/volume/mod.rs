@@ -4,5 +4,4 @@ mod error;
 mod handle;
 mod local;
 
-pub(crate) use error::VolumeError;
 pub(crate) use handle::{Filling, Volumes};

@@ -104,10 +104,8 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     spec.health = health::health_from_fields(&mut check)?;
     check.finish()?;
     spec.stop_signal = fields.text("StopSignal")?;
-    spec.stop_grace = match fields.get::<i64>("StopTimeout", "seconds")? {
-        Some(seconds) => Some(u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs)),
-        None => None,
-    };
+    let seconds = fields.get::<i64>("StopTimeout", "seconds")?;
+    spec.stop_grace = seconds.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs));
     for (target, _) in fields.entries("Volumes")? {
         // In an answer these are told again, with their names, among the mounts.
         if fields.mood() == Mood::Request {

@@ -139,8 +139,8 @@ mod tests {
         first.add("shop-db-2", &state(own, [10, 0, 0, 3], &["shop-db-2", "DB"]));
         let mut second = Realm::new("shared");
         second.add("other-db-1", &state(shared, [10, 1, 0, 2], &["other-db-1", "db", "cache"]));
-        let mut table = NameTable::default();
-        table.realms = [(own, Arc::new(first)), (shared, Arc::new(second))].into();
+        let realms = [(own, Arc::new(first)), (shared, Arc::new(second))].into();
+        let mut table = NameTable { realms, ..NameTable::default() };
         let links = vec![("store".to_owned(), "shop-db-2".to_owned())];
         table.askers.insert(asker, Arc::new(Asker { realms: vec![(own, links), (shared, vec![])], upstreams: vec![], outside: true }));
 

@@ -163,7 +163,7 @@ fn capabilities_are_dockers() {
     check("user", show, user, (0, "0000000000000000\n0000000000000000\n0000000000000000\n00000000a80425fb\n0000000000000000\n"));
     check("id", "id -u; id -G; echo $HOME; umask", user, (0, "1000\n1000\n/\n0022\n"));
     let none = |spec: &mut LaunchSpec| {
-        spec.process.capabilities = CapabilitySet::resolve(&BTreeSet::new(), &["all".to_owned()].into(), false).unwrap()
+        spec.process.capabilities = CapabilitySet::resolve(&BTreeSet::new(), &["all".to_owned()].into(), false).unwrap();
     };
     check("none", "grep CapEff /proc/self/status | cut -f2", none, (0, "0000000000000000\n"));
 }
