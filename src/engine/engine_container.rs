@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
+use crate::engine::container::create::Anonymous;
 use crate::engine::container::select::Selection;
 use crate::engine::container::start::Starter;
 use crate::engine::container::stop::Reason;
@@ -81,6 +82,7 @@ impl Engine {
     /// Removes a container; `force` kills one that runs, `volumes` removes its anonymous volumes.
     pub async fn remove_container(&self, name: &str, force: bool, volumes: bool) -> Result<(), Failure> {
         let container = self.shared.containers.find(name)?;
+        let volumes = if volumes { Anonymous::All } else { Anonymous::Stay };
         self.whole(move |engine| async move { engine.remove(&container, force, volumes).await }).await
     }
 

@@ -18,6 +18,17 @@ use crate::resource::image::{ImageInfo, ImageReference, Platform};
 use crate::resource::name::ContainerName;
 use crate::resource::volume::VolumeSpec;
 
+/// Which volumes without a name go with a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Anonymous {
+    /// None.
+    Stay,
+    /// Those made for it: what it was given of another may be all that is left of that one.
+    Own,
+    /// Those it was given by the container it replaced, too.
+    All,
+}
+
 /// So many generated names are tried.
 const ATTEMPTS: u8 = 64;
 
@@ -78,7 +89,7 @@ impl Engine {
         // Last: a folder without it is what is left of an interrupted creation.
         let written = record.write(&folder);
         if let Err(error) = written {
-            self.remove_anonymous(&record.mounts);
+            self.remove_anonymous(&record.mounts, Anonymous::Own);
             return Err(error.into());
         }
         let life = Life { endpoints: membership::at_rest(&record.networks, &self.shared.networks), ..Life::new() };
@@ -161,7 +172,7 @@ impl Engine {
                 Ok(mount) => resolved.push(mount),
                 Err(failure) => {
                     self.shared.volumes.forget(id);
-                    self.remove_anonymous(&resolved);
+                    self.remove_anonymous(&resolved, Anonymous::Own);
                     return Err(failure);
                 }
             }
@@ -170,9 +181,9 @@ impl Engine {
     }
 
     fn resolve_mount(&self, id: ContainerId, container: &ContainerName, mut mount: Mount) -> Result<ResolvedMount, Failure> {
-        let (source, anonymous) = match &mut mount.source {
-            MountSource::Bind { path, .. } => (path.clone(), false),
-            MountSource::Tmpfs { .. } => (PathBuf::new(), false),
+        let (source, anonymous, own) = match &mut mount.source {
+            MountSource::Bind { path, .. } => (path.clone(), false, false),
+            MountSource::Tmpfs { .. } => (PathBuf::new(), false, false),
             MountSource::Volume { name, labels, .. } => {
                 let fresh = name.is_none();
                 let mut labels = labels.clone();
@@ -193,15 +204,16 @@ impl Engine {
                 }
                 *name = Some(volume);
                 // One that passes from a container to its successor goes with the last of them; Docker forgets it.
-                (info.mountpoint, info.spec.labels.contains_key(ANONYMOUS))
+                (info.mountpoint, info.spec.labels.contains_key(ANONYMOUS), fresh)
             }
         };
-        Ok(ResolvedMount { mount, source, anonymous })
+        Ok(ResolvedMount { mount, source, anonymous, own })
     }
 
     /// Removes the volumes that were made for one container, unless another uses them.
-    pub(super) fn remove_anonymous(&self, mounts: &[ResolvedMount]) {
-        for mount in mounts.iter().filter(|mount| mount.anonymous) {
+    pub(super) fn remove_anonymous(&self, mounts: &[ResolvedMount], which: Anonymous) {
+        let goes = |mount: &&ResolvedMount| mount.own || mount.anonymous && which == Anonymous::All;
+        for mount in mounts.iter().filter(goes) {
             let MountSource::Volume { name: Some(name), .. } = &mount.mount.source else { continue };
             match self.shared.volumes.remove(name) {
                 Ok(()) => self.shared.ring.emit(EventKind::Volume, "destroy", name, [("driver".to_owned(), "local".to_owned())].into()),

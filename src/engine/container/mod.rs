@@ -4,7 +4,7 @@ mod adopt;
 pub mod attach;
 mod check;
 mod connect;
-mod create;
+pub(in crate::engine) mod create;
 mod deaf;
 mod effective;
 pub(in crate::engine) mod entry;

@@ -38,8 +38,10 @@ pub(in crate::engine) struct ResolvedMount {
     pub(in crate::engine) mount: Mount,
     /// Where it lies on the host; empty for memory.
     pub(in crate::engine) source: std::path::PathBuf,
-    /// The volume was made for this container and goes with it.
+    /// The volume was made for a container, this one or one before it, and goes with it.
     pub(in crate::engine) anonymous: bool,
+    /// It was made for this one.
+    pub(in crate::engine) own: bool,
 }
 
 impl ResolvedMount {
@@ -125,6 +127,7 @@ pub(super) mod tests {
                 mount: Mount { target: "/data".to_owned(), read_only: true, source },
                 source: "/volumes/data".into(),
                 anonymous: true,
+                own: true,
             }],
         }
     }

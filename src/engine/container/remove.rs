@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::container::create::parse_name;
+use crate::engine::container::create::{Anonymous, parse_name};
 use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::state::Change;
@@ -20,7 +20,7 @@ pub(super) const REMOVED: &str = ".removed-";
 
 impl Engine {
     /// Removes a container. When it returns, its name, its volumes and its files are gone.
-    pub(in crate::engine) async fn remove(&self, container: &Arc<Container>, force: bool, volumes: bool) -> Result<(), Failure> {
+    pub(in crate::engine) async fn remove(&self, container: &Arc<Container>, force: bool, volumes: Anonymous) -> Result<(), Failure> {
         if force {
             self.end_for_removal(container).await?;
         }
@@ -54,8 +54,8 @@ impl Engine {
         self.shared.volumes.forget(record.id);
         self.shared.execs.forget(record.id);
         self.shared.containers.remove(container);
-        if volumes {
-            self.remove_anonymous(&record.mounts);
+        if volumes != Anonymous::Stay {
+            self.remove_anonymous(&record.mounts, volumes);
         }
         // A file system in memory may hold much; others need not wait for it, but this caller does.
         remove_tree(&gone).await;
@@ -71,7 +71,7 @@ impl Engine {
     pub(super) fn remove_soon(&self, container: Arc<Container>) {
         let engine = self.clone();
         tokio::spawn(async move {
-            match engine.remove(&container, false, true).await {
+            match engine.remove(&container, false, Anonymous::Own).await {
                 // It was removed, or started again, by hand meanwhile.
                 Err(failure) if failure.kind == FailureKind::Internal => {
                     tracing::warn!(container = %container.id(), %failure, "a container could not be removed after its end");
@@ -119,7 +119,7 @@ impl Engine {
             let upper = container.folder().join("upper");
             let size = tokio::task::spawn_blocking(move || size_of(&upper)).await.unwrap_or_default();
             // What was started or removed by somebody else meanwhile is not ours to remove.
-            if self.remove(&container, false, false).await.is_ok() {
+            if self.remove(&container, false, Anonymous::Stay).await.is_ok() {
                 removed.push(record.id);
                 bytes += size;
             }
