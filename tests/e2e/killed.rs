@@ -36,6 +36,7 @@ fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
   client:
     image: IMAGE
     command: [sh, -c, '{client}']
+    depends_on: [web]
   writer:
     image: IMAGE
     command: [sh, -c, 'seq 1 300000; exit 7']

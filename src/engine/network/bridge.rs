@@ -13,11 +13,12 @@ use crate::engine::network::ipam::block::overlap;
 use crate::engine::network::ipam::pool::{choose, unique_local};
 use crate::engine::network::ipam::space::AddressSpace;
 use crate::engine::network::kernel::{Kernel, blocking, set_parameter};
+use crate::engine::network::machine_lock::Choosing;
 use crate::engine::network::netlink::host::{Interface, addresses, interfaces, routes};
 use crate::engine::network::netlink::route::{BridgeRequest, Requests};
 use crate::engine::network::netlink::socket::Socket;
 use crate::engine::network::record::{NetworkRecord, first_host};
-use crate::engine::network::state::{Kind, Parked};
+use crate::engine::network::state::{Kind, Parked, State};
 use crate::resource::id::NetworkId;
 use crate::resource::network::{IpamPool, Subnet};
 
@@ -40,6 +41,9 @@ impl Networks {
         if let Some(index) = self.bridge_of(id)? {
             return Ok(index);
         }
+        // First this, then the other, wherever both are held.
+        let unnumbered = |state: &State| state.networks.get(&id).is_some_and(|network| network.record.pools.is_empty());
+        let _choosing = if unnumbered(&self.state()) { Some(Choosing::begin().await?) } else { None };
         let _building = self.inner.building.lock().await;
         if let Some(index) = self.bridge_of(id)? {
             return Ok(index);
@@ -90,7 +94,7 @@ impl Networks {
         &self,
         record: &NetworkRecord,
         host: &[Subnet],
-        state: &crate::engine::network::state::State,
+        state: &State,
     ) -> Result<Vec<IpamPool>, NetworkError> {
         let mut pools = record.pools.clone();
         let others = state.networks.values().filter(|network| network.record.id != record.id);

@@ -13,6 +13,7 @@ use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::error::NetworkError;
 use crate::engine::network::ipam::pool::default_pools;
 use crate::engine::network::kernel::{Kernel, blocking};
+use crate::engine::network::machine_lock::Choosing;
 use crate::engine::network::netlink::host::{Interface, interfaces};
 use crate::engine::network::nft::batch::Batch;
 use crate::engine::network::nft::table::Table;
@@ -186,6 +187,8 @@ impl Networks {
         self.inner.touch();
         let settings = Settings::parse(&name, &spec)?;
         let pools = wanted_pools(&name, &spec)?;
+        // Until its bridge has its route, by which others see what was chosen.
+        let _choosing = Choosing::begin().await?;
         let taken = self.host_blocks().await?;
         let mut id = [0; 32];
         rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())

@@ -304,15 +304,19 @@ impl Networks {
             state.rename(realms, container);
         }
         self.adopt_ports(container, running.published, running.port_sockets)?;
-        if let Some(sockets) = running.dns_sockets {
-            self.answer(container, sockets)?;
-        }
+        self.state().unanswered.extend(running.dns_sockets.map(|sockets| (container, sockets)));
         Ok(())
     }
 
-    /// Installs the table with what was adopted and removes every device of this root that nobody owns. Called once, after the last
+    /// Answers the lookups of what was adopted, installs the table with it, and removes every device of this root that nobody owns. Called once, after the last
     /// [`Networks::adopt`].
     pub async fn sweep(&self) {
+        let unanswered = std::mem::take(&mut self.state().unanswered);
+        for (container, sockets) in unanswered {
+            if let Err(error) = self.answer(container, sockets) {
+                tracing::error!(container = container.short(), %error, "a running container looks names up in vain");
+            }
+        }
         let (owned, any) = {
             let state = self.state();
             let macs = |(container, member): (&ContainerId, &Member)| {

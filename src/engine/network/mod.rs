@@ -11,6 +11,7 @@ mod forwarding;
 pub mod handle;
 mod ipam;
 mod kernel;
+mod machine_lock;
 mod membership;
 mod netlink;
 pub mod nft;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
-use crate::engine::network::dns::DnsSettings;
+use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::dns::table::{Asker, NameTable, Names, Realm};
 use crate::engine::network::error::NetworkError;
 use crate::engine::network::ipam::space::AddressSpace;
@@ -245,6 +245,8 @@ pub(super) struct State {
     pub(super) leaving: Vec<Parked>,
     /// Who is called what.
     pub(super) names: Names,
+    /// Sockets of adopted containers that nobody answers at before all are adopted: a name of one not yet known would be denied.
+    pub(super) unanswered: Vec<(ContainerId, DnsSockets)>,
     /// The table is in the kernel.
     pub(super) installed: bool,
     /// The table drops what is forwarded for neither us nor anybody else.
