@@ -90,12 +90,7 @@ impl Networks {
     }
 
     /// The pools of a network that is short of one for a family it is to have.
-    pub(super) fn choose_pools(
-        &self,
-        record: &NetworkRecord,
-        host: &[Subnet],
-        state: &State,
-    ) -> Result<Vec<IpamPool>, NetworkError> {
+    pub(super) fn choose_pools(&self, record: &NetworkRecord, host: &[Subnet], state: &State) -> Result<Vec<IpamPool>, NetworkError> {
         let mut pools = record.pools.clone();
         let others = state.networks.values().filter(|network| network.record.id != record.id);
         let mut taken: Vec<Subnet> = others.flat_map(|network| network.record.pools.iter().map(|pool| pool.subnet)).collect();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
-use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::dns::table::{Asker, NameTable, Names, Realm};
+use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::error::NetworkError;
 use crate::engine::network::ipam::space::AddressSpace;
 use crate::engine::network::nft::table::{NetworkRules, PortRule};
