@@ -37,7 +37,8 @@ pub(super) async fn run(
     let mut interrupt = Interrupt::listen()?;
     up::tell_warnings(context, plan);
     let watch = Watch::begin(client, project.name.as_str()).await?;
-    let mut follower = scene.follower(&watch);
+    let shown = follower_names(plan, &scene);
+    let mut follower = scene.follower(&watch, &shown);
     for replica in observed.all() {
         follower.know(&replica.info);
         if plan.kept.contains(&replica.info.name) {
@@ -53,7 +54,7 @@ pub(super) async fn run(
     let announced = AtomicBool::new(false);
     let announce = || {
         if !announced.swap(true, Ordering::Relaxed) {
-            scene.announce(&follower_names(plan, &scene));
+            scene.announce(&shown);
         }
     };
     let mut ending = Ending::default();
@@ -125,13 +126,15 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn follower(&self, watch: &Watch) -> Follower {
+    /// Whoever is shown has its colour and its room before anything is written, in the order of names.
+    fn follower(&self, watch: &Watch, shown: &BTreeSet<String>) -> Follower {
         let style = LineStyle {
             prefix: !self.args.no_log_prefix,
             color: !self.args.no_color && self.context.terminal.stdout_colors(),
             split: true,
         };
         let printer = LinePrinter::new(&self.context.terminal, style, self.project.name.as_str());
+        shown.iter().for_each(|name| printer.register(name));
         let named = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
         let services = if !self.args.attach.is_empty() {
             Some(named(&self.args.attach))
@@ -152,12 +155,7 @@ impl Scene<'_> {
 
     /// Whether a container of one of the project's services is shown.
     fn shows_container(&self, name: &str) -> bool {
-        self.project.services.values().any(|service| {
-            let own = service.container_name.as_deref() == Some(name);
-            let numbered = name.strip_prefix(&format!("{}-{}-", self.project.name, service.name));
-            let is = own || numbered.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
-            is && self.shows(service.name.as_str())
-        })
+        self.project.service_of(name).is_some_and(|service| self.shows(service))
     }
 
     fn announce(&self, names: &BTreeSet<String>) {
