@@ -23,8 +23,8 @@ use crate::resource::time::Timestamp;
 /// Runs the command.
 pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
-    let services = label_names(project.as_ref(), &args.services.services)?;
-    if args.index > 0 && services.len() != 1 {
+    let named = label_names(project.as_ref(), &args.services.services)?;
+    if args.index > 0 && named.len() != 1 {
         return Err(CommandError::local("--index requires exactly one service"));
     }
     let tail = match args.tail.as_str() {
@@ -46,12 +46,17 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     let clock = if args.timestamps { Clock::Engine } else { Clock::Off };
     let watch = if args.follow { Some(Watch::begin(client, name.as_str()).await?) } else { None };
     let observed = observe::project(client, &name, None).await?;
-    for service in &services {
+    for service in &named {
         let known = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
         if !known && observed.replicas(service).is_empty() {
             return Err(CommandError::local(format!("no such service: {service}")));
         }
     }
+    // Where there are files, what they do not enable is none of their business.
+    let services = match &project {
+        Some(project) if named.is_empty() => project.services.keys().cloned().collect(),
+        _ => named,
+    };
     let chosen = |it: &&Replica| (services.is_empty() || services.contains(&it.service)) && (args.index == 0 || it.number == args.index);
     let replicas: Vec<&Replica> = observed.all().filter(chosen).collect();
     replicas.iter().for_each(|it| printer.register(it.name()));
