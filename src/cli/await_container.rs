@@ -1,6 +1,6 @@
 //! Waiting for a container to run, to be healthy or to complete: subscribed first, looked at second, never by a ticker.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
@@ -18,6 +18,10 @@ use crate::resource::operation::Condition;
 /// Docker Compose first looks after half a second; a command that ends at once is not running there, and must not be here. What runs
 /// is known when exec succeeded, so this only has to cover a program that starts and gives up.
 const SETTLED: Duration = Duration::from_millis(10);
+/// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take.
+const ANSWERS: u32 = 20;
+/// Docker Compose's half second is enough everywhere.
+const SETTLED_AT_MOST: Duration = Duration::from_millis(500);
 
 /// So many of a failed job's last lines are shown.
 const LAST_LINES: u64 = 10;
@@ -74,12 +78,14 @@ impl Watch {
         let mut events = self.subscribe();
         let mut settled = false;
         loop {
+            let asked = Instant::now();
             let info = self.client.container(name).await?;
             match verdict(&info, condition, waiter.is_empty()) {
                 Verdict::Good => return Ok(()),
                 Verdict::Settling if settled => return Ok(()),
                 Verdict::Settling => {
-                    settled = match tokio::time::timeout(SETTLED, next_of(&mut events, &info)).await {
+                    let long = (asked.elapsed() * ANSWERS).clamp(SETTLED, SETTLED_AT_MOST);
+                    settled = match tokio::time::timeout(long, next_of(&mut events, &info)).await {
                         Ok(next) => next.map(|()| false)?,
                         Err(_) => true,
                     };

@@ -87,7 +87,7 @@ fn rows(image: &ImageInfo, whole: bool) -> Vec<Value> {
             "ID": if whole { image.id.to_string() } else { image.id.short() },
             "Digest": digest,
             "CreatedSince": since,
-            "CreatedAt": image.created.map(|time| time.to_string()),
+            "CreatedAt": image.created.map(relative::instant),
             "Size": size(image.size),
         })
     };

@@ -130,7 +130,7 @@ fn row(replica: &Replica, project: &str, whole: bool) -> Value {
     let publishers: Vec<Value> = listed.iter().map(publisher).collect();
     json!({
         "Command": command(info, whole),
-        "CreatedAt": info.created.to_string(),
+        "CreatedAt": relative::instant(info.created),
         "ExitCode": code,
         "Health": health,
         "ID": if whole { info.id.to_string() } else { info.id.short() },

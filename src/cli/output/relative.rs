@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::resource::time::Timestamp;
+
 /// A span of time for people (Docker's `units.HumanDuration`).
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -19,6 +21,12 @@ pub(crate) fn human(duration: Duration) -> String {
         _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
         _ => format!("{} years", seconds / 3600 / 24 / 365),
     }
+}
+
+/// A time as Go's `String` writes it, in UTC: what Docker's lists have for `CreatedAt`.
+pub(crate) fn instant(time: Timestamp) -> String {
+    let text = time.to_string();
+    format!("{} +0000 UTC", text.get(..19).unwrap_or(&text).replace('T', " "))
 }
 
 /// Reads a span as Go writes one: `90s`, `1h30m`, `1.5h`, `300ms`.
@@ -65,6 +73,11 @@ mod tests {
         ] {
             assert_eq!(human(Duration::from_secs(seconds)), expect, "{seconds}");
         }
+    }
+
+    #[test]
+    fn instants_read_as_gos() {
+        assert_eq!(instant(Timestamp::from_nanos(1_500_000_000)), "1970-01-01 00:00:01 +0000 UTC");
     }
 
     #[test]
