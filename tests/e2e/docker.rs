@@ -113,3 +113,33 @@ fn the_docker_command_line_works_on_our_socket() {
     docker(&["rm", "project-a-1"]).success();
     assert!(bottle.containers().is_empty());
 }
+
+#[test]
+fn containers_are_run_attached_to_and_left_by_their_keys() {
+    let bottle = Bottle::with_image();
+    bottle.gantry(["image", "ls"]).success();
+    let docker = |arguments: &[&str]| run(docker(&bottle).args(arguments));
+    let client = format!("{} -H unix://{}", foreign("usr/bin/docker").display(), bottle.socket().display());
+    assert_eq!(docker(&["run", "--rm", "busybox:test", "echo", "first and last"]).success(), "first and last\n");
+    assert_eq!(docker(&["run", "--rm", "busybox:test", "sh", "-c", "exit 7"]).code, 7);
+    assert_eq!(docker(&["run", "--rm", "busybox:test", "/no/such"]).code, 127);
+    assert_eq!(bottle.shell(&format!("echo typed | {client} run --rm -i busybox:test cat")).success(), "typed\n");
+    let long = bottle.shell(&format!("{client} run --rm busybox:test seq 1 200000 | md5sum; seq 1 200000 | md5sum")).success();
+    let sums: Vec<&str> = long.lines().collect();
+    assert_eq!(sums[0], sums[1]);
+
+    docker(&["run", "-d", "--name", "term", "-it", "busybox:test", "sh"]).success();
+    let missing = docker(&["exec", "term", "nosuch"]);
+    assert!(missing.code == 127 && format!("{}{}", missing.stdout, missing.stderr).contains("executable file not found"), "{missing:?}");
+    assert!(docker(&["top", "term"]).success().lines().nth(1).is_some_and(|row| row.contains("root") && row.ends_with("sh")));
+    // The keys are pressed once the terminal is in its raw mode, which the answer proves.
+    let left = bottle.shell(&format!(
+        "(echo 'echo $((40+2))'; until {client} logs term | grep -q ^42; do :; done; printf '\\020\\021') | script -qec '{client} attach term' /dev/null"
+    ));
+    assert!(left.stdout.contains("read escape sequence"), "{left:?}");
+    assert_eq!(bottle.state("term"), "running");
+    // Said again until the one that attaches hears it.
+    let said = format!("until grep -q seen out; do {client} exec term sh -c 'echo seen > /dev/pts/0'; done; {client} kill term");
+    bottle.shell(&format!("{client} attach --no-stdin term > out & {said}; wait")).success();
+    docker(&["rm", "term"]).success();
+}
