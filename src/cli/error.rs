@@ -22,12 +22,10 @@ pub(crate) enum About {
 pub(crate) struct CommandError {
     /// One sentence that names the thing.
     message: String,
-    /// What is known of the cause: a probe's output, a job's last lines.
+    /// What is known of the cause: its place in the files, a probe's output, a job's last lines.
     details: Vec<String>,
     /// What it is about, to be found in the project's files.
     about: Option<Box<About>>,
-    /// Where in the project's files.
-    place: Option<String>,
     /// What to do.
     hint: Option<String>,
     /// The code to exit with.
@@ -46,16 +44,7 @@ impl CommandError {
 
     /// A failure that an engine had part in.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            details: Vec::new(),
-            about: None,
-            place: None,
-            hint: None,
-            code: Self::FAILURE,
-            silent: false,
-            local: false,
-        }
+        Self { message: message.into(), details: Vec::new(), about: None, hint: None, code: Self::FAILURE, silent: false, local: false }
     }
 
     /// A failure of the arguments or the files; no engine had part in it.
@@ -122,7 +111,7 @@ impl CommandError {
         if !way.is_empty() {
             self.hint.get_or_insert_with(|| way.to_owned());
         }
-        self.place = Some(place.to_string());
+        self.details.insert(0, format!("--> {place}"));
         self
     }
 
@@ -144,9 +133,6 @@ impl CommandError {
         let color = terminal.stderr_colors();
         let paint = |style: &str, text: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
         let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
-        if let Some(place) = &self.place {
-            text.push_str(&format!("  {} {place}\n", paint("1;34", "-->")));
-        }
         for detail in &self.details {
             detail.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
         }

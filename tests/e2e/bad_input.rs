@@ -39,7 +39,11 @@ fn what_is_wrong_in_the_file_is_said_all_at_once_with_its_place() {
 #[test]
 fn a_missing_image_and_an_unreachable_registry_are_named() {
     let bottle = Bottle::with_image();
-    refused(&bottle, "services:\n  web:\n    image: 127.0.0.1:1/nothing:here\n", &["web", "127.0.0.1:1"]);
+    refused(
+        &bottle,
+        "services:\n  web:\n    image: 127.0.0.1:1/nothing:here\n",
+        &["services.web.image", "compose.yaml:3:12", "127.0.0.1:1", "hint:"],
+    );
     assert!(bottle.containers().is_empty());
     assert_eq!(bottle.get("/networks").as_array().expect("a list").iter().filter(|it| it["Name"] == "project_default").count(), 0);
 }
@@ -47,7 +51,11 @@ fn a_missing_image_and_an_unreachable_registry_are_named() {
 #[test]
 fn a_command_that_is_not_in_the_image_is_named() {
     let bottle = Bottle::with_image();
-    refused(&bottle, "services:\n  web:\n    image: IMAGE\n    command: [no-such-program, x]\n", &["web", "no-such-program"]);
+    refused(
+        &bottle,
+        "services:\n  web:\n    image: IMAGE\n    command: [no-such-program, x]\n",
+        &["services.web.command", "compose.yaml:4:15", "no-such-program", "hint:"],
+    );
     assert_eq!(bottle.inspect("project-web-1").expect("it was created")["State"]["ExitCode"], 127);
     bottle.gantry(["down"]).success();
 }
@@ -60,7 +68,7 @@ fn a_missing_bind_source_is_named() {
         &format!(
             "services:\n  web:\n    image: IMAGE\n    command: {RUNS}\n    volumes: [{{type: bind, source: ./absent, target: /x, bind: {{create_host_path: false}}}}]\n"
         ),
-        &["web", "absent"],
+        &["services.web.volumes", "compose.yaml:5", "absent", "hint:"],
     );
 }
 
