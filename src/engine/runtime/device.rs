@@ -63,7 +63,7 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// What of the host's `/dev` a privileged container does not get: file systems and links that it has of its own (moby, HostDevices).
-const NOT_COPIED: [&str; 8] = ["pts", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"];
+const NOT_COPIED: [&str; 9] = ["pts", "ptmx", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"];
 
 /// Fills a container's `/dev`.
 pub(super) fn populate(dev: BorrowedFd<'_>, root: BorrowedFd<'_>, spec: &LaunchSpec) -> Result<(), LaunchError> {
@@ -152,6 +152,8 @@ fn collect(folder: &Path, target: &str, wanted: &mut Vec<Wanted>, skip: &dyn Fn(
         let (path, target) = (folder.join(name), format!("{target}/{name}"));
         match path.symlink_metadata() {
             Ok(found) if found.is_dir() => collect(&path, &target, wanted, &|_| false),
+            // A link leads to whatever it leads to on the host: `/dev/stdin` to the engine's own.
+            Ok(found) if found.is_symlink() => {}
             Ok(_) => wanted.extend(describe(&path, &target)),
             Err(_) => {}
         }

@@ -1,9 +1,9 @@
 //! The kernel's file systems in every container: `/proc`, `/sys`, `/dev` and what belongs in them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
 use crate::engine::runtime::beneath::{self, Kind};
@@ -11,7 +11,7 @@ use crate::engine::runtime::cgroup::hierarchy::Hierarchies;
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::{LaunchSpec, Namespace};
 use crate::engine::runtime::mount::Parameter::{Flag, Value};
-use crate::engine::runtime::{device, mount, rootfs};
+use crate::engine::runtime::{device, kernel, mount, rootfs};
 
 const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
 const NODEV: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
@@ -97,22 +97,29 @@ fn sysfs(spec: &LaunchSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Errno
 
 /// Shared memory goes with the IPC namespace: one's own, the host's, or that of the container whose namespace it is.
 fn shared_memory(root: BorrowedFd<'_>, spec: &LaunchSpec) -> Result<(), LaunchError> {
-    let source = match &spec.namespaces.ipc {
+    let shared = match &spec.namespaces.ipc {
         Namespace::New => {
             let size = spec.shm_size.to_string();
             let parameters = [Value("mode", "1777"), Value("size", &size)];
             return at(root, "/dev/shm", mount::make("tmpfs", &parameters, NOSUID | NODEV | NOEXEC)).map(drop);
         }
-        Namespace::Host => PathBuf::from("/dev/shm"),
-        // From /proc/PID/ns/ipc to /proc/PID/root/dev/shm.
-        Namespace::Join(path) => path.ancestors().nth(2).unwrap_or(Path::new("/")).join("root/dev/shm"),
+        Namespace::Host => mount::copy(CWD, "/dev/shm", true),
+        Namespace::Join(path) => shared_by(path),
     };
-    at(root, "/dev/shm", shared_from(&source)).map(drop)
+    at(root, "/dev/shm", shared).map(drop)
 }
 
-fn shared_from(source: &Path) -> Result<OwnedFd, Errno> {
-    // Another container's mount lies in another mount namespace, from which nothing can be copied but through its descriptor.
-    mount::copy(rootfs::host(source)?, "", true)
+/// Copies the `/dev/shm` of the container whose IPC namespace is named, `/proc/PID/ns/ipc`.
+///
+/// A mount is copied only within the mount namespace it lies in: this process goes there and comes back.
+fn shared_by(ipc: &Path) -> Result<OwnedFd, Errno> {
+    let open = |path: &Path| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let own = open(Path::new("/proc/thread-self/ns/mnt"))?;
+    let theirs = open(&ipc.with_file_name("mnt"))?;
+    kernel::setns(theirs.as_fd(), libc::CLONE_NEWNS)?;
+    let copy = mount::copy(CWD, "/dev/shm", true);
+    kernel::setns(own.as_fd(), libc::CLONE_NEWNS)?;
+    copy
 }
 
 /// The control groups of the container itself, of each hierarchy it has a group in.

@@ -188,7 +188,11 @@ impl Shim {
         let pid = self.container.pid;
         let network = if self.spec.namespaces.net == Namespace::New {
             let opened = rustix::fs::open(format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-            Some(opened.map_err(|error| LaunchError::step("open the container's network namespace", error))?)
+            match opened {
+                // It has ended meanwhile: why, it says itself, or its end does.
+                Err(rustix::io::Errno::NOENT) => return Ok(()),
+                opened => Some(opened.map_err(|error| LaunchError::step("open the container's network namespace", error))?),
+            }
         } else {
             None
         };
