@@ -199,6 +199,26 @@ fn devices_are_the_default_ones() {
 }
 
 #[test]
+fn a_privileged_container_has_the_devices_of_the_host_and_links_of_its_own() {
+    check(
+        "priv",
+        "readlink /dev/ptmx /dev/stdin; test -c /dev/null && test -c /dev/tty && mkdir /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x",
+        |spec| (spec.privileged, spec.masked) = (true, false),
+        (0, "pts/ptmx\n/proc/self/fd/0\n"),
+    );
+}
+
+#[test]
+fn shared_memory_comes_with_the_ipc_namespace_it_belongs_to() {
+    let marker = format!("/dev/shm/gantry-test-{}", std::process::id());
+    std::fs::write(&marker, "shared\n").unwrap();
+    let join = |spec: &mut LaunchSpec| spec.namespaces.ipc = Namespace::Join(format!("/proc/{}/ns/ipc", std::process::id()).into());
+    check("ipc", &format!("cat {marker}"), join, (0, "shared\n"));
+    check("no-ipc", "ls /dev/shm", |_| {}, (0, ""));
+    std::fs::remove_file(&marker).unwrap();
+}
+
+#[test]
 fn mounts_and_files_are_there() {
     let change = |spec: &mut LaunchSpec| {
         spec.rootfs.read_only = true;
