@@ -85,6 +85,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Returns what engines of this root wrote down of themselves: the end of it, some megabytes.
+    pub async fn log(&self) -> Result<Vec<u8>, Failure> {
+        let path = self.root().log();
+        let mut text = Vec::new();
+        for path in [path.with_extension("log.1"), path] {
+            match tokio::fs::read(&path).await {
+                Ok(part) => text.extend(part),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::internal(format!("cannot read {}: {error}", path.display()))),
+            }
+        }
+        Ok(text)
+    }
+
     /// Gives back what an engine without containers still has of the kernel.
     pub async fn close(&self) {
         self.shared.networks.close().await;

@@ -44,6 +44,11 @@ impl Root {
         self.run.join("engine.sock")
     }
 
+    /// What its engine writes down of itself.
+    pub fn log(&self) -> PathBuf {
+        self.run.join("engine.log")
+    }
+
     /// Six hexadecimal digits that tell this root's interfaces, tables and control groups from another's.
     pub fn tag(&self) -> &str {
         &self.tag

@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod docker;
 mod down;
+mod engine;
 mod exec;
 mod health;
 mod killed;

@@ -33,6 +33,20 @@ impl Client {
         Ok(EventStream::new(self.transport.send(&call).await?.lines()))
     }
 
+    /// Returns what our own engine wrote down of itself. Another engine has its log elsewhere.
+    pub async fn engine_log(&self) -> Result<Vec<u8>, Failure> {
+        match self.transport.send(&Call::get(extension::ENGINE_LOG)).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                let name = self.transport.name();
+                Err(Failure::unsupported(format!(
+                    "the engine at {name} is not one of Gantry's, and keeps its log where whoever started it says"
+                )))
+            }
+            Err(failure) => Err(failure),
+            Ok(answer) => Ok(answer.bytes().await?.to_vec()),
+        }
+    }
+
     /// Stops every container of our own engine, and the engine (`engine stop`); returns once nobody listens any more. Another engine
     /// refuses.
     pub async fn stop_engine(&self) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
 use crate::api::server::{attach, container, event, exec, image, log, network, system, volume};
-use crate::api::wire::extension::STOP_ENGINE;
+use crate::api::wire::extension::{ENGINE_LOG, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
 use crate::resource::failure::Failure;
@@ -46,6 +46,7 @@ const ROUTES: &[Route] = routes! {
     GET    "/version"                      => system::version;
     GET    "/info"                         => system::info;
     POST   STOP_ENGINE                     => system::stop;
+    GET    ENGINE_LOG                      => system::log;
     GET    "/events"                       => event::stream;
 
     GET    "/containers/json"              => container::list;
@@ -205,7 +206,9 @@ fn trace_of(headers: &HeaderMap) -> Trace {
     let path = headers.get(trace::HEADER).map(|value| PathBuf::from(OsStr::from_bytes(value.as_bytes())));
     // A connection is a task, and asks one thing at a time.
     let row = tokio::task::try_id().and_then(|id| id.to_string().parse().ok()).unwrap_or_default();
-    Trace::to(path, std::process::id()).row(row)
+    let trace = Trace::to(path, std::process::id());
+    trace.name_process("engine");
+    trace.row(row)
 }
 
 /// Runs a handler apart from the connection, so that a panic in it is an answer of 500 and nothing more.

@@ -25,6 +25,12 @@ pub(super) async fn info(call: Call) -> Result<Response<Body>, Failure> {
     Ok(answer::ok(&system::info_to_json(&engine.info().await?)))
 }
 
+/// What the engine wrote down of itself.
+pub(super) async fn log(call: Call) -> Result<Response<Body>, Failure> {
+    let (engine, _) = call.only_name()?;
+    Ok(answer::bytes(StatusCode::OK, "text/plain; charset=utf-8", engine.log().await?.into()))
+}
+
 /// Stops every container and the engine.
 pub(super) async fn stop(call: Call) -> Result<Response<Body>, Failure> {
     let (engine, _) = call.only_name()?;

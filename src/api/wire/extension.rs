@@ -15,6 +15,9 @@ pub const UNHEARD: &str = "gantry-unheard";
 /// `POST` there stops every container and the engine; answered with 204 once the containers have ended.
 pub const STOP_ENGINE: &str = "/gantry/stop";
 
+/// `GET` there answers with what the engine wrote down of itself, as text.
+pub const ENGINE_LOG: &str = "/gantry/log";
+
 /// Whether a line of a list is what an inspect shows: there a state and a root file system are objects.
 pub fn is_whole(line: &serde_json::Value) -> bool {
     let is_object = |name: &str| line.get(name).is_some_and(serde_json::Value::is_object);

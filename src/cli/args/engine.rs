@@ -113,6 +113,8 @@ pub(crate) struct EngineArgs {
 pub(crate) enum EngineCommand {
     /// Say whether it runs, and what it has
     Status,
+    /// Show what it wrote down of itself
+    Logs,
     /// Stop its containers, and it
     Stop,
 }

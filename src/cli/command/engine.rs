@@ -31,6 +31,10 @@ pub(super) async fn run(args: EngineArgs, context: &Context) -> Result<u8, Comma
             }
             Ok(0)
         }
+        Some(EngineCommand::Logs) => {
+            context.terminal.out(&client?.engine_log().await?);
+            Ok(0)
+        }
         Some(EngineCommand::Stop) => {
             let Ok(client) = client else {
                 context.terminal.note(&format!("no engine runs at {name}"));

@@ -44,10 +44,18 @@ pub(super) fn apply(root: BorrowedFd<'_>, null: &OwnedFd) -> Result<(), LaunchEr
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let empty = mount::make("tmpfs", &[Value("nr_inodes", "1"), Value("mode", "755")], attributes)
         .map_err(|error| LaunchError::step("make an empty folder", error))?;
+    let mut is_placed = false;
     for path in MASKED.iter().map(|path| (*path).to_owned()).chain(thermal_throttles()) {
         found(&path, beneath::open_plain(root, &path, OFlags::PATH), |place| {
-            let cover = if beneath::file_type(&place)? == FileType::Directory { &empty } else { null };
-            mount::attach(mount::copy(cover, "", false)?, place)
+            if beneath::file_type(&place)? != FileType::Directory {
+                mount::attach(mount::copy(null, "", false)?, place)
+            } else if is_placed {
+                mount::attach(mount::copy(&empty, "", false)?, place)
+            } else {
+                // Kernels before 6.15 copy no mount that is not in the namespace yet (open_tree(2), EINVAL).
+                is_placed = true;
+                mount::attach(&empty, place)
+            }
         })?;
     }
     Ok(())

@@ -23,7 +23,7 @@ pub struct EngineStart {
 }
 
 /// The subcommands of `gantry engine` that speak to one that runs; all else is the engine itself.
-const ENGINE_COMMANDS: [&str; 5] = ["status", "stop", "logs", "help", "start"];
+const ENGINE_COMMANDS: [&str; 4] = ["status", "stop", "logs", "help"];
 
 /// Runs the role that the arguments name, or returns `None` for a command line of the user.
 ///
@@ -63,7 +63,7 @@ fn engine(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>)
         }
     };
     let started = keeper::root().map_err(Failure::internal).and_then(|root| {
-        let log = root.run().join(keeper::ENGINE_LOG);
+        let log = root.log();
         serve(EngineStart { root, keeper: keeper.clone(), configuration: arguments.first().map(PathBuf::from), log })
     });
     match started {

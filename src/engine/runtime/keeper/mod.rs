@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
@@ -33,9 +33,6 @@ use crate::engine::runtime::keeper::socket::Address;
 use crate::engine::runtime::keeper::watch::{End, Keeper};
 use crate::engine::runtime::note::Note;
 use crate::engine::runtime::packet;
-
-/// The name of an engine's log in its run directory.
-pub(super) const ENGINE_LOG: &str = "engine.log";
 
 /// `gantry keeper`: started by a client, in the background.
 pub(super) fn background(arguments: &[OsString]) -> ExitCode {
@@ -104,7 +101,7 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
         estate.listeners.extend(sockets.into_iter().map(|socket| (address.name(), socket)));
     }
     if !foreground {
-        write_to_log(options.root.run())?;
+        write_to_log(options.root.log())?;
     }
     let mut keeper = Keeper::new(options, estate, None, foreground)?;
     keeper.start_engine()?;
@@ -117,7 +114,7 @@ fn inherit() -> Result<Keeper, KeeperError> {
     let options = Options::read(&[], false)?;
     launder::launder(false)?;
     let socket = take_stdin()?;
-    write_to_log(options.root.run())?;
+    write_to_log(options.root.log())?;
     let mut estate = Estate::default();
     let mut pidfd = None;
     loop {
@@ -156,8 +153,7 @@ fn make_folders(root: &Root) -> Result<(), KeeperError> {
 }
 
 /// Standard error becomes the engine's log: panics of either, and the keeper's few words.
-fn write_to_log(run: &Path) -> Result<(), KeeperError> {
-    let path = run.join(ENGINE_LOG);
+fn write_to_log(path: PathBuf) -> Result<(), KeeperError> {
     let log = File::options().create(true).append(true).open(&path);
     let log = log.map_err(|source| KeeperError::Path { step: "open", path, source })?;
     dup2_stderr(&log).map_err(error::call("write to the engine's log"))

@@ -22,6 +22,7 @@ use crate::engine::runtime::talk::{self, Notice, Order};
 use crate::engine::runtime::task::AttachRequest;
 use crate::resource::container::ExitStatus;
 use crate::resource::time::Timestamp;
+use crate::trace::Trace;
 
 /// A shim with its container.
 #[derive(Debug)]
@@ -69,6 +70,9 @@ pub(super) enum Outcome {
 
 /// Makes the container's group and its first process.
 pub(super) fn make(spec: &LaunchSpec) -> Result<(Leaf, Process), LaunchError> {
+    let trace = Trace::to(spec.trace.clone(), std::process::id());
+    trace.name_process(&format!("shim of {}", spec.id.short()));
+    let _span = trace.span("control group and first process");
     let log = Log::open(&spec.log, &spec.log_path)?;
     let manner = Manner::Container { stdin_once: spec.stdin_once };
     let (streams, stdio) = if spec.process.tty {

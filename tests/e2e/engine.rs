@@ -1,0 +1,31 @@
+//! The engine itself: what it tells, its end, and where the time of a command goes.
+
+use crate::bottle::Bottle;
+use crate::up::RUNS;
+
+#[test]
+fn an_engine_tells_of_itself_until_it_is_stopped() {
+    let bottle = Bottle::new();
+    bottle.gantry(["engine", "status"]).failure(1);
+    bottle.import();
+    assert!(bottle.gantry(["engine", "status"]).success().contains("images: 1"));
+    assert!(bottle.gantry(["engine", "logs"]).success().contains("serving"));
+    bottle.gantry(["engine", "stop"]).success();
+    bottle.gantry(["engine", "status"]).failure(1);
+    bottle.gantry(["engine", "stop"]).success();
+}
+
+#[test]
+fn a_trace_has_spans_of_every_process() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n"));
+    bottle.shell("GANTRY_TRACE=trace.json $GANTRY up -d").success();
+    let text = std::fs::read_to_string(bottle.project().join("trace.json")).expect("the trace");
+    let closed = format!("{}]", text.trim_end().trim_end_matches(','));
+    let events: Vec<serde_json::Value> = serde_json::from_str(&closed).expect("JSON once it is closed");
+    for role in ["gantry", "engine", "shim of ", "init of "] {
+        let named = |event: &&serde_json::Value| event["args"]["name"].as_str().is_some_and(|name| name.starts_with(role));
+        let process = &events.iter().find(named).unwrap_or_else(|| panic!("no {role} in {text}"))["pid"];
+        assert!(events.iter().any(|event| event["ph"] == "X" && event["pid"] == *process), "{role} has no span in {text}");
+    }
+}
