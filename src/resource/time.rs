@@ -39,6 +39,63 @@ impl Timestamp {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// RFC 3339 in UTC with all nine digits of the fraction, as before the lines of a log, so that they stay aligned.
+    ///
+    /// Logs are written and read at millions of these a second, hence by hand. Days are counted in years that begin in March (Howard
+    /// Hinnant, "chrono-compatible low-level date algorithms").
+    pub fn fixed(self) -> String {
+        let (days, second) = (self.as_seconds().div_euclid(86_400) + 719_468, self.as_seconds().rem_euclid(86_400));
+        let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march = (5 * of_year + 2) / 153;
+        let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+        let year = year_of_era + 400 * era + i64::from(month <= 2);
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        let mut put = |range: std::ops::Range<usize>, mut value: i64| {
+            for digit in text[range].iter_mut().rev() {
+                *digit += u8::try_from(value % 10).unwrap_or(0);
+                value /= 10;
+            }
+        };
+        put(0..4, year);
+        put(5..7, month);
+        put(8..10, day);
+        put(11..13, second / 3600);
+        put(14..16, second / 60 % 60);
+        put(17..19, second % 60);
+        put(20..29, self.0.rem_euclid(1_000_000_000));
+        text.iter().copied().map(char::from).collect()
+    }
+
+    /// Reads `2026-01-31T12:00:00.123456789Z`, with one to nine digits of the fraction or none; other spellings are left to [`FromStr`].
+    pub fn from_ascii(text: &[u8]) -> Option<Self> {
+        let number = |digits: &[u8]| {
+            digits.iter().try_fold(0, |value: i64, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+        };
+        let (date, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
+        if [date[4], date[7], date[10], date[13], date[16]] != *b"--T::" {
+            return None;
+        }
+        let (year, month, day) = (number(&date[..4])?, number(&date[5..7])?, number(&date[8..10])?);
+        let (hour, minute, second) = (number(&date[11..13])?, number(&date[14..16])?, number(&date[17..])?);
+        // Whether a month has one day more is for others to say.
+        let days = if month == 2 { 28 } else { 30 };
+        if !(1..=12).contains(&month) || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let nanos = match fraction {
+            [] => 0,
+            [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => number(digits)? * 10_i64.pow(9 - u32::try_from(digits.len()).ok()?),
+            _ => return None,
+        };
+        let year = if month <= 2 { year - 1 } else { year };
+        let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468;
+        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+        seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Self)
+    }
+
     /// This instant moved forward.
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
@@ -48,8 +105,9 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// Writes RFC 3339 in UTC with trailing zeros of the fraction removed, as Go's `RFC3339Nano` does.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_err(|_| fmt::Error)?;
-        write!(formatter, "{instant}")
+        let text = self.fixed();
+        let short = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+        write!(formatter, "{short}Z")
     }
 }
 
@@ -63,6 +121,9 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
+        if let Some(instant) = Self::from_ascii(text.as_bytes()) {
+            return Ok(instant);
+        }
         let instant: jiff::Timestamp = text.parse().map_err(|_| TimeError(text.to_owned()))?;
         i64::try_from(instant.as_nanosecond()).map(Self).map_err(|_| TimeError(text.to_owned()))
     }
@@ -91,5 +152,21 @@ mod tests {
             assert_eq!(instant.to_string().parse(), Ok(instant));
         }
         assert_eq!(Timestamp::from_nanos(1_500_000_000).to_string(), "1970-01-01T00:00:01.5Z");
+        assert_eq!(Timestamp::from_nanos(1_500_000_000).fixed(), "1970-01-01T00:00:01.500000000Z");
+    }
+
+    #[test]
+    fn every_day_is_spelled_and_read_as_elsewhere() {
+        for day in -80_000..100_000_i64 {
+            let nanos = day * 86_400_000_000_000 + 43_200_000_000_123 * i64::from(day % 3 == 0);
+            let instant = Timestamp::from_nanos(nanos);
+            let expected = jiff::Timestamp::from_nanosecond(i128::from(nanos)).expect("in range").to_string();
+            assert_eq!(instant.to_string(), expected);
+            assert!(Timestamp::from_ascii(expected.as_bytes()).is_none_or(|read| read == instant), "{expected}");
+            assert_eq!(expected.parse(), Ok(instant));
+        }
+        for text in ["2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-01 00:00", ""] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::server::router::ApiVersion;
-use crate::api::wire::{frame, time};
+use crate::api::wire::frame;
 use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions};
 
@@ -55,7 +55,7 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
 }
 
 fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, raw: bool) {
-    let time = if timestamps { format!("{} ", time::fixed(line.time)) } else { String::new() };
+    let time = if timestamps { format!("{} ", line.time.fixed()) } else { String::new() };
     if raw {
         piece.extend_from_slice(time.as_bytes());
         piece.extend_from_slice(&line.text);

@@ -17,11 +17,6 @@ pub fn from_text(text: &str) -> Option<Timestamp> {
     if text.is_empty() || text.starts_with("0001-01-01T") { None } else { text.parse().ok() }
 }
 
-/// Writes an instant before a log line: all nine digits of the fraction, so that lines stay aligned.
-pub fn fixed(instant: Timestamp) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(instant.as_nanos())).map(|instant| format!("{instant:.9}")).unwrap_or_default()
-}
-
 /// Reads an instant of a query: seconds since the epoch with a fraction (`1700000000.123456789`) or RFC 3339.
 pub fn from_query(name: &str, text: &str) -> Result<Option<Timestamp>, WireError> {
     if text.is_empty() {

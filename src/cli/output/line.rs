@@ -78,7 +78,7 @@ impl LinePrinter {
             }
         }
         if let Some(time) = time {
-            bytes.extend_from_slice(fixed(time).as_bytes());
+            bytes.extend_from_slice(time.fixed().as_bytes());
             bytes.push(b' ');
         }
         bytes.extend_from_slice(text);
@@ -98,14 +98,6 @@ impl LinePrinter {
     pub(crate) const fn terminal(&self) -> &Terminal {
         &self.terminal
     }
-}
-
-/// RFC 3339 with nine digits, so that columns line up (Docker's `RFC3339NanoFixed`).
-pub(crate) fn fixed(time: Timestamp) -> String {
-    let text = time.to_string();
-    let text = text.trim_end_matches('Z');
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    format!("{whole}.{fraction:0<9}Z")
 }
 
 #[cfg(test)]
@@ -150,7 +142,7 @@ mod tests {
     #[test]
     fn times_have_nine_digits() {
         for (nanos, expect) in [(0, "1970-01-01T00:00:00.000000000Z"), (1_500_000_000, "1970-01-01T00:00:01.500000000Z")] {
-            assert_eq!(fixed(Timestamp::from_nanos(nanos)), expect);
+            assert_eq!(Timestamp::from_nanos(nanos).fixed(), expect);
         }
     }
 }

@@ -66,7 +66,7 @@ fn quick(line: &[u8]) -> Option<LogLine> {
         (_, Some(rest)) => (Stream::Stderr, rest),
         _ => return None,
     };
-    let time = instant(rest.strip_prefix(br#"","time":""#)?.strip_suffix(br#""}"#)?)?;
+    let time = Timestamp::from_ascii(rest.strip_prefix(br#"","time":""#)?.strip_suffix(br#""}"#)?)?;
     Some(LogLine { time, stream, text })
 }
 
@@ -76,34 +76,6 @@ fn code_point<'a>(rest: &'a [u8], text: &mut Vec<u8>) -> Option<&'a [u8]> {
     let value = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     text.extend_from_slice(char::from_u32(value)?.encode_utf8(&mut [0; 4]).as_bytes());
     Some(rest)
-}
-
-/// Reads `2026-01-31T12:00:00.123456789Z`, with one to nine digits of the second or none.
-fn instant(text: &[u8]) -> Option<Timestamp> {
-    let (date, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
-    if [date[4], date[7], date[10], date[13], date[16]] != *b"--T::" {
-        return None;
-    }
-    let (year, month, day) = (number(&date[..4])?, number(&date[5..7])?, number(&date[8..10])?);
-    let (hour, minute, second) = (number(&date[11..13])?, number(&date[14..16])?, number(&date[17..])?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let nanos = match fraction {
-        [] => 0,
-        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => number(digits)? * 10_i64.pow(9 - u32::try_from(digits.len()).ok()?),
-        _ => return None,
-    };
-    // Days since the epoch, counted in years that begin in March (Howard Hinnant, "chrono-compatible low-level date algorithms").
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
-}
-
-fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |value: i64, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }
 
 #[cfg(test)]
