@@ -165,7 +165,8 @@ mod tests {
             assert!(Timestamp::from_ascii(expected.as_bytes()).is_none_or(|read| read == instant), "{expected}");
             assert_eq!(expected.parse(), Ok(instant));
         }
-        for text in ["2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-01 00:00", ""] {
+        for text in ["2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-01 00:00", ""]
+        {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }
