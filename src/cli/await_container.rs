@@ -20,8 +20,8 @@ use crate::resource::operation::Condition;
 const SETTLED: Duration = Duration::from_millis(10);
 /// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take.
 const ANSWERS: u32 = 20;
-/// Docker Compose's half second is enough everywhere.
-const SETTLED_AT_MOST: Duration = Duration::from_millis(500);
+/// One slow answer amid the start of many must not hold up all of them.
+const SETTLED_AT_MOST: Duration = Duration::from_millis(200);
 
 /// So many of a failed job's last lines are shown.
 const LAST_LINES: u64 = 10;
