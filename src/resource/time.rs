@@ -65,7 +65,8 @@ impl Timestamp {
         put(14..16, second / 60 % 60);
         put(17..19, second % 60);
         put(20..29, self.0.rem_euclid(1_000_000_000));
-        text.iter().copied().map(char::from).collect()
+        // Digits and ASCII marks are UTF-8.
+        String::from_utf8(text.to_vec()).unwrap_or_default()
     }
 
     /// Reads `2026-01-31T12:00:00.123456789Z`, with one to nine digits of the fraction or none; other spellings are left to [`FromStr`].

@@ -55,13 +55,15 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
 }
 
 fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, raw: bool) {
-    let time = if timestamps { format!("{} ", line.time.fixed()) } else { String::new() };
-    if raw {
-        piece.extend_from_slice(time.as_bytes());
-        piece.extend_from_slice(&line.text);
-    } else {
-        piece.extend(frame::encode_parts(line.stream, &[time.as_bytes(), &line.text]));
+    let mut time = if timestamps { line.time.fixed() } else { String::new() };
+    if timestamps {
+        time.push(' ');
     }
+    if !raw {
+        piece.extend_from_slice(&frame::header(line.stream, time.len() + line.text.len()));
+    }
+    piece.extend_from_slice(time.as_bytes());
+    piece.extend_from_slice(&line.text);
 }
 
 #[cfg(test)]

@@ -35,19 +35,13 @@ pub enum Channel {
 
 /// Writes a frame.
 pub fn encode(stream: Stream, bytes: &[u8]) -> Vec<u8> {
-    encode_parts(stream, &[bytes])
+    [header(stream, bytes.len()).as_slice(), bytes].concat()
 }
 
-/// Writes a frame of several pieces.
-pub fn encode_parts(stream: Stream, parts: &[&[u8]]) -> Vec<u8> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut frame = Vec::with_capacity(HEADER + length);
-    frame.extend([channel_number(stream), 0, 0, 0]);
-    frame.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    for part in parts {
-        frame.extend_from_slice(part);
-    }
-    frame
+/// What stands before so many bytes.
+pub fn header(stream: Stream, length: usize) -> [u8; HEADER] {
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    [channel_number(stream), 0, 0, 0, a, b, c, d]
 }
 
 const fn channel_number(stream: Stream) -> u8 {
@@ -112,7 +106,7 @@ mod tests {
     fn frames_come_out_however_the_bytes_arrive() {
         let mut wire = encode(Stream::Stdout, b"hello\n");
         wire.extend(encode(Stream::Stderr, b""));
-        wire.extend(encode_parts(Stream::Stderr, &[b"no", b"\n"]));
+        wire.extend(encode(Stream::Stderr, b"no\n"));
         for step in 1..=wire.len() {
             let mut decoder = Decoder::default();
             let mut frames = Vec::new();
