@@ -148,7 +148,7 @@ async fn next_of(events: &mut broadcast::Receiver<Event>, info: &ContainerInfo) 
     }
 }
 
-fn last_probe(health: &HealthState) -> String {
+pub(crate) fn last_probe(health: &HealthState) -> String {
     match health.log.last() {
         Some(probe) if probe.output.trim().is_empty() => format!("its last probe ended with code {} and wrote nothing", probe.exit_code),
         Some(probe) => format!("its last probe ended with code {}: {}", probe.exit_code, probe.output.trim()),

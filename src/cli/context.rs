@@ -18,8 +18,15 @@ use crate::compose::project::model::Project;
 use crate::compose::project::source::FileReader;
 use crate::compose::project::{self, Model, Sources};
 use crate::engine::root::Root;
-use crate::resource::failure::FailureKind;
+use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::name::ProjectName;
+
+/// What who may not use an engine can do.
+const RIGHTS: &str = "run this with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
+
+fn denied(failure: &Failure) -> CommandError {
+    CommandError::local(format!("{}: {RIGHTS}", failure.message))
+}
 
 /// What every command needs.
 pub(crate) struct Context {
@@ -84,17 +91,30 @@ impl Context {
         self.client.get_or_try_init(|| self.connect()).await
     }
 
+    /// The engine if it runs; asking starts none.
+    pub(crate) async fn running(&self) -> Result<Option<Client>, CommandError> {
+        let target = match &self.target {
+            Target::Own(root) => Target::Unix(root.socket()),
+            target => target.clone(),
+        };
+        match Client::connect(&target).await {
+            Ok(client) => Ok(Some(client)),
+            Err(failure) if failure.kind == FailureKind::Unavailable => Ok(None),
+            Err(failure) if failure.kind == FailureKind::Denied => Err(denied(&failure)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     async fn connect(&self) -> Result<Client, CommandError> {
-        let rights = "run this with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
         if let Target::Own(root) = &self.target
             && !rustix::process::geteuid().is_root()
             && !root.socket().exists()
         {
-            return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {rights}")));
+            return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {RIGHTS}")));
         }
         match Client::connect(&self.target).await {
             Ok(client) => Ok(client.with_docker_config(docker_config(&self.environment))),
-            Err(failure) if failure.kind == FailureKind::Denied => Err(CommandError::local(format!("{}: {rights}", failure.message))),
+            Err(failure) if failure.kind == FailureKind::Denied => Err(denied(&failure)),
             Err(failure) if !matches!(self.target, Target::Own(_)) => {
                 let way = "start that engine, or name another with `-H` or DOCKER_HOST; with neither, Gantry's own is used and started";
                 Err(CommandError::from(failure).hint(way))

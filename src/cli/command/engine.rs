@@ -1,7 +1,5 @@
 //! `engine`: looks after the engine that runs. In the foreground it is run by `main`, before any thread exists.
 
-use crate::api::client::Client;
-use crate::api::client::target::Target;
 use crate::cli::args::engine::{EngineArgs, EngineCommand};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -9,15 +7,11 @@ use crate::cli::error::CommandError;
 /// Runs the command.
 pub(super) async fn run(args: EngineArgs, context: &Context) -> Result<u8, CommandError> {
     let name = context.target().to_string();
-    // Neither question is a reason to start one.
-    let target = match context.target() {
-        Target::Own(root) => Target::Unix(root.socket()),
-        target => target.clone(),
-    };
-    let client = Client::connect(&target).await;
+    // No question here is a reason to start one.
+    let client = context.running().await?;
     match args.command {
         Some(EngineCommand::Status) => {
-            let Ok(client) = client else {
+            let Some(client) = client else {
                 context.terminal.line(&format!("no engine runs at {name}"));
                 return Ok(CommandError::FAILURE);
             };
@@ -32,11 +26,14 @@ pub(super) async fn run(args: EngineArgs, context: &Context) -> Result<u8, Comma
             Ok(0)
         }
         Some(EngineCommand::Logs) => {
-            context.terminal.out(&client?.engine_log().await?);
+            let Some(client) = client else {
+                return Err(CommandError::local(format!("no engine runs at {name}, so none can be asked for its log")));
+            };
+            context.terminal.out(&client.engine_log().await?);
             Ok(0)
         }
         Some(EngineCommand::Stop) => {
-            let Ok(client) = client else {
+            let Some(client) = client else {
                 context.terminal.note(&format!("no engine runs at {name}"));
                 return Ok(0);
             };

@@ -15,6 +15,6 @@ pub(super) async fn run(args: StartArgs, context: &Context) -> Result<u8, Comman
     let mut plan = plan::start(&project, &observed, args.wait)?;
     // What runs already is not worth a word here.
     plan.kept.clear();
-    let started = up::within(args.wait_timeout, up::apply(context, client, &project.name, &plan, "start")).await;
+    let started = up::within(args.wait_timeout, up::apply(context, client, &project.name, &plan, "start"), client, &project.name).await;
     started.map(|()| 0).map_err(|error| error.placed(&project))
 }

@@ -1,20 +1,22 @@
 //! `up`: the project becomes what its files say, and its output is shown unless it is left in the background.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::{PullPolicy, UpArgs};
-use crate::cli::await_container::Watch;
+use crate::cli::await_container::{Watch, last_probe};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
 use crate::cli::environment;
-use crate::cli::error::CommandError;
+use crate::cli::error::{About, CommandError};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
 use crate::cli::output::progress::Status;
 use crate::compose::plan::{self, Plan, Recreate, UpOptions};
 use crate::compose::project::model::Project;
+use crate::resource::container::{ContainerInfo, HealthStatus};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::operation::Operation;
 use crate::trace;
@@ -60,7 +62,7 @@ async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8
         let work = carry_out(context, client, &project.name, &plan, "up", args.quiet_pull);
         let mut interrupt = Interrupt::listen()?;
         return tokio::select! {
-            result = within(args.wait_timeout, work) => result.map(|()| 0),
+            result = within(args.wait_timeout, work, client, &project.name) => result.map(|()| 0),
             () = interrupt.next() => Ok(CommandError::INTERRUPTED),
         };
     }
@@ -150,8 +152,30 @@ pub(super) fn tell_warnings(context: &Context, plan: &Plan) {
 }
 
 /// Gives up after so many seconds; 0 never does.
-pub(super) async fn within(limit: u64, work: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+pub(super) async fn within(
+    limit: u64,
+    work: impl Future<Output = Result<(), CommandError>>,
+    client: &Client,
+    project: &ProjectName,
+) -> Result<(), CommandError> {
     let Some(limit) = seconds(Some(limit).filter(|limit| *limit > 0)) else { return work.await };
-    let late = || CommandError::new(format!("application not healthy after {}s", limit.as_secs()));
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(late(limit, &observe::containers(client, project).await?)),
+    }
+}
+
+/// Says which containers are not well, and what their last probes said.
+fn late(limit: Duration, containers: &[ContainerInfo]) -> CommandError {
+    let mut error = CommandError::new(format!("application not healthy after {}s", limit.as_secs()));
+    for info in containers {
+        match &info.health {
+            Some(health) if health.status != HealthStatus::Healthy => {
+                error = error.detail(format!("container {} is {}: {}", info.name, health.status.word(), last_probe(health)));
+                error = error.about(About::Health(info.name.to_string()));
+            }
+            _ => {}
+        }
+    }
+    error
 }

@@ -1,7 +1,5 @@
 //! `version`: Gantry's own, and that of the engine if one can be reached without starting it.
 
-use crate::api::client::Client;
-use crate::api::client::target::Target;
 use crate::cli::args::inspect::{VersionArgs, VersionFormat};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -38,10 +36,9 @@ pub(super) async fn run(args: VersionArgs, context: &Context) -> Result<u8, Comm
 
 /// The engine that runs. Asking for a version starts none: a socket nobody listens on is told as that.
 async fn running(context: &Context) -> Result<EngineVersion, String> {
-    let target = match context.target() {
-        Target::Own(root) => Target::Unix(root.socket()),
-        target => target.clone(),
-    };
-    let answer = async { Client::connect(&target).await?.version().await };
-    answer.await.map_err(|_| "none runs".to_owned())
+    match context.running().await {
+        Ok(Some(client)) => client.version().await.map_err(|_| "none answers".to_owned()),
+        Ok(None) => Err("none runs".to_owned()),
+        Err(_) => Err("none that this user may use".to_owned()),
+    }
 }

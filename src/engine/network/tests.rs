@@ -112,9 +112,12 @@ impl Container {
     }
 }
 
+/// Longer than the kernel takes to send a lost SYN again: a busy machine loses some.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 fn hear(address: SocketAddr) -> String {
     let mut text = String::new();
-    match TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+    match TcpStream::connect_timeout(&address, PATIENCE) {
         Ok(mut stream) => {
             stream.set_read_timeout(Some(Duration::from_secs(2))).expect("can be set");
             if let Err(error) = stream.read_to_string(&mut text) {

@@ -5,8 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::resource::container::Protocol;
 
-/// The process that keeps `wanted` from being bound, as it is told: ` by nginx (pid 4711)`; nothing when it cannot be seen.
+/// Who keeps `wanted` from being bound, as it is told: ` by nginx (pid 4711)`; nothing when it cannot be seen.
 pub(super) fn holder(protocol: Protocol, wanted: SocketAddr) -> String {
+    let ours = [Some(std::process::id()), rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs())];
+    match process(protocol, wanted) {
+        // The engine, or its keeper, for a container that is being started at this moment.
+        Some((process, _)) if ours.contains(&Some(process)) => " by another container".to_owned(),
+        Some((process, name)) => format!(" by {name} (pid {process})"),
+        None => String::new(),
+    }
+}
+
+/// The process that keeps `wanted` from being bound, and its name.
+fn process(protocol: Protocol, wanted: SocketAddr) -> Option<(u32, String)> {
     let tables: &[&str] = match protocol {
         Protocol::Tcp => &["tcp", "tcp6"],
         Protocol::Udp => &["udp", "udp6"],
@@ -20,7 +31,7 @@ pub(super) fn holder(protocol: Protocol, wanted: SocketAddr) -> String {
         .filter(|line| clashes(protocol, line, wanted))
         .map(|line| format!("socket:[{}]", line.inode))
         .collect();
-    process_with(&inodes).map(|(process, name)| format!(" by {name} (pid {process})")).unwrap_or_default()
+    process_with(&inodes)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -32,9 +43,10 @@ struct Line {
 
 fn clashes(protocol: Protocol, line: &Line, wanted: SocketAddr) -> bool {
     let (one, other) = (line.address.ip(), wanted.ip());
+    // Ours take one IP version each; what others have at every IPv6 address may take IPv4 along.
     let same = one == other
         || one.is_unspecified() && (one.is_ipv6() || other.is_ipv4())
-        || other.is_unspecified() && (other.is_ipv6() || one.is_ipv4());
+        || other.is_unspecified() && one.is_ipv6() == other.is_ipv6();
     line.address.port() == wanted.port() && same && (line.listens || protocol == Protocol::Udp)
 }
 
@@ -95,11 +107,14 @@ mod tests {
         in_namespace(|| {
             let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
             let address = listener.local_addr().expect("has one");
-            let expect = format!("(pid {})", std::process::id());
-            assert!(holder(Protocol::Tcp, address).ends_with(&expect));
-            let every = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
-            assert!(holder(Protocol::Tcp, every).ends_with(&expect));
-            assert_eq!(holder(Protocol::Udp, address), "");
+            let found = |protocol, address| process(protocol, address).map(|(process, _)| process);
+            assert_eq!(found(Protocol::Tcp, address), Some(std::process::id()));
+            let every = |ip: IpAddr| SocketAddr::new(ip, address.port());
+            assert_eq!(found(Protocol::Tcp, every(Ipv4Addr::UNSPECIFIED.into())), Some(std::process::id()));
+            // What is wanted of IPv6 alone, IPv4 does not take.
+            assert_eq!(found(Protocol::Tcp, every(Ipv6Addr::UNSPECIFIED.into())), None);
+            assert_eq!(found(Protocol::Udp, address), None);
+            assert_eq!(holder(Protocol::Tcp, address), " by another container");
         });
     }
 }
