@@ -74,6 +74,8 @@ impl Engine {
             return Ok((Box::pin(tokio::io::empty()), Box::pin(tokio::io::sink())));
         }
         let request = AttachRequest { stdin: options.stdin && container.spec().stdin_open, stdout: options.stdout, stderr: options.stderr };
+        // No start comes between the look and the wait.
+        let _turn = container.turn().await;
         match container.life().task {
             Some(task) => {
                 let attached = task.attach(request).await?;

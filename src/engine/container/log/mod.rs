@@ -177,6 +177,10 @@ impl LogReader {
                     }
                 }
             }
+            if self.start == self.buffer.len() {
+                // Who waits needs no room.
+                (self.start, self.buffer) = (0, Vec::new());
+            }
             if !follow.wait(&self.options).await {
                 return Ok(false);
             }
