@@ -65,6 +65,8 @@ pub(crate) struct Follower {
     readers: JoinSet<Ended>,
     /// Containers that ended and will start again.
     restarting: BTreeSet<String>,
+    /// Containers that were made and have not started: a successor is made before what it replaces ends.
+    made: BTreeSet<String>,
     /// When each last ended: what it wrote before has been shown, or is none of this command's business.
     ended: BTreeMap<String, Timestamp>,
     /// How each last ended.
@@ -99,6 +101,7 @@ impl Follower {
             clock,
             readers: JoinSet::new(),
             restarting: BTreeSet::new(),
+            made: BTreeSet::new(),
             ended: BTreeMap::new(),
             codes: BTreeMap::new(),
             started: BTreeSet::new(),
@@ -157,7 +160,7 @@ impl Follower {
                     self.read_since_last_end(info.id.to_string(), name, service);
                 }
             }
-            if self.complete && !self.told && self.readers.is_empty() && self.restarting.is_empty() {
+            if self.complete && !self.told && self.readers.is_empty() && self.restarting.is_empty() && self.made.is_empty() {
                 self.told = true;
                 return Occurrence::AllEnded;
             }
@@ -168,6 +171,7 @@ impl Follower {
                     // The engine left: what is still read ends by itself.
                     Err(broadcast::error::RecvError::Closed) => {
                         self.restarting.clear();
+                        self.made.clear();
                         match self.readers.join_next().await {
                             Some(Ok(ended)) => if let Some(exited) = self.ended(ended) { return exited },
                             Some(Err(_)) => {}
@@ -192,8 +196,10 @@ impl Follower {
             return;
         }
         match event.action.as_str() {
+            "create" => drop(self.made.insert(event.actor)),
             "start" => {
                 self.restarting.remove(&event.actor);
+                self.made.remove(&event.actor);
                 if self.early.remove(&event.actor) {
                     return;
                 }
@@ -203,12 +209,16 @@ impl Follower {
                 self.read_since_last_end(event.actor.clone(), name, service);
             }
             "die" => {
+                self.made.remove(&event.actor);
                 self.ended.insert(event.actor.clone(), event.time);
                 if let Ok(code) = attribute("exitCode").parse() {
                     self.codes.insert(event.actor.clone(), code);
                 }
             }
-            "stop" | "destroy" => drop(self.restarting.remove(&event.actor)),
+            "stop" | "destroy" => {
+                self.restarting.remove(&event.actor);
+                self.made.remove(&event.actor);
+            }
             _ => {}
         }
     }

@@ -30,6 +30,22 @@ fn a_follower_sees_what_comes_and_ends_with_the_container() {
 }
 
 #[test]
+fn a_follower_goes_on_with_the_successor_of_a_container() {
+    let bottle = Bottle::with_image();
+    let project = |word: &str| {
+        format!(
+            "services:\n  a:\n    image: IMAGE\n    environment: {{WORD: {word}}}\n    command: [sh, -c, 'echo $$WORD; until test -e /tmp/go; do usleep 10000; done']\n"
+        )
+    };
+    bottle.compose(&project("first"));
+    bottle.gantry(["up", "-d"]).success();
+    bottle.write("next.yaml", &project("second"));
+    let line = "$GANTRY logs -f --no-log-prefix > out & follower=$!; until grep -q first out; do read -t 0.05 x < /dev/zero; done; \
+                $GANTRY -f next.yaml up -d && $GANTRY exec -T a touch /tmp/go; wait $follower; grep -E '^(first|second)$' out";
+    assert_eq!(bottle.shell(&format!("bash -c \"{}\"", line.replace('$', "\\$"))).success(), "first\nsecond\n");
+}
+
+#[test]
 fn the_file_is_in_dockers_form() {
     let bottle = Bottle::with_image();
     bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [seq, '1', '20000']\n");

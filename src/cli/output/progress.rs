@@ -145,8 +145,11 @@ impl Progress {
     }
 
     /// Leaves the last state on the screen.
-    pub(crate) fn finish(mut self) {
-        self.ticker = None;
+    pub(crate) fn finish(self) {
+        // Others may still have a copy of this.
+        if let Some(ticker) = &self.ticker {
+            ticker.0.abort();
+        }
         if self.style == Style::Tty && !self.lock().is_empty() {
             let lines = self.lines(usize::MAX);
             self.terminal.settle(&lines);
