@@ -7,7 +7,7 @@ use std::env;
 
 #[expect(clippy::disallowed_methods, reason = "Cargo speaks to a build script through its environment")]
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/build.rs");
     let is = |name: &str, word: &str| env::var(name).is_ok_and(|value| value.split(',').any(|it| it == word));
     // The code is the same for both: only what the linker makes of it differs.
     if is("PROFILE", "release") && is("CARGO_CFG_TARGET_FEATURE", "crt-static") && is("CARGO_CFG_TARGET_ENV", "gnu") {
