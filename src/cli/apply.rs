@@ -14,6 +14,7 @@ use crate::compose::plan::{Plan, label};
 use crate::resource::container::{ContainerSpec, MountSource, StopOptions, Stopped};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
+use crate::resource::network::NetworkSpec;
 use crate::resource::operation::{Condition, Operation};
 use crate::trace::{self, Trace};
 
@@ -138,7 +139,11 @@ impl Applier {
         let client = &self.client;
         match operation {
             Operation::PullImage { image, platform } => self.pull(&image, platform.as_deref()).await?,
-            Operation::CreateNetwork { name, spec } => drop(client.create_network(name.as_str(), &spec).await?),
+            Operation::CreateNetwork { name, spec } => match client.create_network(name.as_str(), &spec).await {
+                // The engine was still obeying a client that was killed, or another one beside this.
+                Err(failure) if failure.kind == FailureKind::Conflict && self.has_network(name.as_str(), &spec).await => {}
+                created => drop(created?),
+            },
             Operation::RemoveNetwork { name } => return in_use(client.remove_network(&name).await),
             Operation::CreateVolume { name, spec } => drop(client.create_volume(Some(name.as_str()), &spec).await?),
             Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
@@ -181,6 +186,17 @@ impl Applier {
     }
 
     /// Makes a container; anonymous volumes of the one it replaces are mounted where they were, unless something else is now.
+    /// Whether the network has been made meanwhile, for the same project and just so.
+    async fn has_network(&self, name: &str, spec: &NetworkSpec) -> bool {
+        self.client.network(name).await.is_ok_and(|found| found.spec.labels == spec.labels)
+    }
+
+    /// Whether the container has been made meanwhile, just so.
+    async fn has_container(&self, name: &str, spec: &ContainerSpec) -> bool {
+        let found = self.client.container(name).await;
+        found.is_ok_and(|found| found.spec.labels.get(label::CONFIG_HASH) == spec.labels.get(label::CONFIG_HASH))
+    }
+
     async fn create(&self, name: &str, mut spec: ContainerSpec, inherit: Option<&str>) -> Result<(), CommandError> {
         if let Some(old) = inherit {
             let old = self.client.container(old).await?;
@@ -210,6 +226,7 @@ impl Applier {
             spec.labels.insert(label::IMAGE.to_owned(), image.id.to_string());
         }
         match self.client.create_container(Some(name), &spec).await {
+            Err(failure) if failure.kind == FailureKind::Conflict && self.has_container(name, &spec).await => Ok(()),
             Ok(_) => Ok(()),
             Err(failure) => Err(CommandError::from(failure).during(&format!("cannot create container {name}"))),
         }

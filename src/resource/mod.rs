@@ -2,6 +2,7 @@
 //!
 //! Words, fixed: a *spec* is what is wanted, a *state* is what is, an *info* is what a list returns (spec and state together).
 
+pub mod capability;
 pub mod container;
 pub mod event;
 pub mod exec;

@@ -28,6 +28,7 @@ fn what_is_wrong_in_the_file_is_said_all_at_once_with_its_place() {
         &["compose.yaml:3", "MISSING", "set it to the image"],
     );
     refused(&bottle, "services:\n  web:\n    image: IMAGE\n    gpus: all\n", &["compose.yaml:4", "gpus", "not yet"]);
+    refused(&bottle, "services:\n  web:\n    image: IMAGE\n    cap_add: [NET_ADMN]\n", &["compose.yaml:4", "NET_ADMN", "NET_ADMIN"]);
     refused(
         &bottle,
         "services:\n  a:\n    image: IMAGE\n    depends_on: [b]\n  b:\n    image: IMAGE\n    depends_on: [a]\n",

@@ -4,50 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Every capability of Linux by its number.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+use crate::resource::capability::{NAMES, number};
 
 /// What a container has unless it says otherwise (moby, oci/caps/defaults.go).
 const DEFAULT: [&str; 14] = [
@@ -85,7 +42,7 @@ impl CapabilitySet {
 
     /// Those Docker gives.
     pub fn docker_default() -> Self {
-        DEFAULT.iter().filter_map(|name| Self::number(name)).fold(Self::EMPTY, Self::with)
+        DEFAULT.iter().filter_map(|name| number(name)).fold(Self::EMPTY, Self::with)
     }
 
     /// Those this process could pass on: its bounding set. What a container is given can be no more.
@@ -123,11 +80,7 @@ impl CapabilitySet {
         if bare == "ALL" {
             return Ok(None);
         }
-        Self::number(bare).map(Some).ok_or_else(|| UnknownCapability(name.to_owned()))
-    }
-
-    fn number(name: &str) -> Option<u32> {
-        NAMES.iter().zip(0..).find(|(known, _)| **known == name).map(|(_, number)| number)
+        number(bare).map(Some).ok_or_else(|| UnknownCapability(name.to_owned()))
     }
 
     /// This set and one more.
@@ -144,7 +97,7 @@ impl CapabilitySet {
 
     /// Whether the capability of this name, without `CAP_`, is in it.
     pub fn has(self, name: &str) -> bool {
-        Self::number(name).is_some_and(|number| self.0 & 1 << number != 0)
+        number(name).is_some_and(|number| self.0 & 1 << number != 0)
     }
 
     /// As the kernel writes it: bit n is capability n.

@@ -8,6 +8,7 @@ use crate::compose::project::model::{Dependency, Service, ServiceNetwork};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
+use crate::resource::capability;
 use crate::resource::container::RestartPolicy;
 use crate::resource::image::ImageReference;
 use crate::resource::name::{ContainerName, ServiceName};
@@ -221,8 +222,19 @@ impl Decoder<'_> {
 
     /// Capability names without `CAP_`.
     fn capabilities(&mut self, key: &str) -> BTreeSet<String> {
-        let names = texts(self.node, key).into_iter().map(|name| name.to_ascii_uppercase());
-        names.map(|name| name.strip_prefix("CAP_").unwrap_or(&name).to_owned()).collect()
+        let written: Vec<_> = self.items(key).iter().filter_map(|node| Some((node.as_text()?.to_owned(), node.span))).collect();
+        let mut names = BTreeSet::new();
+        for (text, span) in written {
+            let upper = text.to_ascii_uppercase();
+            let name = upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned();
+            if name != "ALL" && capability::number(&name).is_none() {
+                let hint = suggest::nearest(&name, capability::NAMES).map(|near| format!("did you mean `{near}`?"));
+                let hint = hint.unwrap_or_else(|| "capabilities(7) lists them; `ALL` is every one".to_owned());
+                self.error("unknown-capability", Some(span), format!("{}: `{text}` is not a capability", self.path(key)), Some(hint));
+            }
+            names.insert(name);
+        }
+        names
     }
 
     /// Returns the items of a list of the service.
