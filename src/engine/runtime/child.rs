@@ -106,7 +106,6 @@ fn trace_of(spec: &LaunchSpec) -> Trace {
 
 /// A process that joins a container.
 pub(super) fn further(
-    spec: &LaunchSpec,
     process: &ProcessSpec,
     container: BorrowedFd<'_>,
     stdio: Option<InitStdio>,
@@ -123,7 +122,6 @@ pub(super) fn further(
         voice.terminal(terminal.master())?;
     }
     let user = user::lookup(process)?;
-    let _ = spec;
     process::run(process, &user, &host, terminal, stdio, false, voice)
 }
 

@@ -1,11 +1,10 @@
 //! How a container ended, as its shim wrote it down before it told anyone.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::store::{self, StoreError};
 use crate::resource::container::ExitStatus;
 use crate::resource::time::Timestamp;
 
@@ -20,30 +19,15 @@ pub struct ExitRecord {
     pub finished_at: Timestamp,
 }
 
-/// The record as it stands on disk.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Versioned<T> {
-    version: u32,
-    exit: T,
-}
-
-const VERSION: u32 = 1;
-
 impl ExitRecord {
     /// Reads the record that a shim left at `path` (`LaunchSpec::exit_record`); `None` when there is none or it is damaged.
     pub fn read(path: &Path) -> Option<Self> {
-        let bytes = fs::read(path).ok()?;
-        let record: Versioned<Self> = serde_json::from_slice(&bytes).ok()?;
-        (record.version == VERSION).then_some(record.exit)
+        store::read(path).ok().flatten()
     }
 
     /// Puts the record in its place, whole: a reader sees the one before or this one.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let beside = path.with_extension("new");
-        let bytes = serde_json::to_vec(&Versioned { version: VERSION, exit: self })?;
-        File::create(&beside)?.write_all(&bytes)?;
-        fs::rename(&beside, path)
+    pub(super) fn write(&self, path: &Path) -> Result<(), StoreError> {
+        store::replace(path, self)
     }
 }
 
@@ -60,8 +44,8 @@ mod tests {
         let record = ExitRecord { status, started_at: Timestamp::from_nanos(1), finished_at: Timestamp::from_nanos(2) };
         record.write(&path).expect("it is written");
         assert_eq!(ExitRecord::read(&path), Some(record));
-        let bytes = fs::read(&path).expect("it is there");
-        fs::write(&path, &bytes[..bytes.len() / 2]).expect("it is cut");
+        let bytes = std::fs::read(&path).expect("it is there");
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("it is cut");
         assert_eq!(ExitRecord::read(&path), None);
     }
 }

@@ -188,7 +188,7 @@ impl Task {
         let status = ExitStatus { code: 137, out_of_memory: false, error: "its shim was killed".to_owned() };
         let record = ExitRecord { status, started_at: self.shared.started_at, finished_at: crate::engine::clock::now() };
         if let Err(error) = record.write(&claim.exit_record) {
-            tracing::error!("cannot write {}: {error}", claim.exit_record.display());
+            tracing::error!("{error}: {}", error.source);
         }
         record
     }

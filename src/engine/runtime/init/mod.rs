@@ -59,7 +59,6 @@ pub fn spawn(spec: &LaunchSpec, stdio: Option<InitStdio>, leaf: &Leaf) -> Result
 /// Makes a process in a container that runs, whose first process `container` is the pidfd of. It has the container's namespaces, control
 /// group and root, and executes `process`.
 pub fn exec(
-    spec: &LaunchSpec,
     process: &ProcessSpec,
     container: BorrowedFd<'_>,
     stdio: Option<InitStdio>,
@@ -69,7 +68,7 @@ pub fn exec(
     let born = namespace::with_children_in(container, || {
         kernel::clone3(0, Some(leaf.as_fd())).map_err(|error| LaunchError::step("make a process in the container", error))
     })?;
-    become_or_return(born, sync, voice, |voice| child::further(spec, process, container, stdio, leaf, voice))
+    become_or_return(born, sync, voice, |voice| child::further(process, container, stdio, leaf, voice))
 }
 
 /// The parent gets the child; the child does its work and never returns.

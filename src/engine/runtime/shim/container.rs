@@ -272,7 +272,7 @@ impl Shim {
                 let status = ExitStatus { code, out_of_memory, error: String::new() };
                 let record = ExitRecord { status, started_at, finished_at };
                 if let Err(error) = record.write(&self.spec.exit_record) {
-                    report(&format!("cannot write {}: {error}", self.spec.exit_record.display()));
+                    report(&format!("{error}: {}", error.source));
                 }
                 self.engine.tell(Notice::Ended(record), &[]);
             }

@@ -52,7 +52,7 @@ impl Shim {
         if let Some(client) = client {
             streams.attach(client, wants);
         }
-        let spawned = init::exec(&self.spec, &process, self.container.pidfd.as_fd(), stdio, &self.leaf)?;
+        let spawned = init::exec(&process, self.container.pidfd.as_fd(), stdio, &self.leaf)?;
         Ok(Process::new(spawned, streams))
     }
 
