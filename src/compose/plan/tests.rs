@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use crate::compose::plan::simulate::{World, project};
 use crate::compose::plan::{self, DownOptions, Plan, PlanError, Recreate, UpOptions, label};
@@ -515,7 +516,12 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        // Beside this file: `tests.regressions`.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     /// Whatever was there, in whatever order a plan is carried out and wherever it is cut off: the next `up` completes it, the one after
     /// that has nothing to do, and the world is the one that a first `up` makes. `down` then leaves nothing.

@@ -58,12 +58,7 @@ pub fn spawn(spec: &LaunchSpec, stdio: Option<InitStdio>, leaf: &Leaf) -> Result
 
 /// Makes a process in a container that runs, whose first process `container` is the pidfd of. It has the container's namespaces, control
 /// group and root, and executes `process`.
-pub fn exec(
-    process: &ProcessSpec,
-    container: BorrowedFd<'_>,
-    stdio: Option<InitStdio>,
-    leaf: &Leaf,
-) -> Result<Spawned, LaunchError> {
+pub fn exec(process: &ProcessSpec, container: BorrowedFd<'_>, stdio: Option<InitStdio>, leaf: &Leaf) -> Result<Spawned, LaunchError> {
     let (sync, voice) = sync::pair()?;
     let born = namespace::with_children_in(container, || {
         kernel::clone3(0, Some(leaf.as_fd())).map_err(|error| LaunchError::step("make a process in the container", error))
