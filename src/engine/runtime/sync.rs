@@ -1,16 +1,10 @@
 //! The talk between a process that has not yet executed its command and the shim: short messages, one packet each, some with descriptors.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType,
-};
 
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::NetworkSetup;
+use crate::engine::runtime::packet::{self, Packet};
 
 /// What comes from such a process. In this order: `Waiting` (never from an exec) · `Terminal` (with a terminal) · `Started` or `Failed`.
 #[derive(Debug)]
@@ -47,17 +41,13 @@ const TERMINAL: u8 = b't';
 const EXECUTING: u8 = b'x';
 const FAILED: u8 = b'f';
 
-/// Longer than any message: a network's netlink requests are some hundred bytes each.
-const LONGEST: usize = 128 << 10;
-
-fn lost(error: rustix::io::Errno) -> LaunchError {
+fn lost(error: impl Into<Errno>) -> LaunchError {
     LaunchError::step("speak to the container's init", error)
 }
 
 /// Both ends.
 pub(super) fn pair() -> Result<(Sync, Voice), LaunchError> {
-    let flags = SocketFlags::CLOEXEC;
-    let (here, there) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(lost)?;
+    let (here, there) = packet::pair().map_err(lost)?;
     Ok((Sync { socket: here, executing: false }, Voice { socket: there }))
 }
 
@@ -65,8 +55,9 @@ impl Sync {
     /// The next report; blocks until one is there. To wait for one among other things, poll this for `POLLIN`.
     pub fn receive(&mut self) -> Result<Report, LaunchError> {
         loop {
-            let (bytes, mut descriptors) = receive(self.socket.as_fd(), LONGEST)?;
-            let mut next = || descriptors.pop_front();
+            let Packet { bytes, descriptors } = receive(&self.socket)?;
+            let mut descriptors = descriptors.into_iter();
+            let mut next = || descriptors.next();
             return Ok(match bytes.split_first() {
                 None if self.executing => Report::Started,
                 None => Report::Failed(LaunchError::Vanished),
@@ -84,8 +75,7 @@ impl Sync {
     /// Lets a waiting init go on.
     pub fn proceed(&self, network: &NetworkSetup) -> Result<(), LaunchError> {
         let length = u32::try_from(network.route.len()).map_err(|_| lost(rustix::io::Errno::MSGSIZE))?;
-        let parts = [&length.to_le_bytes()[..], &network.route, &network.netfilter];
-        send(self.socket.as_fd(), &parts, &[])
+        send(&self.socket, &[&length.to_le_bytes()[..], &network.route, &network.netfilter].concat(), &[])
     }
 }
 
@@ -99,28 +89,28 @@ impl Voice {
     /// The network namespace exists, and the sockets in it.
     pub(super) fn waiting(&self, dns: Option<&(OwnedFd, OwnedFd)>) -> Result<(), LaunchError> {
         let descriptors: Vec<_> = dns.into_iter().flat_map(|(udp, tcp)| [udp.as_fd(), tcp.as_fd()]).collect();
-        send(self.socket.as_fd(), &[&[WAITING]], &descriptors)
+        send(&self.socket, &[WAITING], &descriptors)
     }
 
     /// The terminal exists.
     pub(super) fn terminal(&self, master: BorrowedFd<'_>) -> Result<(), LaunchError> {
-        send(self.socket.as_fd(), &[&[TERMINAL]], &[master])
+        send(&self.socket, &[TERMINAL], &[master])
     }
 
     /// The next call is the last one.
     pub(super) fn executing(&self) -> Result<(), LaunchError> {
-        send(self.socket.as_fd(), &[&[EXECUTING]], &[])
+        send(&self.socket, &[EXECUTING], &[])
     }
 
     /// It did not work. Nobody is left to be told when this does not work either.
     pub(super) fn failed(&self, error: &LaunchError) {
         let text = serde_json::to_vec(error).unwrap_or_default();
-        let _ = send(self.socket.as_fd(), &[&[FAILED], &text], &[]);
+        let _ = send(&self.socket, &[&[FAILED][..], &text].concat(), &[]);
     }
 
     /// Waits for [`Sync::proceed`].
     pub(super) fn wait(&self) -> Result<NetworkSetup, LaunchError> {
-        let (bytes, _) = receive(self.socket.as_fd(), LONGEST)?;
+        let Packet { bytes, .. } = receive(&self.socket)?;
         // An empty packet is the end of the socket: the shim is gone, or gave up.
         let (length, rest) = bytes.split_first_chunk().ok_or(LaunchError::Vanished)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -129,37 +119,13 @@ impl Voice {
     }
 }
 
-fn send(socket: BorrowedFd<'_>, parts: &[&[u8]], descriptors: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
-    let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL).map(drop).map_err(lost)
+fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+    packet::send(socket, bytes, descriptors, true).map_err(lost)
 }
 
-fn receive(socket: BorrowedFd<'_>, longest: usize) -> Result<(Vec<u8>, std::collections::VecDeque<OwnedFd>), LaunchError> {
-    let mut bytes = vec![0; longest];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
-    });
-    let length = match received {
-        Ok(received) => received.bytes,
-        // The other side ended with something of ours unread.
-        Err(rustix::io::Errno::CONNRESET) => 0,
-        Err(error) => return Err(lost(error)),
-    };
-    bytes.truncate(length);
-    let mut descriptors = std::collections::VecDeque::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok((bytes, descriptors))
+/// The next message; an empty one when the other side is gone.
+fn receive(socket: &OwnedFd) -> Result<Packet, LaunchError> {
+    packet::receive(socket, true).map(Option::unwrap_or_default).map_err(lost)
 }
 
 impl From<Errno> for rustix::io::Errno {
