@@ -26,6 +26,8 @@ pub(crate) struct CommandError {
     details: Vec<String>,
     /// What it is about, to be found in the project's files.
     about: Option<Box<About>>,
+    /// The engine failed of itself: no value in the files is to blame, even if the message happens to hold one.
+    inner: bool,
     /// What to do.
     hint: Option<String>,
     /// The code to exit with.
@@ -44,7 +46,16 @@ impl CommandError {
 
     /// A failure that an engine had part in.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), details: Vec::new(), about: None, hint: None, code: Self::FAILURE, silent: false, local: false }
+        Self {
+            message: message.into(),
+            details: Vec::new(),
+            about: None,
+            inner: false,
+            hint: None,
+            code: Self::FAILURE,
+            silent: false,
+            local: false,
+        }
     }
 
     /// A failure of the arguments or the files; no engine had part in it.
@@ -97,7 +108,8 @@ impl CommandError {
             Some(About::Container(name)) => (project.service_of(name), None),
             Some(About::Health(name)) => (project.service_of(name), Some("healthcheck")),
         };
-        let Some(place) = service.and_then(|service| project.place(service, attribute, &self.message)) else { return self };
+        let spoken = if self.inner { "" } else { self.message.as_str() };
+        let Some(place) = service.and_then(|service| project.place(service, attribute, spoken)) else { return self };
         let way = match place.attribute.as_deref() {
             Some("image") => {
                 "check the name and the registry, or bring it in with `gantry image load -i FILE` or `gantry image import FILE NAME`"
@@ -152,6 +164,7 @@ impl From<Failure> for CommandError {
         let error = Self::new(failure.message);
         match failure.kind {
             FailureKind::Unsupported => error.hint("this engine cannot do that; see `gantry version` for which one it is"),
+            FailureKind::Internal => Self { inner: true, ..error },
             _ => error,
         }
     }
@@ -175,5 +188,21 @@ impl From<PlanError> for CommandError {
 impl From<SelectError> for CommandError {
     fn from(error: SelectError) -> Self {
         Self::local(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::plan::simulate::project;
+
+    #[test]
+    fn a_value_is_blamed_only_for_what_was_asked() {
+        let project = project("services: {db: {image: x, command: [serve, /data]}}");
+        let placed = |failure: Failure| CommandError::from(failure).about(About::Container("p-db-1".to_owned())).placed(&project);
+        let wrong = placed(Failure::invalid("exec: `/data`: permission denied"));
+        assert!(wrong.details[0].ends_with("services.db.command") && wrong.hint.is_some(), "{wrong:?}");
+        let full = placed(Failure::internal("cannot write `/root/data/spec.json`: No space left on device"));
+        assert!(full.details[0].ends_with("services.db") && full.hint.is_none(), "{full:?}");
     }
 }
