@@ -192,5 +192,8 @@ impl Drop for Bottle {
             let _ = self.shell("test ! -e $GANTRY_ROOT/run || $GANTRY engine stop");
         });
         crate::world::end_processes_of(self.folder.path());
+        if !std::thread::panicking() {
+            assert_eq!(crate::world::groups_of(self.folder.path()), "", "control groups are left behind");
+        }
     }
 }

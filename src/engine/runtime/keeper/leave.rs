@@ -26,8 +26,9 @@ pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
 /// Leaves, whoever waits.
 pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = lock(root.run())?;
-    let _ = fs::remove_file(root.socket());
     group::remove(root.tag());
+    // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left.
+    let _ = fs::remove_file(root.socket());
     estate.listeners.clear();
     Ok(())
 }
