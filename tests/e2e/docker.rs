@@ -59,6 +59,9 @@ impl<'bottle> Docker<'bottle> {
         self.docker(&["run", "-d", "--name", "server", "-p", "8097:80", "server:test", "/bin/httpd", "-f", "-p", "80", "-h", "/etc"])
             .success();
         self.assert_server_answers();
+        // Its links tell the kernel of their own IPv6 addresses only once nobody else was found to have them.
+        let settled = "ip -6 -o address show dev docker0 scope link | grep -qv tentative && test -z \"$(ip -6 -o address show tentative)\"";
+        self.bottle.shell(&format!("until {settled}; do timeout 0.1 ip monitor address >/dev/null; done; true")).success();
     }
 
     /// Docker's own container answers on its port.

@@ -284,6 +284,7 @@ impl Networks {
         };
         self.release_parked().await;
         if idle {
+            self.remove_strays().await;
             self.state().watcher = None;
             if let Err(error) = self.come_to_terms().await {
                 tracing::warn!(%error, "our rules in the tables of others could not be removed");

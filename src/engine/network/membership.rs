@@ -308,22 +308,15 @@ impl Networks {
         Ok(())
     }
 
-    /// Answers the lookups of what was adopted, installs the table with it, and removes every device of this root that nobody owns. Called once, after the last
-    /// [`Networks::adopt`].
-    pub async fn sweep(&self) {
-        let unanswered = std::mem::take(&mut self.state().unanswered);
-        for (container, sockets) in unanswered {
-            if let Err(error) = self.answer(container, sockets) {
-                tracing::error!(container = container.short(), %error, "a running container looks names up in vain");
-            }
-        }
-        let (owned, any) = {
+    /// Removes every container's interface of this root that no container owns. Those of dying namespaces are left to the kernel only
+    /// for as long as that is cheaper.
+    pub(super) async fn remove_strays(&self) {
+        let owned: Vec<_> = {
             let state = self.state();
             let macs = |(container, member): (&ContainerId, &Member)| {
                 member.endpoints.iter().map(|endpoint| outer_mac(*container, endpoint.number).to_vec()).collect::<Vec<_>>()
             };
-            let owned: Vec<_> = state.members.iter().flat_map(macs).collect();
-            (owned, state.networks.values().any(|network| network.bridge.is_some()))
+            state.members.iter().flat_map(macs).collect()
         };
         let (prefix, group) = (format!("gv{}-", self.inner.tag), self.inner.group);
         let swept = blocking(&self.inner.kernel, move |kernel| {
@@ -338,6 +331,19 @@ impl Networks {
         if let Err(error) = swept.await {
             tracing::warn!(%error, "interfaces that nobody owns could not be removed");
         }
+    }
+
+    /// Answers the lookups of what was adopted, installs the table with it, and removes every device of this root that nobody owns.
+    /// Called once, after the last [`Networks::adopt`].
+    pub async fn sweep(&self) {
+        let unanswered = std::mem::take(&mut self.state().unanswered);
+        for (container, sockets) in unanswered {
+            if let Err(error) = self.answer(container, sockets) {
+                tracing::error!(container = container.short(), %error, "a running container looks names up in vain");
+            }
+        }
+        self.remove_strays().await;
+        let any = self.state().networks.values().any(|network| network.bridge.is_some());
         if any {
             if let Err(error) = self.install_table().await {
                 tracing::error!(%error, "published ports and the way outside do not work");
