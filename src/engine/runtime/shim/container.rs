@@ -247,6 +247,10 @@ impl Shim {
         if is_populated(events.as_fd()) || !all_reaped {
             return;
         }
+        // Orphans that left the group of their own, or leave it this moment: their ends are reaped first, and then this is called again.
+        if reap::kill_children() {
+            return;
+        }
         if let Phase::Ending { outcome, .. } = std::mem::replace(&mut self.phase, Phase::Over) {
             self.conclude(outcome);
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
+
 /// A child that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reaped {
@@ -31,6 +33,18 @@ pub(super) fn next() -> Option<Reaped> {
     }
     let code = if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) };
     Some(Reaped { pid, end: End { code, processor_time: duration(used.ru_utime) + duration(used.ru_stime) } })
+}
+
+/// Ends every child there is; false when there is none.
+pub(super) fn kill_children() -> bool {
+    // A kernel without this file (CONFIG_PROC_CHILDREN) leaves orphans to whoever reaps after this process.
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    let children: Vec<_> = children.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?)).collect();
+    for child in &children {
+        // It is not reaped yet, so the number is still its own; one that has ended takes no notice.
+        let _ = rustix::process::kill_process(*child, Signal::KILL);
+    }
+    !children.is_empty()
 }
 
 fn duration(time: libc::timeval) -> Duration {
