@@ -75,6 +75,22 @@ fn the_keeper_is_killed_and_nothing_is_noticed() {
 }
 
 #[test]
+fn a_root_whose_socket_was_removed_gets_no_second_engine() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    let (pid, keeper) = (bottle.pid("project-a-1"), process(&bottle, "keeper"));
+    std::fs::remove_file(bottle.socket()).expect("the socket");
+    let message = bottle.gantry(["ps"]).failure(1);
+    assert!(message.contains(&format!("kill {keeper}")), "{message}");
+    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "the container runs on");
+    // The way out that was told: containers end in order, and the next call starts anew.
+    bottle.shell(&format!("kill {keeper}; while test -e /proc/{keeper}; do :; done")).success();
+    bottle.gantry(["up", "-d"]).success();
+    assert_eq!(bottle.state("project-a-1"), "running");
+}
+
+#[test]
 fn a_shim_is_killed_its_container_goes_and_comes_back_by_its_policy() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    user: app\n    restart: always\n  b:\n    image: IMAGE\n    command: {RUNS}\n    user: app\n"));

@@ -45,6 +45,9 @@ pub(super) enum KeeperError {
     /// Another engine has this root.
     #[error("an engine runs already at {}", socket.display())]
     Running { socket: PathBuf },
+    /// Another engine has this root, and nobody can reach it.
+    #[error("an engine has this root, but its socket {} was removed: end it with `kill {keeper}`, and call again", socket.display())]
+    Unreachable { socket: PathBuf, keeper: String },
     /// A system call of the keeper's own.
     #[error("cannot {step}")]
     Call {

@@ -1,7 +1,8 @@
 //! The end of a keeper, under the lock under which the next one starts: a caller finds either of them, and never neither.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -23,10 +24,35 @@ pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
     Ok(file)
 }
 
+/// Claims a root for as long as the file is open: a root whose socket somebody removed is still another keeper's.
+pub(super) fn claim(root: &Root) -> Result<File, KeeperError> {
+    let path = claim_path(root);
+    let failed = |step| {
+        let path = path.clone();
+        move |source: io::Error| KeeperError::Path { step, path, source }
+    };
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed("open"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let keeper = io::read_to_string(&file).map_err(failed("read"))?;
+            return Err(KeeperError::Unreachable { socket: root.socket(), keeper });
+        }
+        Err(error) => return Err(failed("lock")(error.into())),
+    }
+    file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed("write"))?;
+    Ok(file)
+}
+
+fn claim_path(root: &Root) -> PathBuf {
+    root.run().join("keeper.pid")
+}
+
 /// Leaves, whoever waits.
 pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = lock(root.run())?;
     group::remove(root.tag());
+    let _ = fs::remove_file(claim_path(root));
     // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left.
     let _ = fs::remove_file(root.socket());
     estate.listeners.clear();
@@ -45,6 +71,7 @@ pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, Ke
         return Ok(false);
     }
     let _ = fs::remove_file(&aside);
+    let _ = fs::remove_file(claim_path(root));
     group::remove(root.tag());
     estate.listeners.clear();
     Ok(true)

@@ -93,6 +93,7 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     if socket::is_served(&options.root.socket()) {
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };
     }
+    let claim = leave::claim(&options.root)?;
     group::leave_job(options.root.tag());
     let mut estate = Estate::default();
     let own = Address::Unix(options.root.socket());
@@ -103,7 +104,7 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     if !foreground {
         write_to_log(options.root.log())?;
     }
-    let mut keeper = Keeper::new(options, estate, None, foreground)?;
+    let mut keeper = Keeper::new(options, estate, None, foreground, claim)?;
     keeper.start_engine()?;
     drop(lock);
     Ok(Some(keeper))
@@ -115,6 +116,7 @@ fn inherit() -> Result<Keeper, KeeperError> {
     launder::launder(false)?;
     let socket = take_stdin()?;
     write_to_log(options.root.log())?;
+    let claim = leave::claim(&options.root)?;
     let mut estate = Estate::default();
     let mut pidfd = None;
     loop {
@@ -125,7 +127,7 @@ fn inherit() -> Result<Keeper, KeeperError> {
             Some((Note::Engine(_), mut descriptors)) => pidfd = descriptors.pop(),
             Some((Note::Begin(permanent), _)) => {
                 let pidfd = pidfd.ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
-                return Keeper::new(options, estate, Some(EngineProcess::adopted(pidfd, socket)), permanent);
+                return Keeper::new(options, estate, Some(EngineProcess::adopted(pidfd, socket)), permanent, claim);
             }
             _ => {}
         }

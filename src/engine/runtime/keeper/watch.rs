@@ -1,6 +1,6 @@
 //! The keeper's loop: one thread that waits for the engine, its words, a signal, a shim's end or a first caller.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -47,11 +47,19 @@ pub(super) struct Keeper {
     signals: SignalFd,
     permanent: bool,
     stopping: bool,
+    /// The root is its own for as long as this is open.
+    _claim: File,
 }
 
 impl Keeper {
     /// A keeper of an estate, whose engine may run already.
-    pub(super) fn new(options: Options, estate: Estate, engine: Option<EngineProcess>, permanent: bool) -> Result<Self, KeeperError> {
+    pub(super) fn new(
+        options: Options,
+        estate: Estate,
+        engine: Option<EngineProcess>,
+        permanent: bool,
+        claim: File,
+    ) -> Result<Self, KeeperError> {
         let mut mask = SigSet::empty();
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD].into_iter().for_each(|signal| mask.add(signal));
         let failed = |error: nix::errno::Errno| KeeperError::Call { step: "take signals from a descriptor", source: error.into() };
@@ -67,6 +75,7 @@ impl Keeper {
             signals,
             permanent,
             stopping: false,
+            _claim: claim,
         })
     }
 
