@@ -99,3 +99,14 @@ fn who_is_not_root_is_told_what_to_do_in_one_sentence() {
     assert!(message.contains("root") || message.contains("sudo"), "{message}");
     assert_eq!(message.trim().lines().count(), 1, "{message}");
 }
+
+#[test]
+fn what_is_no_archive_is_named() {
+    let bottle = Bottle::new();
+    bottle.write("page", "this is no archive of any kind, and yet it is longer than one block of a tar would be".repeat(20).as_str());
+    for line in [&["image", "import", "page", "a:b"][..], &["image", "load", "-i", "page"]] {
+        let message = bottle.gantry(line).failure(1);
+        assert!(message.contains("page") && message.contains("as a tar"), "{message}");
+    }
+    assert_eq!(bottle.get("/images/json").as_array().map(Vec::len), Some(0));
+}

@@ -12,6 +12,7 @@ use crate::cli::follow::now;
 use crate::cli::output::progress::{Status, size};
 use crate::cli::output::template::Template;
 use crate::cli::output::{relative, table};
+use crate::resource::failure::Failure;
 use crate::resource::image::{ImageInfo, ImageReference, ImageRemoval};
 
 /// The names of a row's fields.
@@ -107,10 +108,17 @@ async fn open(context: &Context, path: Option<&Path>) -> Result<Box<dyn AsyncRea
     }
 }
 
+/// Says which archive the engine could not take.
+fn untaken(failure: Failure, verb: &str, path: Option<&Path>) -> CommandError {
+    let name = path.filter(|path| path.as_os_str() != "-").map_or("standard input".to_owned(), |path| path.display().to_string());
+    CommandError::from(failure).during(&format!("cannot {verb} {name}"))
+}
+
 async fn import(args: ImageImportArgs, context: &Context) -> Result<(), CommandError> {
     let name = args.name.as_deref().map(reference).transpose()?;
     let archive = open(context, Some(&args.file)).await?;
-    let id = context.client().await?.import_image(archive, name.as_ref(), &args.change, &args.message).await?;
+    let imported = context.client().await?.import_image(archive, name.as_ref(), &args.change, &args.message).await;
+    let id = imported.map_err(|failure| untaken(failure, "import", Some(&args.file)))?;
     context.terminal.line(&id.to_string());
     Ok(())
 }
@@ -128,6 +136,7 @@ async fn load(args: ImageLoadArgs, context: &Context) -> Result<(), CommandError
     };
     let loaded = client.load_image(archive, tell).await;
     progress.finish();
+    let loaded = loaded.map_err(|failure| untaken(failure, "load", args.input.as_deref()));
     loaded?.iter().for_each(|name| context.terminal.line(&format!("Loaded image: {name}")));
     Ok(())
 }

@@ -92,7 +92,7 @@ pub enum ImageError {
     #[error("cannot load the archive: {0}")]
     Archive(String),
     /// An archive to load that ends early, or was cut off.
-    #[error("cannot read the archive")]
+    #[error("cannot read the archive as a tar")]
     ReadArchive(#[source] io::Error),
     /// An archive that could not be written to its end.
     #[error("cannot write the archive")]

@@ -24,7 +24,7 @@ use crate::engine::image::extract::path::NameError;
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// The archive itself is broken, or what it comes from.
-    #[error("cannot read the layer's archive")]
+    #[error("cannot read the layer's archive as a tar")]
     Read(#[source] io::Error),
     /// The folder to unpack into cannot be used.
     #[error("cannot use {path}")]
