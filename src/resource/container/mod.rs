@@ -1,5 +1,9 @@
 //! Containers: what decides one (its spec), what it is doing (its state), and what a list returns of it (its info).
 
+mod port;
+mod request;
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -7,6 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
+pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
+pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
 use crate::resource::id::{ContainerId, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::time::Timestamp;
@@ -213,68 +220,6 @@ pub enum HealthTest {
     Shell(String),
 }
 
-/// A transport protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl Protocol {
-    /// The lower-case name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        }
-    }
-}
-
-/// A port inside a container, written `80/tcp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ContainerPort {
-    /// The number.
-    pub port: u16,
-    /// The protocol.
-    pub protocol: Protocol,
-}
-
-impl std::fmt::Display for ContainerPort {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.port, self.protocol.as_str())
-    }
-}
-
-/// A wish that a port of the host leads to a port of the container.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PortBinding {
-    /// The port inside.
-    pub container: ContainerPort,
-    /// The address on the host; every one, v4 and v6, when absent.
-    pub host_ip: Option<IpAddr>,
-    /// The first port on the host; 0 lets the engine choose.
-    pub host_port: u16,
-    /// The last port of a range from which the engine takes a free one; equal to the first otherwise.
-    pub host_port_end: u16,
-}
-
-/// A port of the host that does lead to a port of the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PublishedPort {
-    /// The port inside.
-    pub container: ContainerPort,
-    /// The address on the host; `0.0.0.0` and `::` are every one of theirs.
-    pub host_ip: IpAddr,
-    /// The port on the host.
-    pub host_port: u16,
-}
-
 /// A mount in a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
@@ -468,122 +413,6 @@ pub struct InjectedFile {
     pub mode: u32,
 }
 
-/// How a process ended, as Docker counts: a signal is 128 and its number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExitStatus {
-    /// The code.
-    pub code: i32,
-    /// The kernel ended it for want of memory.
-    pub out_of_memory: bool,
-    /// Why it never ran, or was ended by the engine; empty otherwise.
-    pub error: String,
-}
-
-/// What a container is doing; data lives in the variant it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ContainerState {
-    /// Never started.
-    Created,
-    /// Its process runs.
-    Running {
-        /// In the host's process-id namespace.
-        pid: i32,
-        /// When its command was executed.
-        started_at: Timestamp,
-        /// Frozen.
-        paused: bool,
-    },
-    /// It ended and will start again.
-    Restarting {
-        /// How it ended.
-        status: ExitStatus,
-        /// When it was started.
-        started_at: Timestamp,
-        /// When it ended.
-        finished_at: Timestamp,
-    },
-    /// It ended.
-    Exited {
-        /// How.
-        status: ExitStatus,
-        /// When it was started, if it ever was.
-        started_at: Option<Timestamp>,
-        /// When it ended.
-        finished_at: Timestamp,
-    },
-    /// It is being removed.
-    Removing,
-    /// It could not be removed whole.
-    Dead,
-}
-
-impl ContainerState {
-    /// Docker's word for it: `created`, `running`, `paused`, `restarting`, `exited`, `removing`, `dead`.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Running { paused: false, .. } => "running",
-            Self::Running { paused: true, .. } => "paused",
-            Self::Restarting { .. } => "restarting",
-            Self::Exited { .. } => "exited",
-            Self::Removing => "removing",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// Whether a process of it exists.
-    pub const fn is_running(&self) -> bool {
-        matches!(self, Self::Running { .. })
-    }
-}
-
-/// A container's health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HealthStatus {
-    /// Not yet known.
-    Starting,
-    /// The last probe succeeded.
-    Healthy,
-    /// As many probes in a row failed as were allowed.
-    Unhealthy,
-}
-
-impl HealthStatus {
-    /// Docker's word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-}
-
-/// One probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthResult {
-    /// When it began.
-    pub start: Timestamp,
-    /// When it ended.
-    pub end: Timestamp,
-    /// Its exit code; -1 when it took too long.
-    pub exit_code: i32,
-    /// What it wrote, at most 4096 bytes.
-    pub output: String,
-}
-
-/// A container's health and the last five probes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthState {
-    /// The verdict.
-    pub status: HealthStatus,
-    /// Failures in a row.
-    pub failing_streak: u32,
-    /// The last five probes, oldest first.
-    pub log: Vec<HealthResult>,
-}
-
 /// What an engine tells of a container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerInfo {
@@ -659,60 +488,4 @@ pub struct MountInfo {
     pub anonymous: bool,
     /// Propagation of a bind.
     pub propagation: String,
-}
-
-/// How to stop a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StopOptions {
-    /// From the stop signal to SIGKILL; the container's own when absent.
-    pub timeout: Option<Duration>,
-    /// The wait may be skipped where nobody can notice: DESIGN.md §5, Life. Only our own command line asks.
-    pub skip_deaf: bool,
-}
-
-/// How a stop went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// It was given its time.
-    Waited,
-    /// Nothing in it could notice the stop signal, so it was not waited for.
-    Unheard,
-}
-
-/// Which containers a list is to hold, in Docker's terms.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ContainerFilter {
-    /// Those that do not run, too.
-    pub all: bool,
-    /// `label`, `name`, `id`, `status`, `network`, `volume`, `ancestor`, `health`, `exited`… and their values.
-    pub filters: BTreeMap<String, Vec<String>>,
-}
-
-/// Which end of a container a caller waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WaitCondition {
-    /// It does not run; true at once where it never ran.
-    #[default]
-    NotRunning,
-    /// The next time it ends, even if it has not been started yet.
-    NextExit,
-    /// It is removed.
-    Removed,
-}
-
-/// What of a container's streams a caller wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttachOptions {
-    /// The caller sends standard input.
-    pub stdin: bool,
-    /// The caller wants standard output.
-    pub stdout: bool,
-    /// The caller wants standard error.
-    pub stderr: bool,
-    /// What was written before, first.
-    pub logs: bool,
-    /// What will be written; without it the stream ends after the logs.
-    pub stream: bool,
-    /// Keys that detach, in Docker's spelling.
-    pub detach_keys: Option<String>,
 }
