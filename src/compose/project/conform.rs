@@ -27,7 +27,7 @@ pub(crate) struct Base<'a> {
 
 /// Where in a document a value is: `services.web.ports[0]`.
 #[derive(Clone, Copy)]
-struct Trail<'a> {
+pub(super) struct Trail<'a> {
     parent: Option<&'a Self>,
     key: &'a str,
 }
@@ -47,7 +47,7 @@ impl<'a> Trail<'a> {
         Self { parent: None, key: "" }
     }
 
-    const fn then(&'a self, key: &'a str) -> Self {
+    pub(super) const fn then(&'a self, key: &'a str) -> Self {
         Self { parent: Some(self), key }
     }
 
@@ -68,8 +68,8 @@ pub(crate) fn refuse_nothing(document: &Node, problems: &mut Vec<Diagnostic>) {
     walk.nothing(document, &Shape::Object(schema::FILE), &Trail::root());
 }
 
-struct Walk<'a> {
-    base: Base<'a>,
+pub(super) struct Walk<'a> {
+    pub(super) base: Base<'a>,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -126,7 +126,7 @@ impl Walk<'_> {
         }
     }
 
-    fn is_template(&self, node: &Node) -> bool {
+    pub(super) fn is_template(&self, node: &Node) -> bool {
         self.base.keep_templates && node.as_text().is_some_and(|text| text.contains('$'))
     }
 
@@ -165,7 +165,7 @@ impl Walk<'_> {
         self.wrong(node, trail, expected);
     }
 
-    fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
+    pub(super) fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
         let found = node.value.kind();
         let mut problem = Diagnostic::error("wrong-type", format!("{trail} must be {expected}, not {found}")).at(node.span);
         problem.hint = match &node.value {
@@ -178,7 +178,7 @@ impl Walk<'_> {
         self.problems.push(problem);
     }
 
-    fn invalid(&mut self, span: Span, code: &'static str, message: String) {
+    pub(super) fn invalid(&mut self, span: Span, code: &'static str, message: String) {
         self.problems.push(Diagnostic::error(code, message).at(span));
     }
 
@@ -433,141 +433,6 @@ impl Walk<'_> {
             _ => self.wrong(&Node { value: node.value.clone(), span, tag: None }, trail, "a mapping or a list"),
         }
     }
-
-    fn expand(&mut self, node: &mut Node, form: Form, trail: &Trail<'_>) {
-        let span = node.span;
-        match (form, &mut node.value) {
-            (Form::Ports, Value::List(items)) => {
-                let mut expanded = Vec::new();
-                for item in std::mem::take(items) {
-                    if self.is_template(&item) {
-                        expanded.push(item);
-                        continue;
-                    }
-                    let text = match &item.value {
-                        Value::Text(text) => text.clone(),
-                        Value::Integer(number) => number.to_string(),
-                        Value::Float(_) => item.as_scalar().unwrap_or_default(),
-                        _ => {
-                            expanded.push(item);
-                            continue;
-                        }
-                    };
-                    match short::ports(&text) {
-                        Ok(ports) => expanded.extend(ports.into_iter().map(|port| port_node(port, item.span))),
-                        Err(message) => self.invalid(item.span, "port", message),
-                    }
-                }
-                *items = expanded;
-            }
-            (Form::Mount, Value::Text(text)) => match short::mount(text) {
-                Ok(mount) => node.value = self.mount_node(mount, span).value,
-                Err(message) => {
-                    self.invalid(span, "volume", message);
-                    node.tag = Some(MergeTag::Reset);
-                }
-            },
-            (Form::Mount, Value::Map(map)) => {
-                let bind = map.get("type").and_then(|entry| entry.node.as_text()) == Some("bind");
-                if let Some(Value::Text(source)) = map.get_mut("source").filter(|_| bind).map(|entry| &mut entry.node.value) {
-                    *source = absolute(source, self.base);
-                }
-                if let Some(Value::Text(target)) = map.get_mut("target").map(|entry| &mut entry.node.value)
-                    && !target.is_empty()
-                {
-                    *target = short::clean_target(target);
-                }
-            }
-            (Form::Names, Value::List(items)) => {
-                let items = std::mem::take(items);
-                node.value = self.names(items, trail, |span| Node::new(Value::Null, span));
-            }
-            (Form::Dependencies, Value::List(items)) => {
-                let items = std::mem::take(items);
-                node.value = self.names(items, trail, |span| {
-                    let mut terms = Node::map(span);
-                    terms.set("condition", Node::text("service_started", span));
-                    terms.set("required", Node::new(Value::Boolean(true), span));
-                    terms
-                });
-            }
-            (Form::EnvFiles, Value::Text(_)) => {
-                node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]);
-            }
-            (Form::EnvFiles, Value::List(items)) => {
-                for item in items.iter_mut().filter(|item| item.as_text().is_some()) {
-                    *item = env_file(item.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn names(&mut self, items: Vec<Node>, trail: &Trail<'_>, value: impl Fn(Span) -> Node) -> Value {
-        let mut map = Map::new();
-        for (index, item) in items.into_iter().enumerate() {
-            let key = format!("[{index}]");
-            match item.as_text() {
-                Some(name) => {
-                    map.insert(name.to_owned(), Entry { key: item.span, node: value(item.span) });
-                }
-                None => self.wrong(&item, &trail.then(&key), "a string"),
-            }
-        }
-        Value::Map(map)
-    }
-
-    fn mount_node(&self, mount: short::ShortMount, span: Span) -> Node {
-        let mut node = Node::map(span);
-        let text = |text: String| Node::text(text, span);
-        node.set("type", text(if mount.bind { "bind" } else { "volume" }.to_owned()));
-        if let Some(source) = mount.source {
-            node.set("source", text(if mount.bind { absolute(&source, self.base) } else { source }));
-        }
-        node.set("target", text(short::clean_target(&mount.target)));
-        if mount.read_only {
-            node.set("read_only", Node::new(Value::Boolean(true), span));
-        }
-        if let Some(consistency) = mount.consistency {
-            node.set("consistency", text(consistency));
-        }
-        let mut options = Node::map(span);
-        if mount.bind {
-            options.set("create_host_path", Node::new(Value::Boolean(true), span));
-            if let Some(propagation) = mount.propagation {
-                options.set("propagation", text(propagation));
-            }
-            if let Some(selinux) = mount.selinux {
-                options.set("selinux", text(selinux));
-            }
-        } else if mount.no_copy {
-            options.set("nocopy", Node::new(Value::Boolean(true), span));
-        }
-        node.set(if mount.bind { "bind" } else { "volume" }, options);
-        node
-    }
-}
-
-fn env_file(path: Node) -> Node {
-    let span = path.span;
-    let mut node = Node { tag: path.tag, ..Node::map(span) };
-    node.set("path", Node { tag: None, ..path });
-    node.set("required", Node::new(Value::Boolean(true), span));
-    node
-}
-
-fn port_node(port: short::ShortPort, span: Span) -> Node {
-    let mut node = Node::map(span);
-    node.set("mode", Node::text("ingress", span));
-    if let Some(ip) = port.host_ip {
-        node.set("host_ip", Node::text(ip, span));
-    }
-    node.set("target", Node::new(Value::Integer(i64::from(port.target)), span));
-    if let Some(published) = port.published {
-        node.set("published", Node::text(published, span));
-    }
-    node.set("protocol", Node::text(port.protocol, span));
-    node
 }
 
 /// Makes a path absolute and clean; `~` is the home directory, Windows' own paths are left alone.

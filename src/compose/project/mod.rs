@@ -8,6 +8,7 @@ mod discover;
 mod dotenv;
 pub mod emit;
 mod env_file;
+mod expand;
 pub mod interpolate;
 pub mod load;
 mod merge;
