@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{CONNECTION, UPGRADE};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::api::server::listener::{HangUp, Stream};
+use crate::api::server::listener::{self, HangUp, Stream};
 use crate::api::server::router::ApiVersion;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 
@@ -63,18 +63,22 @@ impl Hijack {
             let _ = writer.shutdown().await;
             Ok::<_, io::Error>(())
         };
-        tokio::pin!(output, input);
-        tokio::select! {
-            ended = &mut output => ended,
-            ended = &mut input => match ended {
-                // The client has closed its half and listens on, or it has gone and a silent process would never find out.
-                Ok(()) => tokio::select! {
-                    ended = output => ended,
-                    () = hang_up.wait() => Ok(()),
+        let carried = {
+            tokio::pin!(output, input);
+            tokio::select! {
+                ended = &mut output => ended,
+                ended = &mut input => match ended {
+                    // The client has closed its half and listens on, or it has gone and a silent process would never find out.
+                    Ok(()) => tokio::select! {
+                        ended = output => ended,
+                        () = hang_up.wait() => Ok(()),
+                    },
+                    Err(error) => Err(error),
                 },
-                Err(error) => Err(error),
-            },
-        }
+            }
+        };
+        listener::close(from_client.unsplit(to_client)).await;
+        carried
     }
 }
 

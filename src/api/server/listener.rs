@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, getsockname};
+use rustix::net::{AddressFamily, Shutdown, getsockname};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -73,6 +73,14 @@ impl HangUp {
     }
 }
 
+/// Ends a connection so that the client reads what was written and then its end: a socket closed over bytes nobody has read resets its
+/// peer instead (`unix_release_sock`; RFC 2525 §2.17 for TCP).
+pub(super) async fn close(mut stream: impl Stream) {
+    let Some(Ok(())) = stream.descriptor().map(|socket| rustix::net::shutdown(socket, Shutdown::Both)) else { return };
+    // Nothing more can come, so this ends with what is there.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
 impl Listener {
     /// Takes over a listening socket of either kind.
     pub fn of(socket: OwnedFd) -> io::Result<Self> {
@@ -101,7 +109,18 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_client_that_still_talks_reads_to_the_end() {
+        let (mut client, mut server) = UnixStream::pair().expect("sockets");
+        client.write_all(b"typed ahead").await.expect("written");
+        server.write_all(b"the last word").await.expect("written");
+        close(server).await;
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.expect("an end, not a reset");
+        assert_eq!(heard, "the last word");
+    }
 
     #[tokio::test]
     async fn a_closed_half_is_no_hang_up() {
