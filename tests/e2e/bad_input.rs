@@ -3,7 +3,7 @@
 use crate::bottle::Bottle;
 use crate::up::RUNS;
 
-/// Runs `up -d` on the project; it must fail, say all of `words`, and leave no container behind.
+/// Runs `up -d` on the project; it must fail and say all of `words`.
 #[track_caller]
 fn refused(bottle: &Bottle, project: &str, words: &[&str]) -> String {
     bottle.compose(project);
@@ -12,6 +12,16 @@ fn refused(bottle: &Bottle, project: &str, words: &[&str]) -> String {
         assert!(message.contains(word), "`{word}` is not in:\n{message}");
     }
     message
+}
+
+/// No container, network or volume of the project is there.
+#[track_caller]
+fn nothing_stays(bottle: &Bottle) {
+    assert_eq!(bottle.containers(), Vec::<String>::new());
+    let networks = bottle.get("/networks");
+    assert!(networks.as_array().expect("a list").iter().all(|it| it["Name"] != "project_default"), "{networks}");
+    let volumes = bottle.get("/volumes");
+    assert!(volumes["Volumes"].as_array().is_none_or(Vec::is_empty), "{volumes}");
 }
 
 #[test]
@@ -45,8 +55,7 @@ fn a_missing_image_and_an_unreachable_registry_are_named() {
         "services:\n  web:\n    image: 127.0.0.1:1/nothing:here\n",
         &["services.web.image", "compose.yaml:3:12", "127.0.0.1:1", "hint:"],
     );
-    assert!(bottle.containers().is_empty());
-    assert_eq!(bottle.get("/networks").as_array().expect("a list").iter().filter(|it| it["Name"] == "project_default").count(), 0);
+    nothing_stays(&bottle);
 }
 
 #[test]
@@ -57,7 +66,14 @@ fn a_command_that_is_not_in_the_image_is_named() {
         "services:\n  web:\n    image: IMAGE\n    command: [no-such-program, x]\n",
         &["services.web.command", "compose.yaml:4:15", "no-such-program", "hint:"],
     );
-    assert_eq!(bottle.inspect("project-web-1").expect("it was created")["State"]["ExitCode"], 127);
+    nothing_stays(&bottle);
+    // What runs beside it stays, and what replaces a container that ran.
+    let beside = format!("services:\n  other:\n    image: IMAGE\n    command: {RUNS}\n  web:\n    image: IMAGE\n");
+    bottle.compose(&format!("{beside}    command: {RUNS}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    refused(&bottle, &format!("{beside}    command: [no-such-program, x]\n"), &["no-such-program"]);
+    assert_eq!(bottle.inspect("project-web-1").expect("it replaced another")["State"]["ExitCode"], 127);
+    assert_eq!(bottle.state("project-other-1"), "running");
     bottle.gantry(["down"]).success();
 }
 
@@ -67,10 +83,11 @@ fn a_missing_bind_source_is_named() {
     refused(
         &bottle,
         &format!(
-            "services:\n  web:\n    image: IMAGE\n    command: {RUNS}\n    volumes: [{{type: bind, source: ./absent, target: /x, bind: {{create_host_path: false}}}}]\n"
+            "services:\n  web:\n    image: IMAGE\n    command: {RUNS}\n    volumes: [{{type: volume, source: data, target: /y}}, {{type: bind, source: ./absent, target: /x, bind: {{create_host_path: false}}}}]\nvolumes: {{data: }}\n"
         ),
         &["services.web.volumes", "compose.yaml:5", "absent", "hint:"],
     );
+    nothing_stays(&bottle);
 }
 
 #[test]
@@ -83,7 +100,8 @@ fn a_job_that_fails_is_named_with_what_it_said() {
         ),
         &["job", "exit 4", "no such table"],
     );
-    assert_eq!(bottle.state("project-web-1"), "created");
+    // What ran stays with its output; what waited for it was never more than half made.
+    assert_eq!(bottle.containers(), ["project-job-1"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::cli::error::{About, CommandError};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
 use crate::cli::output::progress::Status;
-use crate::compose::plan::{self, Plan, Recreate, UpOptions};
+use crate::compose::plan::{self, ObservedState, Plan, Recreate, UpOptions};
 use crate::compose::project::model::Project;
 use crate::resource::container::{ContainerInfo, HealthStatus};
 use crate::resource::name::{ProjectName, ServiceName};
@@ -58,15 +58,36 @@ async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8
     let step = trace::span("plan");
     let plan = plan::up(&project, &observed, &options)?;
     drop(step);
-    if context.dry_run || args.detach || args.wait || args.no_start {
+    let outcome = if context.dry_run || args.detach || args.wait || args.no_start {
         let work = carry_out(context, client, &project.name, &plan, "up", args.quiet_pull);
         let mut interrupt = Interrupt::listen()?;
-        return tokio::select! {
+        tokio::select! {
             result = within(args.wait_timeout, work, client, &project.name) => result.map(|()| 0),
             () = interrupt.next() => Ok(CommandError::INTERRUPTED),
-        };
+        }
+    } else {
+        attached::run(&args, &options, context, client, &project, &observed, &plan).await
+    };
+    match outcome {
+        // Without a start, what was made is as it was asked for.
+        Err(error) if !context.dry_run && !args.no_start => Err(match take_back(context, client, &project, &plan, &observed).await {
+            Ok(()) => error,
+            Err(another) => error.detail(format!("what this made and could not start is still there: {}", another.message())),
+        }),
+        outcome => outcome,
     }
-    attached::run(&args, &options, context, client, &project, &observed, &plan).await
+}
+
+/// Removes what a plan that failed has made and nothing runs in.
+async fn take_back(
+    context: &Context,
+    client: &Client,
+    project: &Project,
+    failed: &Plan,
+    before: &ObservedState,
+) -> Result<(), CommandError> {
+    let now = observe::project(client, &project.name, Some(project)).await?;
+    carry_out(context, client, &project.name, &plan::undo(failed, before, &now), "up", true).await
 }
 
 fn options(

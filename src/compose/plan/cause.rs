@@ -72,6 +72,8 @@ pub enum Cause {
     NetworkChanged(String),
     /// The caller wants to know that it is up.
     Wait,
+    /// The run that made it failed.
+    Failed,
     /// The project goes down, or the caller wants it so.
     Asked,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Cause {
             Self::RestartsWith(service) => write!(formatter, "restarts with {service}"),
             Self::NetworkChanged(network) => write!(formatter, "network {network} changed"),
             Self::Wait => formatter.write_str("--wait"),
+            Self::Failed => formatter.write_str("what it was made for failed"),
             Self::Asked => formatter.write_str("asked"),
         }
     }

@@ -17,6 +17,7 @@ mod reconcile;
 mod replica;
 mod steps;
 mod teardown;
+mod undo;
 mod volume;
 mod walk;
 
@@ -34,4 +35,5 @@ pub use options::{DownOptions, PlanError, Recreate, StopPlanOptions, UpOptions};
 pub use reconcile::{pull, restart, start, up};
 pub use steps::{Plan, Step, StepId, Warning};
 pub use teardown::{down, remove, stop};
+pub use undo::undo;
 pub use walk::execute;

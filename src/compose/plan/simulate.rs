@@ -139,8 +139,9 @@ impl World {
         format!("sha256:{text}").parse().expect("a digest")
     }
 
+    /// Carries out one operation.
     #[track_caller]
-    fn apply(&mut self, operation: &Operation) {
+    pub(super) fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::PullImage { image, .. } => self.retag(image),
             Operation::CreateNetwork { name, spec } => {

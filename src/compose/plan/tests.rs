@@ -10,6 +10,7 @@ use crate::compose::plan::simulate::{World, project};
 use crate::compose::plan::{self, DownOptions, Plan, PlanError, Recreate, UpOptions, label};
 use crate::resource::container::ContainerState;
 use crate::resource::name::ServiceName;
+use crate::resource::operation::Operation;
 use crate::resource::time::Timestamp;
 
 const SHOP: &str = "
@@ -491,6 +492,45 @@ fn nothing_to_take_down_is_an_empty_plan() {
     let project = project(SHOP);
     let plan = plan::down(&project.name, Some(&project), &World::default().observed(&project), &DownOptions::default()).expect("a plan");
     assert!(plan.is_empty());
+}
+
+/// What is taken back of an `up` of the text that fails once so many containers have been started.
+fn taken_back(text: &str, world: &mut World, starts: usize) -> String {
+    let project = project(text);
+    let before = world.observed(&project);
+    let failed = plan::up(&project, &before, &UpOptions::default()).expect("a plan");
+    let mut started = 0;
+    for step in failed.steps() {
+        let start = matches!(step.operation, Operation::StartContainer { .. });
+        if !start || started < starts {
+            world.apply(&step.operation);
+        }
+        started += usize::from(start);
+    }
+    let undo = plan::undo(&failed, &before, &world.observed(&project));
+    world.run(&undo);
+    shown(&undo)
+}
+
+#[test]
+fn what_never_ran_is_taken_back_with_what_it_alone_used() {
+    let text = "services: {a: {image: x, volumes: ['data:/d']}, b: {image: x, depends_on: [a], networks: [n]}}
+volumes: {data: }
+networks: {n: }";
+    let mut world = World::default();
+    taken_back(text, &mut world, 0);
+    assert_eq!(world.text(), "");
+    let plan = taken_back(text, &mut world, 1);
+    let failed = "(what it was made for failed)";
+    assert_eq!(plan, format!("#1 remove container p-b-1 {failed}\n#2 remove network p_n after #1 {failed}\n"));
+    assert!(world.text().starts_with("p-a-1 running"), "{}", world.text());
+}
+
+#[test]
+fn what_was_there_and_what_replaces_it_is_not_taken_back() {
+    let mut world = running("services: {a: {image: x, volumes: [/scratch]}}");
+    let plan = taken_back("services: {a: {image: x, volumes: [/scratch], user: other}, b: {image: x}}", &mut world, 0);
+    assert_eq!(plan, "#1 remove container p-b-1 (what it was made for failed)\n");
 }
 
 /// A small project: every service may depend on those before it.
