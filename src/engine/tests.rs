@@ -96,7 +96,7 @@ fn what_cannot_be_made_is_refused_and_leaves_nothing() {
         check("x1", other, FailureKind::NotFound, "No such image: other:latest").await;
         let lost = ContainerSpec { network: NetworkMode::Named("nope".to_owned()), ..app() };
         check("x1", lost, FailureKind::NotFound, "network nope not found").await;
-        let source = MountSource::Bind { path: "/not/here".into(), create: false, propagation: None };
+        let source = MountSource::Bind { path: "/not/here".into(), create: false, propagation: None, recursion: Default::default() };
         let bound = ContainerSpec { mounts: vec![Mount { target: "/x".to_owned(), read_only: false, source }], ..app() };
         let missing = "invalid mount config for type \"bind\": bind source path does not exist: /not/here";
         check("x1", bound, FailureKind::Invalid, missing).await;

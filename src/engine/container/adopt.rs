@@ -14,7 +14,7 @@ use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::handle::Adopted;
 use crate::engine::runtime::task::{ExitRecord, Task};
 use crate::engine::{Engine, clock, store};
-use crate::resource::container::{ContainerState, ExitStatus, MountSource, NamespaceMode, NetworkMode};
+use crate::resource::container::{ContainerState, ExitStatus, IpcMode, MountSource, NamespaceMode, NetworkMode};
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
 use crate::resource::name::ContainerName;
@@ -246,7 +246,7 @@ impl Engine {
 fn shares(container: &Container) -> bool {
     let record = container.record();
     let shared = |mode: &NamespaceMode| matches!(mode, NamespaceMode::Container(_));
-    matches!(record.spec.network, NetworkMode::Container(_)) || shared(&record.spec.pid) || shared(&record.spec.ipc)
+    matches!(record.spec.network, NetworkMode::Container(_)) || shared(&record.spec.pid) || matches!(record.spec.ipc, IpcMode::Container(_))
 }
 
 /// Ends a task that no record knows.

@@ -10,7 +10,7 @@ use crate::engine::container::record::{ResolvedMount, SpecRecord};
 use crate::engine::container::{check, effective, generated_name, membership, mount_plan};
 use crate::engine::image::error::ImageError;
 use crate::engine::{Engine, clock};
-use crate::resource::container::{ContainerSpec, Mount, MountSource, NamespaceMode, NetworkMode};
+use crate::resource::container::{ContainerSpec, IpcMode, Mount, MountSource, NamespaceMode, NetworkMode};
 use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
@@ -74,7 +74,8 @@ impl Engine {
         self.pin_shared(&mut spec)?;
         let effective = effective::merge(&spec, &image.config, &self.default_hostname(&spec, id)?)?;
         let networks = membership::wanted(&spec, &self.shared.networks)?;
-        let planned = mount_plan::plan(&spec.mounts, &image.config.volumes)?;
+        let mounts = self.with_others(&spec)?;
+        let planned = mount_plan::plan(&mounts, &image.config.volumes)?;
         for mount in &planned {
             if let MountSource::Bind { path, create, .. } = &mount.source {
                 mount_plan::check_bind(path, *create)?;
@@ -146,12 +147,46 @@ impl Engine {
         if let NetworkMode::Container(name) = &mut spec.network {
             pin(name)?;
         }
-        for mode in [&mut spec.pid, &mut spec.ipc] {
-            if let NamespaceMode::Container(name) = mode {
-                pin(name)?;
+        if let NamespaceMode::Container(name) = &mut spec.pid {
+            pin(name)?;
+        }
+        let IpcMode::Container(name) = &mut spec.ipc else { return Ok(()) };
+        pin(name)?;
+        match self.shared.containers.find(name)?.record().spec.ipc {
+            IpcMode::Shareable | IpcMode::Container(_) | IpcMode::Host => Ok(()),
+            // Docker's words.
+            IpcMode::Private | IpcMode::None => Err(Failure::invalid(format!(
+                "cannot join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                self.shared.containers.find(name)?.name()
+            ))),
+        }
+    }
+
+    /// The mounts of a spec, and those of the containers it names for theirs, wherever it mounts nothing itself.
+    fn with_others(&self, spec: &ContainerSpec) -> Result<Vec<Mount>, Failure> {
+        let mut others: Vec<Mount> = Vec::new();
+        for from in &spec.volumes_from {
+            let (name, read_only) = match from.rsplit_once(':') {
+                None => (from.as_str(), false),
+                Some((name, "ro")) => (name, true),
+                Some((name, "rw")) => (name, false),
+                Some((_, mode)) => return Err(Failure::invalid(format!("invalid mode: {mode} in VolumesFrom `{from}`"))),
+            };
+            for ResolvedMount { mount, .. } in &self.shared.containers.find(name)?.record().mounts {
+                let source = match &mount.source {
+                    // Memory is nobody else's (moby, registerMountPoints).
+                    MountSource::Tmpfs { .. } => continue,
+                    MountSource::Volume { name, subpath, labels, .. } => {
+                        MountSource::Volume { name: name.clone(), no_copy: true, subpath: subpath.clone(), labels: labels.clone() }
+                    }
+                    bind @ MountSource::Bind { .. } => bind.clone(),
+                };
+                others.retain(|known| known.target != mount.target);
+                others.push(Mount { target: mount.target.clone(), read_only: mount.read_only || read_only, source });
             }
         }
-        Ok(())
+        others.retain(|other| !spec.mounts.iter().any(|own| own.target == other.target));
+        Ok(spec.mounts.iter().cloned().chain(others).collect())
     }
 
     fn default_hostname(&self, spec: &ContainerSpec, id: ContainerId) -> Result<String, Failure> {

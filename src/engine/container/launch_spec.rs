@@ -7,7 +7,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::security;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespaces, ProcessSpec, RootfsSpec};
-use crate::resource::container::{MountSource, NamespaceMode};
+use crate::resource::container::{BindRecursion, IpcMode, MountSource, NamespaceMode};
 use crate::resource::failure::Failure;
 use crate::trace::Trace;
 
@@ -59,7 +59,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         hostname: own_uts.then(|| record.effective.hostname.clone()),
         domainname: spec.domainname.clone().filter(|domain| own_uts && !domain.is_empty()),
         sysctls: spec.sysctls.clone(),
-        shm_size: spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE),
+        shm_size: if spec.ipc == IpcMode::None { 0 } else { spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE) },
         namespaces: around.namespaces,
         wants_dns: around.wants_dns,
         init: spec.init,
@@ -115,18 +115,30 @@ pub(super) fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<Stri
 }
 
 fn file_mount(target: String, path: PathBuf, read_only: bool) -> LaunchMount {
-    LaunchMount { target, read_only, source: LaunchSource::Bind { path, subpath: None, propagation: None, fill: false } }
+    LaunchMount {
+        target,
+        read_only,
+        source: LaunchSource::Bind { path, subpath: None, propagation: None, recursion: BindRecursion::Enabled, fill: false },
+    }
 }
 
 /// A mount of the spec; `source` is where it lies on the host now, `fill` whether it is to take over what the image has.
 pub(super) fn mount(target: &str, read_only: bool, source: &MountSource, path: &Path, fill: bool) -> LaunchMount {
     let source = match source {
-        MountSource::Bind { propagation, .. } => {
-            LaunchSource::Bind { path: path.to_owned(), subpath: None, propagation: propagation.clone(), fill: false }
-        }
-        MountSource::Volume { subpath, .. } => {
-            LaunchSource::Bind { path: path.to_owned(), subpath: subpath.clone().filter(|path| !path.is_empty()), propagation: None, fill }
-        }
+        MountSource::Bind { propagation, recursion, .. } => LaunchSource::Bind {
+            path: path.to_owned(),
+            subpath: None,
+            propagation: propagation.clone(),
+            recursion: *recursion,
+            fill: false,
+        },
+        MountSource::Volume { subpath, .. } => LaunchSource::Bind {
+            path: path.to_owned(),
+            subpath: subpath.clone().filter(|path| !path.is_empty()),
+            propagation: None,
+            recursion: BindRecursion::Enabled,
+            fill,
+        },
         MountSource::Tmpfs { size, mode, options } => LaunchSource::Tmpfs { size: *size, mode: *mode, options: options.clone() },
     };
     LaunchMount { target: target.to_owned(), read_only, source }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn bind(target: &str) -> Mount {
-        let source = MountSource::Bind { path: "/src".into(), create: false, propagation: None };
+        let source = MountSource::Bind { path: "/src".into(), create: false, propagation: None, recursion: Default::default() };
         Mount { target: target.to_owned(), read_only: true, source }
     }
 

@@ -21,7 +21,9 @@ use crate::engine::runtime::launch::{LaunchError, LaunchMount, Namespace, Namesp
 use crate::engine::runtime::task::{Launching, Task};
 use crate::engine::volume::Filling;
 use crate::engine::{clock, container::restart::Restarts};
-use crate::resource::container::{ContainerState, EndpointState, ExitStatus, MountSource, NamespaceMode, NetworkMode, PublishedPort};
+use crate::resource::container::{
+    ContainerState, EndpointState, ExitStatus, IpcMode, MountSource, NamespaceMode, NetworkMode, PublishedPort,
+};
 use crate::resource::failure::Failure;
 use crate::trace;
 
@@ -297,7 +299,11 @@ impl Engine {
         let namespaces = Namespaces {
             net,
             pid: by_mode(&spec.pid, "pid")?,
-            ipc: by_mode(&spec.ipc, "ipc")?,
+            ipc: match &spec.ipc {
+                IpcMode::Private | IpcMode::Shareable | IpcMode::None => Namespace::New,
+                IpcMode::Host => Namespace::Host,
+                IpcMode::Container(name) => of_other(name, "ipc", "IPC")?,
+            },
             uts: by_mode(&spec.uts, "uts")?,
             cgroup: by_mode(&spec.cgroup, "cgroup")?,
         };

@@ -10,13 +10,13 @@ use crate::resource::id::ContainerId;
 /// Numbers of interfaces inside begin here: below lie `lo` and the tunnels that some kernels put into every namespace.
 const FIRST_INDEX: u32 = 64;
 
-/// How a network wants its interfaces.
+/// What an interface is like beside its addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     /// The bridge.
     pub(super) bridge: u32,
-    /// `eth`.
-    pub(super) prefix: String,
+    /// What the end inside is called.
+    pub(super) inner_name: String,
     /// The largest packet.
     pub(super) mtu: Option<u32>,
     /// Containers may not speak to each other.
@@ -36,7 +36,7 @@ pub(super) fn veth(container: ContainerId, endpoint: &Endpoint, shape: &Shape, t
         index: serial,
         mac: outer_mac(container, endpoint.number),
         bridge: shape.bridge,
-        inner_name: format!("{}{}", shape.prefix, endpoint.number),
+        inner_name: shape.inner_name.clone(),
         inner_index: inner_index(endpoint.number),
         inner_mac: endpoint.state.mac.as_deref().and_then(parse_mac).unwrap_or([0x02, 0x42, 0, 0, 0, 0]),
         mtu: shape.mtu,
@@ -83,6 +83,10 @@ pub(super) fn add_interface(requests: &mut Requests, endpoint: &Endpoint, has_ip
     requests.set_up(index);
     for (address, prefix) in addresses(&endpoint.state) {
         requests.add_address(index, address, prefix);
+    }
+    // The lengths are Docker's (libnetwork, linkLocalMask).
+    for address in &endpoint.state.spec.link_local {
+        requests.add_address(index, *address, if address.is_ipv4() { 16 } else { 64 });
     }
 }
 

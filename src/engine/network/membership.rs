@@ -99,7 +99,7 @@ impl Networks {
             let settings = network.record.settings();
             let shape = Shape {
                 bridge: network.bridge.ok_or_else(missing)?,
-                prefix: settings.interface_prefix,
+                inner_name: member.interface_name(endpoint, &settings.interface_prefix),
                 mtu: settings.mtu,
                 isolated: !settings.mutual,
             };

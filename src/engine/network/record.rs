@@ -154,7 +154,8 @@ impl Settings {
     }
 }
 
-fn is_interface_name(text: &str) -> bool {
+/// Whether the kernel takes it as the name of an interface.
+pub(super) fn is_interface_name(text: &str) -> bool {
     (1..=15).contains(&text.len())
         && text != "."
         && text != ".."

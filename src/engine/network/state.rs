@@ -12,7 +12,7 @@ use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::error::NetworkError;
 use crate::engine::network::ipam::space::AddressSpace;
 use crate::engine::network::nft::table::{NetworkRules, PortRule};
-use crate::engine::network::record::NetworkRecord;
+use crate::engine::network::record::{NetworkRecord, is_interface_name};
 use crate::resource::container::{EndpointSpec, EndpointState, PublishedPort};
 use crate::resource::id::{ContainerId, NetworkId};
 use crate::resource::network::{NetworkInfo, NetworkMember};
@@ -122,6 +122,15 @@ impl Network {
             })?),
             None => None,
         };
+        if let Some(name) = spec.interface_name.as_ref().filter(|name| !is_interface_name(name)) {
+            return Err(NetworkError::Invalid { name: self.record.name.to_string(), reason: format!("invalid interface name `{name}`") });
+        }
+        if let Some(address) = spec.link_local.iter().find(|address| !is_link_local(**address)) {
+            return Err(NetworkError::Invalid {
+                name: self.record.name.to_string(),
+                reason: format!("invalid link-local IP address {address}"),
+            });
+        }
         let v4 = self.take(true, spec.ipv4_address.map(IpAddr::V4))?;
         let v6 = match self.take(false, spec.ipv6_address.map(IpAddr::V6)) {
             Ok(v6) => v6,
@@ -212,6 +221,16 @@ impl Member {
     /// A container without endpoints.
     pub(super) const fn new(name: String, dns: DnsSettings) -> Self {
         Self { name, dns, endpoints: Vec::new(), rules: Vec::new(), published: Vec::new(), proxies: Vec::new(), resolver: Vec::new() }
+    }
+
+    /// What the interface of an endpoint is called inside: as was asked for, else by its number, past the names that were asked for.
+    pub(super) fn interface_name(&self, endpoint: &Endpoint, prefix: &str) -> String {
+        if let Some(name) = &endpoint.state.spec.interface_name {
+            return name.clone();
+        }
+        let asked = |name: &String| self.endpoints.iter().any(|other| other.state.spec.interface_name.as_ref() == Some(name));
+        let mut names = (endpoint.number..).map(|number| format!("{prefix}{number}"));
+        names.find(|name| !asked(name)).unwrap_or_default()
     }
 
     /// The endpoint whose gateway is the default route: the greatest priority, then the first name, as Docker decides.
@@ -382,6 +401,14 @@ fn derived_mac(address: Option<Ipv4Addr>, container: ContainerId, network: Netwo
             let digest = Sha256::new().chain_update(container.as_bytes()).chain_update(network.as_bytes()).finalize();
             [0x02, 0x42, digest[0], digest[1], digest[2], digest[3]]
         }
+    }
+}
+
+/// Whether an address is of use on one link alone.
+const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

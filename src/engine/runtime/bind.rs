@@ -13,6 +13,7 @@ use crate::engine::runtime::kernel::{MOUNT_READ_ONLY, MountChange, mount_setattr
 use crate::engine::runtime::launch::{LaunchMount, LaunchSource};
 use crate::engine::runtime::mount::{self, Parameter};
 use crate::engine::runtime::rootfs;
+use crate::resource::container::BindRecursion;
 
 /// Files below `/proc` that may be covered (runc's list: what lxcfs serves). Anything else there would deceive us or the container.
 const PROC_FILES: [&str; 9] = ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev"];
@@ -36,7 +37,7 @@ pub(super) fn prepare(mounts: &[LaunchMount]) -> Result<Vec<Prepared<'_>>, Launc
 
 fn prepare_one(mount: &LaunchMount) -> Result<Prepared<'_>, LaunchError> {
     check_target(&mount.target)?;
-    let LaunchSource::Bind { path, subpath, propagation, .. } = &mount.source else {
+    let LaunchSource::Bind { path, subpath, propagation, recursion, .. } = &mount.source else {
         return Ok(Prepared { mount, source: None, kind: Kind::Directory });
     };
     let failed = |error: Errno| LaunchError::step(format!("bind {} at {}", path.display(), mount.target), error);
@@ -48,7 +49,7 @@ fn prepare_one(mount: &LaunchMount) -> Result<Prepared<'_>, LaunchError> {
     let kind = if beneath::file_type(&place).map_err(failed)? == FileType::Directory { Kind::Directory } else { Kind::File };
     let wanted = Propagation::parse(propagation.as_deref())?;
     wanted.check_source(path, &place)?;
-    let copy = mount::copy(&place, "", wanted.recursive).map_err(failed)?;
+    let copy = mount::copy(&place, "", *recursion != BindRecursion::Disabled).map_err(failed)?;
     Ok(Prepared { mount, source: Some(copy), kind })
 }
 
@@ -67,7 +68,7 @@ impl Prepared<'_> {
         let target = &self.mount.target;
         let failed = |error: Errno| LaunchError::step(format!("mount at {target}"), error);
         match (&self.mount.source, self.source) {
-            (LaunchSource::Bind { propagation, fill, .. }, Some(source)) => {
+            (LaunchSource::Bind { propagation, recursion, fill, .. }, Some(source)) => {
                 if *fill {
                     fill::from_image(root, target, source.as_fd())?;
                 }
@@ -75,7 +76,8 @@ impl Prepared<'_> {
                 let change = MountChange { propagation: propagation.kind, recursive: propagation.recursive, ..MountChange::default() };
                 mount_setattr(source.as_fd(), change).map_err(failed)?;
                 if self.mount.read_only {
-                    let change = MountChange { set: MOUNT_READ_ONLY, recursive: true, ..MountChange::default() };
+                    let change =
+                        MountChange { set: MOUNT_READ_ONLY, recursive: *recursion != BindRecursion::Writable, ..MountChange::default() };
                     mount_setattr(source.as_fd(), change).map_err(failed)?;
                 }
                 mount::attach_at(root, source, target, self.kind)

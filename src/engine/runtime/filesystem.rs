@@ -98,6 +98,7 @@ fn sysfs(spec: &LaunchSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Errno
 /// Shared memory goes with the IPC namespace: one's own, the host's, or that of the container whose namespace it is.
 fn shared_memory(root: BorrowedFd<'_>, spec: &LaunchSpec) -> Result<(), LaunchError> {
     let shared = match &spec.namespaces.ipc {
+        Namespace::New if spec.shm_size == 0 => return Ok(()),
         Namespace::New => {
             let size = spec.shm_size.to_string();
             let parameters = [Value("mode", "1777"), Value("size", &size)];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::engine::runtime::capability::CapabilitySet;
 pub use crate::engine::runtime::error::{Errno, LaunchError};
 pub use crate::engine::runtime::seccomp::Program;
-use crate::resource::container::{Device, InjectedFile, LogSpec, Resources, Ulimit};
+use crate::resource::container::{BindRecursion, Device, InjectedFile, LogSpec, Resources, Ulimit};
 use crate::resource::exec::TerminalSize;
 use crate::resource::id::ContainerId;
 
@@ -41,7 +41,7 @@ pub struct LaunchSpec {
     pub domainname: Option<String>,
     /// Kernel parameters, in dotted form.
     pub sysctls: BTreeMap<String, String>,
-    /// Size of `/dev/shm` in bytes.
+    /// Size of `/dev/shm` in bytes; without one there is no `/dev/shm`.
     pub shm_size: u64,
     /// Which namespaces are its own.
     pub namespaces: Namespaces,
@@ -132,6 +132,9 @@ pub enum LaunchSource {
         subpath: Option<String>,
         /// `private`, `rprivate`, `slave`, `rslave`, `shared` or `rshared`; `rprivate` when absent.
         propagation: Option<String>,
+        /// What becomes of mounts below it.
+        #[serde(default)]
+        recursion: BindRecursion,
         /// An empty directory is first filled with what the image has at the target (a new volume).
         fill: bool,
     },

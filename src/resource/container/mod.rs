@@ -71,6 +71,8 @@ pub struct ContainerSpec {
     pub ports: Vec<PortBinding>,
     /// Volumes, binds and in-memory file systems.
     pub mounts: Vec<Mount>,
+    /// Containers whose volumes and binds it has where it mounts nothing itself: `NAME`, `NAME:ro` or `NAME:rw`.
+    pub volumes_from: Vec<String>,
     /// The networks it joins, or whose namespace it lives in.
     pub network: NetworkMode,
     /// What it is called and which addresses it wants on each network, by network name or id.
@@ -110,7 +112,7 @@ pub struct ContainerSpec {
     /// The process-id namespace.
     pub pid: NamespaceMode,
     /// The System V IPC namespace.
-    pub ipc: NamespaceMode,
+    pub ipc: IpcMode,
     /// The host-name namespace: private or the host's.
     pub uts: NamespaceMode,
     /// The control-group namespace: private or the host's.
@@ -145,6 +147,7 @@ impl Default for ContainerSpec {
             exposed: BTreeSet::new(),
             ports: Vec::new(),
             mounts: Vec::new(),
+            volumes_from: Vec::new(),
             network: NetworkMode::Bridge,
             endpoints: BTreeMap::new(),
             extra_hosts: Vec::new(),
@@ -164,7 +167,7 @@ impl Default for ContainerSpec {
             oom_score_adj: None,
             log: LogSpec::default(),
             pid: NamespaceMode::Private,
-            ipc: NamespaceMode::Private,
+            ipc: IpcMode::Private,
             uts: NamespaceMode::Private,
             cgroup: NamespaceMode::Private,
             files: Vec::new(),
@@ -242,6 +245,9 @@ pub enum MountSource {
         create: bool,
         /// `rprivate`, `shared`…; `rprivate` when absent.
         propagation: Option<String>,
+        /// What becomes of mounts below the path.
+        #[serde(default, skip_serializing_if = "BindRecursion::is_default")]
+        recursion: BindRecursion,
     },
     /// A volume of the engine.
     Volume {
@@ -263,6 +269,28 @@ pub enum MountSource {
         /// Further options as mount(8) writes them: `uid=1000`, `exec`…
         options: Vec<String>,
     },
+}
+
+/// What becomes of the mounts that lie below the source of a bind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BindRecursion {
+    /// They are shown, too; below a read-only bind none can be written.
+    #[default]
+    Enabled,
+    /// They are not shown.
+    Disabled,
+    /// They are shown, and can be written even where the bind itself cannot.
+    Writable,
+    /// They are shown and cannot be written; refused where the kernel cannot see to that.
+    Readonly,
+}
+
+impl BindRecursion {
+    /// Whether it is what nobody needs to ask for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::Enabled
+    }
 }
 
 /// Where a container's network lives.
@@ -293,6 +321,22 @@ pub enum NamespaceMode {
     Container(String),
 }
 
+/// The System V IPC namespace of a container, and its `/dev/shm`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IpcMode {
+    /// Its own; no other container can join it.
+    #[default]
+    Private,
+    /// Its own; others can join it.
+    Shareable,
+    /// Its own, without `/dev/shm`.
+    None,
+    /// The host's.
+    Host,
+    /// Another container's, by name or id.
+    Container(String),
+}
+
 /// What a container wants on one network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -307,6 +351,12 @@ pub struct EndpointSpec {
     pub ipv6_address: Option<Ipv6Addr>,
     /// A hardware address instead of the one derived from the v4 address.
     pub mac_address: Option<String>,
+    /// Further addresses of its interface, of use on the link alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    /// What its interface is called inside, instead of `eth0` and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface_name: Option<String>,
     /// The network with the greatest one has the default route.
     pub gateway_priority: i64,
 }

@@ -25,6 +25,9 @@ const OPERATIONAL: [&str; 11] = [
     "SecondaryIPv6Addresses",
 ];
 
+/// Docker's driver option that names the interface inside.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
+
 /// Writes what is wanted on a network.
 pub fn endpoint_to_json(endpoint: &EndpointSpec) -> Value {
     let mut addresses = Map::new();
@@ -34,13 +37,16 @@ pub fn endpoint_to_json(endpoint: &EndpointSpec) -> Value {
     if let Some(address) = endpoint.ipv6_address {
         addresses.insert("IPv6Address".to_owned(), json!(address));
     }
+    if !endpoint.link_local.is_empty() {
+        addresses.insert("LinkLocalIPs".to_owned(), json!(endpoint.link_local));
+    }
     let links: Vec<String> = endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect();
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
     json!({
         "IPAMConfig": if addresses.is_empty() { Value::Null } else { Value::Object(addresses) },
         "Links": or_null(&links),
         "Aliases": or_null(&endpoint.aliases),
-        "DriverOpts": null,
+        "DriverOpts": endpoint.interface_name.as_ref().map(|name| json!({ INTERFACE_NAME: name })),
         "GwPriority": endpoint.gateway_priority,
         "MacAddress": endpoint.mac_address.as_deref().unwrap_or_default(),
     })
@@ -49,7 +55,12 @@ pub fn endpoint_to_json(endpoint: &EndpointSpec) -> Value {
 /// Reads what is wanted on a network.
 pub fn endpoint_from_fields(fields: &mut Fields) -> Result<EndpointSpec, WireError> {
     let mut ipam = fields.object("IPAMConfig")?;
+    let mut options = fields.object("DriverOpts")?;
+    let interface_name = options.text(INTERFACE_NAME)?;
+    options.finish()?;
     let endpoint = EndpointSpec {
+        interface_name,
+        link_local: ipam.get("LinkLocalIPs", "a list of addresses")?.unwrap_or_default(),
         aliases: fields.texts("Aliases")?,
         links: fields.texts("Links")?.iter().map(|link| parse_link(link)).collect(),
         ipv4_address: address(&mut ipam, "IPv4Address", "an IPv4 address")?,

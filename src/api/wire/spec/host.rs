@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::api::wire::spec::{limit, log, mount, port};
-use crate::resource::container::{ContainerSpec, Device, NamespaceMode, NetworkMode, RestartPolicy};
+use crate::resource::container::{ContainerSpec, Device, IpcMode, NamespaceMode, NetworkMode, RestartPolicy};
 
 /// Docker's command line spells this option as two empty lists.
 const UNMASKED: &str = "systempaths=unconfined";
@@ -31,7 +31,7 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("RestartPolicy", restart_to_json(spec.restart));
     set("AutoRemove", json!(spec.auto_remove));
     set("VolumeDriver", json!(""));
-    set("VolumesFrom", Value::Null);
+    set("VolumesFrom", or_null(spec.volumes_from.clone()));
     set("ConsoleSize", json!([0, 0]));
     set("CapAdd", or_null(spec.cap_add.iter().map(|name| capability_to_text(name)).collect()));
     set("CapDrop", or_null(spec.cap_drop.iter().map(|name| capability_to_text(name)).collect()));
@@ -41,7 +41,7 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("DnsSearch", json!(spec.dns_search));
     set("ExtraHosts", or_null(hosts));
     set("GroupAdd", or_null(spec.group_add.clone()));
-    set("IpcMode", json!(namespace_text(&spec.ipc, "private")));
+    set("IpcMode", json!(ipc_text(&spec.ipc)));
     set("Cgroup", json!(""));
     set("Links", Value::Null);
     set("OomScoreAdj", json!(spec.oom_score_adj.unwrap_or_default()));
@@ -96,6 +96,7 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     restart.finish()?;
     spec.auto_remove = fields.flag("AutoRemove")?;
     mount::from_fields(fields, &mut spec.mounts)?;
+    spec.volumes_from = fields.texts("VolumesFrom")?;
     spec.cap_add = capabilities(&fields.texts("CapAdd")?);
     spec.cap_drop = capabilities(&fields.texts("CapDrop")?);
     spec.dns = fields.get("Dns", "a list of addresses")?.unwrap_or_default();
@@ -105,8 +106,7 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     spec.group_add = fields.texts("GroupAdd")?;
     spec.oom_score_adj = fields.get::<i32>("OomScoreAdj", "an integer")?.filter(|&adjustment| adjustment != 0);
     spec.cgroup = namespace(fields, "CgroupnsMode", &["private"], false)?;
-    // Every IPC namespace of this engine can be joined, as `shareable` asks for.
-    spec.ipc = namespace(fields, "IpcMode", &["private", "shareable"], true)?;
+    spec.ipc = ipc(fields)?;
     spec.pid = namespace(fields, "PidMode", &["private"], true)?;
     spec.uts = namespace(fields, "UTSMode", &["private"], false)?;
     spec.privileged = fields.flag("Privileged")?;
@@ -166,6 +166,28 @@ fn namespace_text(mode: &NamespaceMode, private: &str) -> String {
         NamespaceMode::Host => "host".to_owned(),
         NamespaceMode::Container(name) => format!("container:{name}"),
     }
+}
+
+fn ipc_text(mode: &IpcMode) -> String {
+    match mode {
+        IpcMode::Private => "private".to_owned(),
+        IpcMode::Shareable => "shareable".to_owned(),
+        IpcMode::None => "none".to_owned(),
+        IpcMode::Host => "host".to_owned(),
+        IpcMode::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn ipc(fields: &mut Fields) -> Result<IpcMode, WireError> {
+    let Some(text) = fields.text("IpcMode")? else { return Ok(IpcMode::Private) };
+    Ok(match (text.as_str(), text.strip_prefix("container:")) {
+        ("private", _) => IpcMode::Private,
+        ("shareable", _) => IpcMode::Shareable,
+        ("none", _) => IpcMode::None,
+        ("host", _) => IpcMode::Host,
+        (_, Some(container)) => IpcMode::Container(container.to_owned()),
+        _ => return fields.refuse("IpcMode", &json!(text)).map(|()| IpcMode::Private),
+    })
 }
 
 fn namespace(fields: &mut Fields, name: &str, private: &[&str], joins: bool) -> Result<NamespaceMode, WireError> {

@@ -7,7 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::Fields;
-use crate::resource::container::{Mount, MountSource};
+use crate::resource::container::{BindRecursion, Mount, MountSource};
+
+/// The fields of `BindOptions` that say what becomes of mounts below the source; one of them at most.
+const RECURSION: [(&str, BindRecursion); 3] = [
+    ("NonRecursive", BindRecursion::Disabled),
+    ("ReadOnlyNonRecursive", BindRecursion::Writable),
+    ("ReadOnlyForceRecursive", BindRecursion::Readonly),
+];
 
 /// Writes mounts as `Mounts`; in-memory ones with further options, which dockerd takes there only in part, as `Tmpfs`.
 pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
@@ -19,7 +26,7 @@ pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
             set("ReadOnly", json!(true));
         }
         match &mount.source {
-            MountSource::Bind { path, create, propagation } => {
+            MountSource::Bind { path, create, propagation, recursion } => {
                 set("Type", json!("bind"));
                 set("Source", json!(path.to_string_lossy()));
                 let mut options = Map::new();
@@ -28,6 +35,9 @@ pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
                 }
                 if *create {
                     options.insert("CreateMountpoint".to_owned(), json!(true));
+                }
+                if let Some((name, _)) = RECURSION.iter().find(|(_, known)| known == recursion) {
+                    options.insert((*name).to_owned(), json!(true));
                 }
                 if !options.is_empty() {
                     set("BindOptions", Value::Object(options));
@@ -114,7 +124,9 @@ fn parse_bind(path: &str, text: &str) -> Result<Mount, WireError> {
         }
     }
     let source = match source {
-        Some(source) if source.starts_with('/') => MountSource::Bind { path: PathBuf::from(source), create: true, propagation },
+        Some(source) if source.starts_with('/') => {
+            MountSource::Bind { path: PathBuf::from(source), create: true, propagation, recursion: BindRecursion::Enabled }
+        }
         name if propagation.is_none() => {
             MountSource::Volume { name: name.map(str::to_owned), no_copy, subpath: None, labels: BTreeMap::new() }
         }
@@ -139,10 +151,22 @@ fn parse_mount(fields: &mut Fields) -> Result<Option<Mount>, WireError> {
             let mut options = fields.object("BindOptions")?;
             let propagation = options.text("Propagation")?;
             let create = options.flag("CreateMountpoint")?;
-            // `ReadOnly` holds for everything below here, as this demands.
-            options.ignore("ReadOnlyForceRecursive");
+            let mut recursion = BindRecursion::Enabled;
+            for (name, kind) in RECURSION {
+                match (options.flag(name)?, recursion) {
+                    (false, _) => {}
+                    (true, BindRecursion::Enabled) => recursion = kind,
+                    (true, _) => return Err(WireError::malformed(options.path(name), "no second word on mounts below")),
+                }
+            }
+            if matches!(recursion, BindRecursion::Writable | BindRecursion::Readonly) && !read_only {
+                return Err(WireError::malformed(
+                    fields.path("ReadOnly"),
+                    "true, where mounts below are to differ from it or to follow it",
+                ));
+            }
             options.finish()?;
-            MountSource::Bind { path: PathBuf::from(path), create, propagation }
+            MountSource::Bind { path: PathBuf::from(path), create, propagation, recursion }
         }
         "volume" => {
             let mut options = fields.object("VolumeOptions")?;

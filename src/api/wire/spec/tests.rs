@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::resource::container::{
-    ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, LogSpec, Mount, MountSource, NamespaceMode, PortBinding, Protocol,
-    Resources, RestartPolicy, Ulimit,
+    BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogSpec, Mount, MountSource, NamespaceMode,
+    PortBinding, Protocol, Resources, RestartPolicy, Ulimit,
 };
 
 fn texts<const N: usize>(list: [&str; N]) -> Vec<String> {
@@ -68,7 +68,12 @@ fn full() -> ContainerSpec {
             Mount {
                 target: "/etc/app".to_owned(),
                 read_only: true,
-                source: MountSource::Bind { path: PathBuf::from("/home/app"), create: true, propagation: Some("rslave".to_owned()) },
+                source: MountSource::Bind {
+                    path: PathBuf::from("/home/app"),
+                    create: true,
+                    propagation: Some("rslave".to_owned()),
+                    recursion: BindRecursion::Writable,
+                },
             },
             Mount {
                 target: "/data".to_owned(),
@@ -96,6 +101,7 @@ fn full() -> ContainerSpec {
                 source: MountSource::Tmpfs { size: Some(4096), mode: Some(0o755), options: texts(["uid=1000", "exec"]) },
             },
         ],
+        volumes_from: texts(["db:ro", "cache"]),
         network: NetworkMode::Named("shop_default".to_owned()),
         endpoints: BTreeMap::from([
             (
@@ -106,6 +112,8 @@ fn full() -> ContainerSpec {
                     ipv4_address: "10.1.0.7".parse().ok(),
                     ipv6_address: "fd00::7".parse().ok(),
                     mac_address: Some("02:42:0a:01:00:07".to_owned()),
+                    link_local: vec!["169.254.3.4".parse().expect("an address"), "fe80::7".parse().expect("an address")],
+                    interface_name: Some("wan".to_owned()),
                     gateway_priority: 5,
                 },
             ),
@@ -138,7 +146,7 @@ fn full() -> ContainerSpec {
         oom_score_adj: Some(-500),
         log: LogSpec::JsonFile { max_size: Some(10_000_000), max_file: 3 },
         pid: NamespaceMode::Host,
-        ipc: NamespaceMode::Container("db".to_owned()),
+        ipc: IpcMode::Container("db".to_owned()),
         uts: NamespaceMode::Host,
         cgroup: NamespaceMode::Host,
         files: vec![InjectedFile { target: "/run/secrets/token".to_owned(), content: vec![0, 255, 10], uid: 1000, gid: 1001, mode: 0o400 }],
@@ -177,7 +185,13 @@ fn every_variant_survives() {
         check(&|spec| spec.network = network.clone());
     }
     check(&|spec| spec.pid = NamespaceMode::Container("db".to_owned()));
-    check(&|spec| spec.ipc = NamespaceMode::Host);
+    for ipc in [IpcMode::Host, IpcMode::Shareable, IpcMode::None] {
+        check(&|spec| spec.ipc = ipc.clone());
+    }
+    for recursion in [BindRecursion::Disabled, BindRecursion::Readonly] {
+        let source = MountSource::Bind { path: PathBuf::from("/src"), create: false, propagation: None, recursion };
+        check(&|spec| spec.mounts = vec![Mount { target: "/x".to_owned(), read_only: true, source: source.clone() }]);
+    }
     check(&|spec| spec.log = LogSpec::None);
     check(&|spec| spec.entrypoint = Some(Vec::new()));
     check(&|spec| spec.command = Some(Vec::new()));
@@ -208,7 +222,7 @@ fn what_we_would_not_do_is_refused_by_its_name() {
     check(json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"tag": "x"}}}}), "`HostConfig.LogConfig.Config.tag`");
     check(json!({"HostConfig": {"MaskedPaths": ["/proc/x"]}}), "`HostConfig.MaskedPaths`");
     check(json!({"HostConfig": {"Mounts": [{"Type": "image", "Target": "/a"}]}}), "`HostConfig.Mounts[0].Type`");
-    check(json!({"HostConfig": {"IpcMode": "none"}}), "`HostConfig.IpcMode`");
+    check(json!({"HostConfig": {"IpcMode": "odd"}}), "`HostConfig.IpcMode`");
     check(json!({"HostConfig": {"UsernsMode": "private"}}), "`HostConfig.UsernsMode`");
     check(json!({"NetworkDisabled": true}), "`NetworkDisabled`");
     check(json!({"NetworkingConfig": {"EndpointsConfig": {"n": {"DriverOpts": {"a": "b"}}}}}), "EndpointsConfig.n.DriverOpts");
@@ -240,7 +254,11 @@ fn the_command_lines_own_body_is_read() {
     let expect = [
         mount("/anon", false, volume(None)),
         mount("/data", true, volume(Some("data"))),
-        mount("/src", false, MountSource::Bind { path: PathBuf::from("/src"), create: true, propagation: None }),
+        mount(
+            "/src",
+            false,
+            MountSource::Bind { path: PathBuf::from("/src"), create: true, propagation: None, recursion: BindRecursion::Enabled },
+        ),
         mount("/run", false, MountSource::Tmpfs { size: Some(1 << 20), mode: Some(0o700), options: texts(["noexec"]) }),
     ];
     assert_eq!(spec.mounts, expect);

@@ -9,7 +9,7 @@ use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::source::Span;
 use crate::compose::project::{scalar, short};
-use crate::resource::container::{Mount, MountSource};
+use crate::resource::container::{BindRecursion, Mount, MountSource};
 
 pub(super) fn mounts(decoder: &mut Decoder<'_>) -> Vec<Mount> {
     let mut mounts = Vec::new();
@@ -118,7 +118,32 @@ fn bind(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>, source: 
         decoder.error("mount", span, format!("{path}: there is no propagation `{propagation}`"), hint);
     }
     let create = options.and_then(|options| flag(options, "create_host_path")).unwrap_or(true);
-    Some(MountSource::Bind { path: PathBuf::from(source), create, propagation })
+    let recursion = recursion(decoder, node, options);
+    Some(MountSource::Bind { path: PathBuf::from(source), create, propagation, recursion })
+}
+
+fn recursion(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>) -> BindRecursion {
+    let word = options.and_then(|options| options.get("recursive"));
+    let path = decoder.path("volumes");
+    let recursion = match word.and_then(Node::as_text).unwrap_or_default() {
+        "" | "enabled" => return BindRecursion::Enabled,
+        "disabled" => return BindRecursion::Disabled,
+        "writable" => BindRecursion::Writable,
+        "readonly" => BindRecursion::Readonly,
+        other => {
+            let hint = Some("one of enabled, disabled, writable, readonly".to_owned());
+            decoder.error("mount", word.map(|word| word.span), format!("{path}: `recursive` cannot be `{other}`"), hint);
+            return BindRecursion::Enabled;
+        }
+    };
+    if !flag(node, "read_only").unwrap_or_default() {
+        let message = format!(
+            "{path}: `recursive: {}` says how mounts below a read-only bind are, and this one is not read-only",
+            word.and_then(Node::as_text).unwrap_or_default()
+        );
+        decoder.error("mount", word.map(|word| word.span), message, Some("add `read_only: true`".to_owned()));
+    }
+    recursion
 }
 
 /// Permission bits: a number as it is (YAML reads `0755` as octal), a string as octal digits.

@@ -17,7 +17,13 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
     let bind = |path: &str| LaunchMount {
         target: path.to_owned(),
         read_only: true,
-        source: LaunchSource::Bind { path: PathBuf::from(path), subpath: None, propagation: None, fill: false },
+        source: LaunchSource::Bind {
+            path: PathBuf::from(path),
+            subpath: None,
+            propagation: None,
+            recursion: Default::default(),
+            fill: false,
+        },
     };
     let mut bytes = [0; 32];
     for (to, from) in bytes.iter_mut().zip(name.bytes()) {
@@ -308,7 +314,7 @@ fn a_new_volume_is_filled_from_the_image() {
     spec.mounts.push(LaunchMount {
         target: "/data".to_owned(),
         read_only: false,
-        source: LaunchSource::Bind { path: volume.clone(), subpath: None, propagation: None, fill: true },
+        source: LaunchSource::Bind { path: volume.clone(), subpath: None, propagation: None, recursion: Default::default(), fill: true },
     });
     assert_eq!(run(&spec), (0, "text\n11 12\n".to_owned()));
     assert!(volume.join("new").exists() && volume.join("below/file").exists());
