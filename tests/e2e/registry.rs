@@ -15,10 +15,21 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one on this port of the bottle's loopback, with its files in `folder`.
     pub(crate) fn start(bottle: &Bottle, folder: &Path, port: u16) -> Self {
+        Self::serve(bottle, folder, &folder.join("registry"), port)
+    }
+
+    /// Starts one that has the images of examples/shop under the names Docker Hub has them under.
+    pub(crate) fn of_the_shop(bottle: &Bottle, port: u16) -> Self {
+        let images = top().join("target/shop/registry");
+        assert!(images.exists(), "{} is missing: run tests/run, which makes it", images.display());
+        Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, port)
+    }
+
+    fn serve(bottle: &Bottle, folder: &Path, storage: &Path, port: u16) -> Self {
         let config = folder.join("registry.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
-            folder.join("registry").display()
+            storage.display()
         );
         std::fs::write(&config, text).expect("the registry's configuration");
         let mut command = bottle.command("docker-registry");
