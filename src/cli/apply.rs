@@ -228,7 +228,11 @@ impl Applier {
         match self.client.create_container(Some(name), &spec).await {
             Err(failure) if failure.kind == FailureKind::Conflict && self.has_container(name, &spec).await => Ok(()),
             Ok(_) => Ok(()),
-            Err(failure) => Err(CommandError::from(failure).during(&format!("cannot create container {name}"))),
+            Err(failure) => {
+                let error = CommandError::from(failure).during(&format!("cannot create container {name}"));
+                let bare = error.message().ends_with("no command specified");
+                Err(if bare { error.hint("write `command:`, since the image brings none") } else { error })
+            }
         }
     }
 
@@ -254,6 +258,8 @@ impl Applier {
 fn about(operation: &Operation) -> Option<About> {
     Some(match operation {
         Operation::PullImage { image, .. } => About::Image(image.clone()),
+        Operation::CreateNetwork { name, .. } => About::Network(name.to_string()),
+        Operation::CreateVolume { name, .. } => About::Volume(name.to_string()),
         Operation::CreateContainer { name, spec, .. } => {
             About::Container(spec.labels.get(label::REPLACE).unwrap_or(&name.to_string()).clone())
         }

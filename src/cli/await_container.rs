@@ -101,6 +101,7 @@ impl Watch {
             (Condition::Completed, ContainerState::Exited { status, .. }) => {
                 let service = info.spec.labels.get(crate::compose::plan::label::SERVICE).map_or(info.name.as_str(), String::as_str);
                 CommandError::new(format!("service \"{service}\" didn't complete successfully: exit {}", status.code))
+                    .hint(format!("`gantry logs {service}` shows all it wrote; `gantry up` runs it again"))
             }
             _ if waiter.is_empty() => CommandError::new(why),
             _ => CommandError::new(format!("dependency failed to start: {why}")),

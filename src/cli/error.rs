@@ -15,6 +15,10 @@ pub(crate) enum About {
     Container(String),
     /// The health of a container, by name.
     Health(String),
+    /// A network, by its name in the engine.
+    Network(String),
+    /// A volume, by its name in the engine.
+    Volume(String),
 }
 
 /// Why a command failed.
@@ -99,17 +103,20 @@ impl CommandError {
     /// Finds the place in the project's files, and the way out that goes with it.
     #[must_use]
     pub(crate) fn placed(mut self, project: &Project) -> Self {
-        let (service, attribute) = match self.about.as_deref() {
-            None => return self,
+        let spoken = if self.inner { "" } else { self.message.as_str() };
+        let of = |service: Option<&str>, attribute| service.and_then(|service| project.place(service, attribute, spoken));
+        let place = match self.about.as_deref() {
+            None => None,
             Some(About::Image(image)) => {
                 let user = project.services.values().find(|service| service.image == *image);
-                (user.map(|service| service.name.as_str()), Some("image"))
+                of(user.map(|service| service.name.as_str()), Some("image"))
             }
-            Some(About::Container(name)) => (project.service_of(name), None),
-            Some(About::Health(name)) => (project.service_of(name), Some("healthcheck")),
+            Some(About::Container(name)) => of(project.service_of(name), None),
+            Some(About::Health(name)) => of(project.service_of(name), Some("healthcheck")),
+            Some(About::Network(name)) => project.place_of_network(name),
+            Some(About::Volume(name)) => project.place_of_volume(name),
         };
-        let spoken = if self.inner { "" } else { self.message.as_str() };
-        let Some(place) = service.and_then(|service| project.place(service, attribute, spoken)) else { return self };
+        let Some(place) = place else { return self };
         let way = match place.attribute.as_deref() {
             Some("image") => {
                 "check the name and the registry, or bring it in with `gantry image load -i FILE` or `gantry image import FILE NAME`"
@@ -117,6 +124,11 @@ impl CommandError {
             Some("command" | "entrypoint") => "write a program that is in the image, with its path if it is not in PATH",
             Some("ports") => "publish another port, or stop what holds this one",
             Some("volumes") => "make what is missing on the host, or bind something else",
+            Some("user") => "write a user and a group of the image's /etc/passwd and /etc/group, or their numbers",
+            Some("working_dir") => "write an absolute path that is, or may become, a folder in the image",
+            Some("stop_signal") => "write the name of a signal, such as SIGTERM, or its number",
+            Some("hostname") => "write letters, digits, `-` and `.`, at most 64",
+            Some("tmpfs") => "write a path, then `:` and options of a tmpfs, such as `/run:size=64m,mode=1777`",
             Some("healthcheck") => "mend what it checks or the check, or give it longer with `start_period` and `retries`",
             _ => "",
         };
@@ -174,8 +186,12 @@ impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
         let message = error.to_string();
         match error {
-            PlanError::ExternalNetwork(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
-            PlanError::ExternalVolume(_) => Self::new(message).hint("create it, or drop `external: true` to have it made here"),
+            PlanError::ExternalNetwork(name) => {
+                Self::new(message).about(About::Network(name)).hint("create it, or drop `external: true` to have it made here")
+            }
+            PlanError::ExternalVolume(name) => {
+                Self::new(message).about(About::Volume(name)).hint("create it, or drop `external: true` to have it made here")
+            }
             PlanError::ImageMissing { image, .. } => Self::new(message)
                 .about(About::Image(image))
                 .hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`"),

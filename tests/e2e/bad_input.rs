@@ -78,6 +78,23 @@ fn a_command_that_is_not_in_the_image_is_named() {
 }
 
 #[test]
+fn what_only_the_engine_can_know_is_named_with_its_place_too() {
+    let bottle = Bottle::with_image();
+    let service = "services:\n  web:\n    image: IMAGE\n";
+    for (rest, words) in [
+        ("", ["services.web", "compose.yaml:2:3", "no command specified"]),
+        ("    command: sh\n    user: nosuch\n", ["services.web.user", "compose.yaml:5:11", "nosuch"]),
+        ("    command: sh\n    stop_signal: SIGNOSUCH\n", ["services.web.stop_signal", "compose.yaml:5:18", "SIGNOSUCH"]),
+        ("    networks: [n]\nnetworks:\n  n: {external: true}\n", ["networks.n", "compose.yaml:6:3", "could not be found"]),
+        ("    volumes: ['data:/d']\nvolumes:\n  data: {external: true}\n", ["volumes.data", "compose.yaml:6:3", "not found"]),
+    ] {
+        let message = refused(&bottle, &format!("{service}{rest}"), &words);
+        assert!(message.contains("hint:"), "{message}");
+        nothing_stays(&bottle);
+    }
+}
+
+#[test]
 fn a_missing_bind_source_is_named() {
     let bottle = Bottle::with_image();
     refused(
@@ -98,7 +115,7 @@ fn a_job_that_fails_is_named_with_what_it_said() {
         &format!(
             "services:\n  job:\n    image: IMAGE\n    command: [sh, -c, 'echo no such table; exit 4']\n  web:\n    image: IMAGE\n    command: {RUNS}\n    depends_on: {{job: {{condition: service_completed_successfully}}}}\n"
         ),
-        &["job", "exit 4", "no such table"],
+        &["job", "exit 4", "no such table", "compose.yaml:2:3", "hint:"],
     );
     // What ran stays with its output; what waited for it was never more than half made.
     assert_eq!(bottle.containers(), ["project-job-1"]);

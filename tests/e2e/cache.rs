@@ -34,5 +34,19 @@ fn a_blob_that_is_not_what_its_digest_says_is_refused() {
     bottle.shell("f=$(find registry -name data -printf '%s %p\\n' | sort -n | tail -n 1 | cut -d' ' -f2); printf damaged | dd of=$f conv=notrunc bs=1 seek=1000 2>/dev/null").success();
     let message = bottle.gantry(["image", "pull", "127.0.0.1:5000/redis:7"]).failure(1);
     assert!(message.contains("digest") || message.contains("sha256"), "{message}");
+    // An `up` says whose image it was, and where that is written.
+    bottle.compose("services:\n  cache:\n    image: 127.0.0.1:5000/redis:7\n");
+    let message = bottle.gantry(["up", "-d"]).failure(1);
+    for word in ["sha256", "services.cache.image", "compose.yaml:3:12", "hint:"] {
+        assert!(message.contains(word), "`{word}` is not in:\n{message}");
+    }
     assert_eq!(bottle.get("/images/json").as_array().map_or(0, Vec::len), 0);
+    assert!(bottle.containers().is_empty());
+    // A registry that answers and does not have it is told apart from one that cannot be reached.
+    bottle.compose("services:\n  cache:\n    image: 127.0.0.1:5000/nosuch:1\n");
+    let absent = bottle.gantry(["up", "-d"]).failure(1);
+    bottle.compose("services:\n  cache:\n    image: 127.0.0.1:5001/nosuch:1\n");
+    let unreachable = bottle.gantry(["up", "-d"]).failure(1);
+    assert!(absent.contains("manifest unknown") && !unreachable.contains("manifest unknown"), "{absent}\n{unreachable}");
+    assert!(unreachable.contains("refused") && !absent.contains("refused"), "{absent}\n{unreachable}");
 }

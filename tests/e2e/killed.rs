@@ -25,8 +25,8 @@ fn end(pid: i32) {
 #[test]
 fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     let bottle = Bottle::with_image();
-    // The client looks the name up for each request; a request that fails is counted.
-    let client = "n=0; while test $$n -lt 600; do timeout 10 wget -q -O /dev/null http://web/group || echo failed $$n; n=$$((n+1)); done; echo finished";
+    // Each client looks the name up for each request, and counts those that fail; together they make hundreds a second.
+    let client = "n=0; while test $$n -lt 400; do timeout 10 wget -q -O /dev/null http://web/group || echo failed $$n; n=$$((n+1)); done; echo finished";
     bottle.compose(&format!(
         "services:
   web:
@@ -37,21 +37,29 @@ fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     image: IMAGE
     command: [sh, -c, '{client}']
     depends_on: [web]
+    scale: 3
   writer:
     image: IMAGE
     command: [sh, -c, 'seq 1 300000; exit 7']
 "
     ));
     bottle.gantry(["up", "-d"]).success();
-    for _ in 0..3 {
+    let next_commands = (0..3).map(|_| {
         end(process(&bottle, "engine"));
-        bottle.shell("for i in 1 2 3 4 5; do curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group || exit 1; done").success();
-        // The next command works.
+        let killed = std::time::Instant::now();
         bottle.gantry(["ps"]).success();
+        let worked = killed.elapsed();
+        bottle.shell("for i in 1 2 3 4 5; do curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group || exit 1; done").success();
+        worked
+    });
+    // The machine may be busy with other things; that it can be done within a second is the promise.
+    let soonest = next_commands.min().expect("three");
+    assert!(soonest < std::time::Duration::from_secs(1), "the next command worked after {soonest:?}");
+    for number in 1..=3 {
+        bottle.eventually("the client ends", || bottle.state(&format!("project-client-{number}")) == "exited");
     }
-    bottle.eventually("the client ends", || bottle.state("project-client-1") == "exited");
     bottle.eventually("the writer ends", || bottle.state("project-writer-1") == "exited");
-    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "client"]).success(), "finished\n");
+    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "client"]).success(), "finished\n".repeat(3));
     assert_eq!(bottle.inspect("project-writer-1").expect("it exists")["State"]["ExitCode"], 7);
     let expected: String = (1..=300_000).map(|number| format!("{number}\n")).collect();
     let lines = bottle.gantry(["logs", "--no-log-prefix", "writer"]).success();

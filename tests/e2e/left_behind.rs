@@ -49,6 +49,10 @@ fn nothing_in_a_bottle() {
     let kept = ["engine.log", "events", "forwarding.json", "keeper.lock"];
     let left: Vec<_> = run.into_iter().filter(|name| !kept.iter().any(|kept| name == kept)).collect();
     assert!(left.is_empty(), "{left:?}");
+    for kind in ["containers", "networks", "volumes"] {
+        let left = std::fs::read_dir(bottle.root().join("data").join(kind)).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "records of {kind}");
+    }
 }
 
 #[test]

@@ -37,6 +37,31 @@ fn a_port_in_use_names_its_holder_and_leaves_nothing() {
 }
 
 #[test]
+fn every_kind_of_holder_is_named() {
+    let bottle = Bottle::with_image();
+    bottle.gantry(["image", "ls"]).success();
+    let own = std::process::id().to_string();
+    // This very process holds the port, in the bottle, of which it is a part.
+    let refused = |port: &str| {
+        bottle.compose(&SERVER.replace("8080:80", port));
+        let message = bottle.gantry(["up", "-d"]).failure(1);
+        assert!(message.contains("8080") && message.contains(&own) && message.contains("services.web.ports"), "{message}");
+        assert!(bottle.containers().is_empty());
+    };
+    let datagrams = std::net::UdpSocket::bind("0.0.0.0:8080").expect("a port");
+    refused("8080:80/udp");
+    drop(datagrams);
+    let only_v6 = std::net::TcpListener::bind("[::1]:8080").expect("a port");
+    refused("8080:80");
+    drop(only_v6);
+    let only_loopback = std::net::TcpListener::bind("127.0.0.1:8080").expect("a port");
+    refused("127.0.0.1:8080:80");
+    drop(only_loopback);
+    bottle.compose(SERVER);
+    bottle.gantry(["up", "-d"]).success();
+}
+
+#[test]
 fn a_port_on_one_address_is_only_there() {
     let bottle = Bottle::with_image();
     bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();

@@ -1,4 +1,4 @@
-//! examples/quickstart: the README's first command, here without its release build.
+//! examples/quickstart: the README's first command, and what its project does.
 
 use crate::bottle::Bottle;
 use crate::program::{bounded, run, top};
@@ -22,4 +22,17 @@ fn the_example_runs_and_its_page_opens() {
     assert!(page.contains("Hello from Gantry"), "{page}");
     gantry(&["down", "--volumes"]).success();
     assert!(bottle.containers().is_empty());
+}
+
+#[test]
+fn the_readmes_first_command_runs_it_and_its_second_word_takes_it_away() {
+    let bottle = Bottle::new();
+    // Found by its folder, in which `tests/run` has built it: here it would take minutes.
+    let script = |word: &str| run(bottle.command(top().join("examples/quickstart/run")).arg(word).env("PORT", "8081"));
+    let said = script("up").success();
+    assert!(said.contains("http://127.0.0.1:8081/"), "{said}");
+    let page = bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8081/").success();
+    assert!(page.contains("Hello from Gantry"), "{page}");
+    script("down").success();
+    assert_eq!(bottle.shell("ip -o link").success().lines().count(), 1, "only the loopback interface is left");
 }

@@ -29,7 +29,9 @@ impl World {
                 "sysctls",
                 "sysctl -a 2>/dev/null | grep -E '^net\\.(ipv4|ipv6|bridge)' | grep -v -e ip_forward -e '\\.forwarding' -e mc_forwarding -e neigh | sort",
             ),
+            // A namespace lives by a process or by a mount, which are compared; here are those that have a name.
             ("namespaces", "ls /run/netns 2>/dev/null; true"),
+            ("files", "find /run /etc /dev /var/lib /usr/local -xdev -name '*gantry*' 2>/dev/null | sort"),
         ];
         for (name, command) in commands {
             seen.insert(name, shell(command).success());

@@ -73,11 +73,7 @@ impl Answer {
     /// The whole body as a list; `null` is an empty one.
     pub(super) async fn list(self) -> Result<Vec<Value>, Failure> {
         let name = self.lease.name().to_owned();
-        match self.json().await? {
-            Value::Array(items) => Ok(items),
-            Value::Null => Ok(Vec::new()),
-            _ => Err(Failure::internal(format!("the engine at {name} answered with something else than a list"))),
-        }
+        list_of(&name, &self.bytes().await?)
     }
 
     /// The body as it comes.
@@ -88,6 +84,15 @@ impl Answer {
     /// The body as values of JSON, a line each, as they come.
     pub(super) fn lines(self) -> Lines {
         Lines { stream: self.stream(), buffer: BytesMut::new(), searched: 0 }
+    }
+}
+
+/// A whole body as a list; `null` is an empty one. The name is the engine's.
+pub(super) fn list_of(name: &str, bytes: &[u8]) -> Result<Vec<Value>, Failure> {
+    match parse(name, bytes)? {
+        Value::Array(items) => Ok(items),
+        Value::Null => Ok(Vec::new()),
+        _ => Err(Failure::internal(format!("the engine at {name} answered with something else than a list"))),
     }
 }
 

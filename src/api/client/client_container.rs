@@ -8,14 +8,14 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use hyper::Method;
 use serde_json::Value;
 
-use crate::api::client::answer::Answer;
+use crate::api::client::answer::{Answer, list_of};
 use crate::api::client::call::{Call, segment};
 use crate::api::client::hijack::{Framing, Hijacked};
 use crate::api::client::log::LogStream;
 use crate::api::client::target::Target;
 use crate::api::client::{Client, INSPECTS};
 use crate::api::wire::answer::{self, Pruned};
-use crate::api::wire::container::read;
+use crate::api::wire::container::{read, whole};
 use crate::api::wire::{extension, spec, time};
 use crate::resource::container::{
     AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, InjectedFile, StopOptions, Stopped, WaitCondition,
@@ -29,16 +29,17 @@ impl Client {
     /// Returns the containers a filter selects, whole, newest first.
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
         let call = Call::get("/containers/json").flag("all", filter.all).flag(extension::WHOLE, true).filters(&filter.filters);
-        let lines = self.transport.send(&call).await?.list().await?;
+        let answer = self.transport.send(&call).await?.bytes().await?;
+        if let Some(infos) = whole::from_json(&answer) {
+            return Ok(infos);
+        }
+        let lines = list_of(&self.transport.name(), &answer)?;
         let infos = stream::iter(lines.into_iter().map(|line| self.listed_container(line))).buffered(INSPECTS);
         infos.try_filter_map(async |info| Ok(info)).try_collect().await
     }
 
-    /// A line of a list, whole; `None` where the container went meanwhile.
+    /// The container of a line of Docker's list; `None` where it went meanwhile.
     async fn listed_container(&self, line: Value) -> Result<Option<ContainerInfo>, Failure> {
-        if extension::is_whole(&line) {
-            return Ok(Some(read::from_json(line)?));
-        }
         let id = read::id_of_summary(&line).ok_or_else(|| Failure::internal("a line of the list of containers has no id"))?;
         match self.container(id).await {
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),

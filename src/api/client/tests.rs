@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::api::wire::container::{read, whole};
 use crate::api::wire::{event, frame};
 use crate::resource::container::{AttachOptions, ContainerFilter, ContainerSpec, InjectedFile, StopOptions, WaitCondition};
 use crate::resource::event::{Event, EventFilter, EventKind};
@@ -170,10 +171,14 @@ async fn a_list_that_tells_all_needs_one_request_and_another_one_more_each() {
     let id = "a".repeat(64);
     let image = format!("sha256:{}", "b".repeat(64));
     let whole = json!({ "Id": id, "Name": "/web", "Image": image, "State": { "Status": "created" }, "Config": {}, "HostConfig": {} });
-    for (line, requests) in [(whole.clone(), 1), (json!({ "Id": id, "State": "created" }), 2)] {
+    let mut ours = vec![read::from_json(whole.clone()).expect("a container")];
+    let ours = String::from_utf8(whole::to_json(&mut ours)).expect("text");
+    let dockers = json!([{ "Id": id, "State": "created" }]).to_string();
+    let of_another_version = json!([{ "Id": id, "Gantry": { "strange": 1 } }]).to_string();
+    for (list, requests) in [(ours, 1), (dockers, 2), (of_another_version, 2)] {
         let whole = whole.clone();
         let engine = Engine::new(move |asked, _, _| match asked {
-            "GET /v1.51/containers/json?all=1&whole=1" => answer(200, json!([line]).to_string()),
+            "GET /v1.51/containers/json?all=1&whole=1" => answer(200, list.clone()),
             _ => answer(200, whole.to_string()),
         });
         let filter = ContainerFilter { all: true, ..ContainerFilter::default() };

@@ -12,12 +12,12 @@ use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::wire::answer::{Pruned, created_to_json, exit_to_json, processes_to_json, prune_to_json};
-use crate::api::wire::container::{inspect, summary};
+use crate::api::wire::container::{inspect, summary, whole};
 use crate::api::wire::error::WireError;
 use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
 use crate::engine::clock;
-use crate::resource::container::{ContainerFilter, ContainerInfo, ExitStatus, StopOptions, Stopped, WaitCondition};
+use crate::resource::container::{ContainerFilter, ExitStatus, StopOptions, Stopped, WaitCondition};
 use crate::resource::failure::Failure;
 
 type Answer = Result<Response<Body>, Failure>;
@@ -27,12 +27,15 @@ pub(super) async fn list(mut call: Call) -> Answer {
     // The last so many, running or not.
     let all = call.query.flag("all") || limit.is_some();
     let filters = call.query.filters()?;
-    let whole = call.query.flag(WHOLE);
+    let is_whole = call.query.flag(WHOLE);
     call.query.finish()?;
-    let containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
+    let mut containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
+    containers.truncate(limit.unwrap_or(usize::MAX));
+    if is_whole {
+        return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
+    }
     let now = clock::now();
-    let line = |info: &ContainerInfo| if whole { inspect::to_json(info) } else { summary::to_json(info, now) };
-    Ok(answer::ok(&containers.iter().take(limit.unwrap_or(usize::MAX)).map(line).collect()))
+    Ok(answer::ok(&containers.iter().map(|info| summary::to_json(info, now)).collect()))
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {

@@ -2,8 +2,9 @@
 //!
 //! Objects of ours inside Docker's JSON are called `Gantry`, and live with what they extend: a spec, an event, an exit.
 
-/// In the query of `GET /containers/json` and `GET /images/json`: every line is to be what an inspect of it shows. One request instead
-/// of one and as many as there are lines. [`is_whole`] tells such a line from Docker's.
+/// In the query of `GET /containers/json` and `GET /images/json`: every line is to tell all. One request instead of one and as many as
+/// there are lines. Containers come in our own types ([`crate::api::wire::container::whole`]), an image as an inspect of it shows it
+/// ([`is_whole`] tells such a line from Docker's).
 pub const WHOLE: &str = "whole";
 
 /// In the query of a stop or restart: the wait may be skipped where nobody can notice (`StopOptions::skip_deaf`).
@@ -18,8 +19,7 @@ pub const STOP_ENGINE: &str = "/gantry/stop";
 /// `GET` there answers with what the engine wrote down of itself, as text.
 pub const ENGINE_LOG: &str = "/gantry/log";
 
-/// Whether a line of a list is what an inspect shows: there a state and a root file system are objects.
+/// Whether a line of the list of images is what an inspect shows: there the root file system is an object.
 pub fn is_whole(line: &serde_json::Value) -> bool {
-    let is_object = |name: &str| line.get(name).is_some_and(serde_json::Value::is_object);
-    is_object("State") || is_object("RootFS")
+    line.get("RootFS").is_some_and(serde_json::Value::is_object)
 }

@@ -2,6 +2,8 @@
 //!
 //! Leaving defaults out is what keeps an upgrade quiet: a field added later is absent from both sides, so nothing is recreated.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -10,12 +12,21 @@ use sha2::{Digest as _, Sha256};
 use crate::compose::plan::label;
 use crate::resource::container::ContainerSpec;
 
+/// What a container's specification is when nothing is asked for: known once, compared with for every container.
+static CONTAINER: LazyLock<Value> = LazyLock::new(|| as_json(&ContainerSpec::default()));
+
 /// A specification as JSON: keys sorted, fields that have their default value left out.
 pub(super) fn canonical<T: Serialize + Default>(spec: &T) -> Value {
+    without(as_json(spec), &as_json(&T::default()))
+}
+
+fn as_json<T: Serialize>(spec: &T) -> Value {
     // Invariant: specs are plain data with string keys, which JSON can always hold.
-    let value = serde_json::to_value(spec).expect("a specification is plain data");
-    let default = serde_json::to_value(T::default()).expect("a specification is plain data");
-    let (Value::Object(fields), Value::Object(defaults)) = (value, default) else { return Value::Null };
+    serde_json::to_value(spec).expect("a specification is plain data")
+}
+
+fn without(spec: Value, defaults: &Value) -> Value {
+    let (Value::Object(fields), Value::Object(defaults)) = (spec, defaults) else { return Value::Null };
     let kept = fields.into_iter().filter(|(key, value)| defaults.get(key) != Some(value));
     sorted(Value::Object(kept.collect()))
 }
@@ -26,7 +37,7 @@ pub(super) fn of_container(spec: &ContainerSpec) -> Value {
     let mut spec = spec.clone();
     spec.labels.retain(|key, _| !label::is_own(key));
     spec.files.iter_mut().for_each(|file| file.content.clear());
-    canonical(&spec)
+    without(as_json(&spec), &CONTAINER)
 }
 
 /// A specification read back from a label, in today's canonical form.

@@ -19,6 +19,11 @@ pub(super) fn divergence(replica: &Replica, name: &ContainerName, wanted: &Conta
 }
 
 fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
+    // The text it was made from: nothing to read, nothing to compare.
+    let written = wanted.labels.get(label::SPEC).map(String::as_str);
+    if written.is_some() && replica.label(label::SPEC) == written {
+        return None;
+    }
     let canonical = fingerprint::of_container(wanted);
     if let Some(kept) = replica.label(label::SPEC).and_then(fingerprint::read::<ContainerSpec>) {
         let changes = diff::changes(&kept, &canonical);

@@ -16,15 +16,15 @@ pub struct Place {
     pub line: u32,
     /// The column, from 1.
     pub column: u32,
-    /// The service.
-    pub service: String,
+    /// What it is the place of: `services.web`, `networks.front`.
+    pub owner: String,
     /// The attribute that is meant, if one is.
     pub attribute: Option<String>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}:{}: services.{}", self.file.display(), self.line, self.column, self.service)?;
+        write!(formatter, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.owner)?;
         self.attribute.as_ref().map_or(Ok(()), |attribute| write!(formatter, ".{attribute}"))
     }
 }
@@ -42,8 +42,28 @@ impl Project {
             Some((span, name)) => (span, Some(name.to_owned())),
             None => (entry.key, None),
         };
-        let file = self.sources.get(span.source).path.clone();
-        Some(Place { file, line: span.line, column: span.column, service: service.to_owned(), attribute })
+        Some(self.place_at(span, format!("services.{service}"), attribute))
+    }
+
+    /// Returns the place of a network, by its name in the engine.
+    pub fn place_of_network(&self, name: &str) -> Option<Place> {
+        let (key, _) = self.networks.iter().find(|(_, network)| network.name == name)?;
+        self.place_of("networks", key)
+    }
+
+    /// Returns the place of a volume, by its name in the engine.
+    pub fn place_of_volume(&self, name: &str) -> Option<Place> {
+        let (key, _) = self.volumes.iter().find(|(_, volume)| volume.name == name)?;
+        self.place_of("volumes", key)
+    }
+
+    fn place_of(&self, section: &str, key: &str) -> Option<Place> {
+        let entry = self.document.get(section)?.as_map()?.get(key)?;
+        Some(self.place_at(entry.key, format!("{section}.{key}"), None))
+    }
+
+    fn place_at(&self, span: Span, owner: String, attribute: Option<String>) -> Place {
+        Place { file: self.sources.get(span.source).path.clone(), line: span.line, column: span.column, owner, attribute }
     }
 
     /// The service of a container with this name.
@@ -92,6 +112,22 @@ fn occurs(text: &str, within: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::compose::plan::simulate::project;
+
+    #[test]
+    fn networks_and_volumes_are_found_by_their_names_in_the_engine() {
+        let project = project(
+            "services: {a: {image: x, networks: [n], volumes: ['data:/d']}}
+networks:
+  n: {external: true, name: other}
+volumes:
+  data: {}
+",
+        );
+        let text = |place: Option<super::Place>| place.map(|place| place.to_string());
+        assert_eq!(text(project.place_of_network("other")).as_deref(), Some("-:3:3: networks.n"));
+        assert_eq!(text(project.place_of_network("p_n")), None);
+        assert_eq!(text(project.place_of_volume("p_data")).as_deref(), Some("-:5:3: volumes.data"));
+    }
 
     #[test]
     fn a_message_leads_to_the_value_it_speaks_of() {

@@ -464,7 +464,7 @@ pub struct InjectedFile {
 }
 
 /// What an engine tells of a container.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerInfo {
     /// Its id.
     pub id: ContainerId,

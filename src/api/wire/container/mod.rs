@@ -4,6 +4,7 @@ pub mod inspect;
 pub mod read;
 pub mod state;
 pub mod summary;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,35 @@
+//! A list of containers between our own two ends: everything in one answer, and in our own types, which costs a tenth of Docker's JSON
+//! to write and to read. An `up` with nothing to do consists of little else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::resource::container::ContainerInfo;
+use crate::resource::id::ContainerId;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "Id")]
+    id: ContainerId,
+    #[serde(rename = "Gantry")]
+    info: &'a ContainerInfo,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(rename = "Gantry")]
+    info: ContainerInfo,
+}
+
+/// Writes a list. What is in injected files stays with the engine.
+pub fn to_json(infos: &mut [ContainerInfo]) -> Vec<u8> {
+    infos.iter_mut().flat_map(|info| &mut info.spec.files).for_each(|file| file.content = Vec::new());
+    let lines: Vec<Line<'_>> = infos.iter().map(|info| Line { id: info.id, info }).collect();
+    // Invariant: plain data with string keys, which JSON can always hold.
+    serde_json::to_vec(&lines).expect("containers are plain data")
+}
+
+/// Reads a list; `None` when another engine wrote it, or another version of ours, whose lines have the id alone in common.
+pub fn from_json(bytes: &[u8]) -> Option<Vec<ContainerInfo>> {
+    let lines: Vec<Read> = serde_json::from_slice(bytes).ok()?;
+    Some(lines.into_iter().map(|line| line.info).collect())
+}
