@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod api;
+pub mod archive;
 pub mod cli;
 pub mod compose;
 pub mod engine;

@@ -10,6 +10,7 @@ const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 /// A room, and the rooms it may name beside itself. The most specific row that fits a file counts.
 const ROOMS: &[(&str, &[&str])] = &[
     ("resource", &[]),
+    ("archive", &[]),
     ("registry", &["resource"]),
     ("compose::project", &["resource"]),
     ("compose::plan", &["resource", "compose::project"]),
@@ -17,11 +18,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The client starts our own engine where none listens: it names the role and the root, nothing else. Hosts have one resolver.
     ("api::client", &["resource", "api::wire", "registry::resolve", "engine::root", "engine::runtime::role"]),
     ("api::server", &["resource", "api::wire", "engine"]),
-    ("engine::image", &["resource", "registry", "engine::root", "engine::store"]),
+    ("engine::image", &["resource", "archive", "registry", "engine::root", "engine::store"]),
     ("engine::network", &["resource", "engine::root", "engine::store", "engine::runtime::link"]),
     ("engine::runtime", &["resource", "engine"]),
-    ("engine", &["resource", "engine", "registry"]),
-    ("cli", &["resource", "registry", "compose", "api::client", "engine::root", "engine::runtime::role"]),
+    ("engine", &["resource", "archive", "engine", "registry"]),
+    ("cli", &["resource", "archive", "registry", "compose", "api::client", "engine::root", "engine::runtime::role"]),
 ];
 
 struct Source {

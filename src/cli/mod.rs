@@ -9,6 +9,7 @@ pub mod environment;
 mod error;
 mod follow;
 mod interrupt;
+mod local;
 mod observe;
 mod output;
 

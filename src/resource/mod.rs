@@ -13,6 +13,7 @@ pub mod log;
 pub mod name;
 pub mod network;
 pub mod operation;
+pub mod path;
 pub mod system;
 pub mod time;
 pub mod volume;

@@ -37,6 +37,11 @@ impl Answer {
         Err(error::from_body(status.as_u16(), &body))
     }
 
+    /// A line of its head.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
     /// Whether its head has this line.
     pub(super) fn has(&self, name: &str) -> bool {
         self.response.headers().contains_key(name)

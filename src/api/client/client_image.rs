@@ -183,7 +183,7 @@ async fn next_step(lines: &mut Lines) -> Result<Option<Line>, Failure> {
 }
 
 /// A body that is sent as it is read.
-fn payload(reader: impl AsyncRead + Send + Unpin + 'static) -> Payload {
+pub(super) fn payload(reader: impl AsyncRead + Send + Unpin + 'static) -> Payload {
     const PIECE: usize = 256 << 10;
     let pieces = stream::unfold((reader, BytesMut::new()), async |(mut reader, mut buffer)| {
         buffer.reserve(PIECE);

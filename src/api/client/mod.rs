@@ -6,6 +6,7 @@
 
 mod answer;
 mod call;
+pub mod client_archive;
 pub mod client_container;
 mod client_exec;
 mod client_image;

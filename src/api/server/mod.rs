@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod answer;
+mod archive;
 mod attach;
 mod body;
 mod call;

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{attach, container, event, exec, image, log, network, system, volume};
+use crate::api::server::{archive, attach, container, event, exec, image, log, network, system, volume};
 use crate::api::wire::extension::{ENGINE_LOG, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
@@ -55,6 +55,10 @@ const ROUTES: &[Route] = routes! {
     GET    "/containers/{name}/json"       => container::inspect;
     GET    "/containers/{name}/top"        => container::processes;
     GET    "/containers/{name}/logs"       => log::stream;
+    HEAD   "/containers/{name}/archive"    => archive::stat;
+    GET    "/containers/{name}/archive"    => archive::read;
+    PUT    "/containers/{name}/archive"    => archive::write;
+    GET    "/containers/{name}/export"     => archive::export;
     POST   "/containers/{name}/start"      => container::start;
     POST   "/containers/{name}/stop"       => container::stop;
     POST   "/containers/{name}/restart"    => container::restart;
@@ -105,11 +109,9 @@ const ELSEWHERE: &[&str] = &[
     "/build/prune",
     "/commit",
     "/configs",
-    "/containers/{name}/archive",
     "/containers/{name}/attach/ws",
     "/containers/{name}/changes",
     "/containers/{name}/checkpoints",
-    "/containers/{name}/export",
     "/containers/{name}/stats",
     "/containers/{name}/update",
     "/distribution/{name*}/json",
@@ -319,7 +321,7 @@ mod tests {
         check(Method::GET, "/containers//json", "page not found");
         check(Method::GET, "/containers/a/b/json", "page not found");
         check(Method::POST, "/v1.43/build", "`POST /build` is not supported by this engine");
-        check(Method::PUT, "/containers/a/archive", "`PUT /containers/a/archive` is not supported by this engine");
+        check(Method::POST, "/containers/a/update", "`POST /containers/a/update` is not supported by this engine");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be typed: flags and their help, nothing opened yet. A flag that is not here does not exist.
 
 pub(crate) mod engine;
+pub(crate) mod files;
 pub(crate) mod inspect;
 pub(crate) mod lifecycle;
 
@@ -125,6 +126,10 @@ pub(crate) enum Command {
     Logs(inspect::LogsArgs),
     /// Run a command in a container that runs
     Exec(inspect::ExecArgs),
+    /// Copy files between this machine and a service's containers
+    Cp(files::CopyArgs),
+    /// Write a container's file system as a tar
+    Export(files::ExportArgs),
     /// Print the project as it was understood, or check it
     Config(inspect::ConfigArgs),
     /// Print the address a container's port is published at

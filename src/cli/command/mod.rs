@@ -2,6 +2,7 @@
 
 mod attached;
 mod config;
+mod cp;
 mod down;
 mod engine;
 mod exec;
@@ -46,6 +47,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
         Command::Logs(args) => interruptible(logs::run(args, context)).await,
+        Command::Cp(args) => interruptible(cp::run(args, context)).await,
+        Command::Export(args) => interruptible(cp::export(args, context)).await,
         Command::Config(args) => config::run(&args, context),
         Command::Port(args) => interruptible(port::run(args, context)).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,

@@ -16,6 +16,9 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 /// Docker's `/dev/shm`.
 const SHM_SIZE: u64 = 64 << 20;
 
+/// The files by which a container knows itself.
+pub(super) const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
 /// What is only known when a container starts.
 pub(super) struct Surroundings {
     /// The directories of its image's layers.
@@ -39,12 +42,8 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
     let folder = container.folder();
     let security = security::of(spec)?;
     let mut mounts = around.mounts;
-    for name in ["hosts", "hostname", "resolv.conf"] {
-        let target = format!("/etc/{name}");
-        let path = around.files.join(name);
-        if !mounts.iter().any(|mount| mount.target == target) {
-            mounts.push(file_mount(target, path, spec.read_only));
-        }
+    for name in FILES {
+        add_file(&mut mounts, &around.files, name, spec.read_only);
     }
     let own_uts = spec.uts == NamespaceMode::Private;
     Ok(LaunchSpec {
@@ -114,11 +113,13 @@ pub(super) fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<Stri
     lines
 }
 
-fn file_mount(target: String, path: PathBuf, read_only: bool) -> LaunchMount {
-    LaunchMount {
-        target,
-        read_only,
-        source: LaunchSource::Bind { path, subpath: None, propagation: None, recursion: BindRecursion::Enabled, fill: false },
+/// Adds one of the files by which a container knows itself, unless something of its own is mounted there.
+pub(super) fn add_file(mounts: &mut Vec<LaunchMount>, folder: &Path, name: &str, read_only: bool) {
+    let target = format!("/etc/{name}");
+    if !mounts.iter().any(|mount| mount.target == target) {
+        let path = folder.join(name);
+        let source = LaunchSource::Bind { path, subpath: None, propagation: None, recursion: BindRecursion::Enabled, fill: false };
+        mounts.push(LaunchMount { target, read_only, source });
     }
 }
 

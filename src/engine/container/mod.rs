@@ -23,6 +23,7 @@ mod record;
 mod remove;
 mod restart;
 mod security;
+pub(in crate::engine) mod seen;
 pub(in crate::engine) mod select;
 pub(in crate::engine) mod signal;
 pub(in crate::engine) mod start;

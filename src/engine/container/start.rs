@@ -211,7 +211,7 @@ impl Engine {
     }
 
     /// Makes every source of a mount available, and keeps others from filling the volumes this container is to fill.
-    async fn mounts_of(&self, record: &SpecRecord) -> Result<(Vec<LaunchMount>, Vec<Filling>), Failure> {
+    pub(super) async fn mounts_of(&self, record: &SpecRecord) -> Result<(Vec<LaunchMount>, Vec<Filling>), Failure> {
         let mut to_fill: Vec<&str> = record
             .mounts
             .iter()
@@ -311,7 +311,7 @@ impl Engine {
     }
 
     /// Where the files of a container lie whose network is shared: with the one that has a network of its own.
-    fn files_of(&self, name: &str) -> Result<PathBuf, Failure> {
+    pub(super) fn files_of(&self, name: &str) -> Result<PathBuf, Failure> {
         let mut owner = self.shared.containers.find(name)?;
         while let NetworkMode::Container(next) = &owner.record().spec.network {
             owner = self.shared.containers.find(next)?;

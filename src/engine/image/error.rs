@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::engine::image::extract::ExtractError;
+use crate::archive::ExtractError;
 use crate::engine::store::StoreError;
 use crate::registry::error::RegistryError;
 use crate::resource::failure::{Failure, FailureKind};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes};
 use tokio::sync::{mpsc, watch};
 
+use crate::archive::ExtractError;
 use crate::engine::image::content::{BlobWriter, Tee};
 use crate::engine::image::error::ImageError;
-use crate::engine::image::extract::ExtractError;
 use crate::engine::image::handle::{Shared, blocking, joined};
 use crate::engine::image::layer::Layer;
 use crate::engine::image::pipeline;

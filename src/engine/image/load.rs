@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 
-use crate::engine::image::bounded::Bounded;
+use crate::archive::bounded::Bounded;
 use crate::engine::image::config;
 use crate::engine::image::content::DOCUMENT_LIMIT;
 use crate::engine::image::decompress;

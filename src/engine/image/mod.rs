@@ -1,12 +1,10 @@
 //! Images: blobs by digest, unpacked layers, names, and the ways in and out.
 
-mod bounded;
 mod change;
 mod config;
 mod content;
-mod decompress;
+pub(in crate::engine) mod decompress;
 pub mod error;
-pub mod extract;
 mod fetch;
 pub mod handle;
 mod import;

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
+use crate::archive::{self, ExtractError};
 use crate::engine::image::content::{Digester, Tee};
 use crate::engine::image::decompress;
-use crate::engine::image::extract::{self, ExtractError};
 use crate::resource::id::Digest;
 
 /// Size of the pieces handed over, and how many may wait.
@@ -37,7 +37,7 @@ pub(super) fn unpack(mut source: impl Read + Send, into: &Path) -> Result<Unpack
             }
         });
         let mut tar = Tee::new(Incoming { incoming, used, piece: Vec::new(), at: 0 }, Digester::new());
-        let size = extract::unpack(&mut tar, into)?;
+        let size = archive::unpack_layer(&mut tar, into)?;
         let (diff, tar_size) = tar.into_copy().finish();
         Ok(Unpacked { diff, tar_size, size })
     })

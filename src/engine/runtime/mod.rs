@@ -43,3 +43,4 @@ mod talk;
 pub mod task;
 mod terminal;
 mod user;
+pub mod view;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
@@ -201,6 +202,14 @@ impl Task {
     /// Its process 1, in the host's process-id namespace.
     pub fn pid(&self) -> i32 {
         self.shared.pid
+    }
+
+    /// Whether its process 1 has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut ended = [PollFd::new(&self.shared.pidfd, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A pidfd can be read once its process has ended (pidfd_open(2)).
+        !matches!(rustix::io::retry_on_intr(|| rustix::event::poll(&mut ended, Some(&now))), Ok(0))
     }
 
     /// When its command was executed.

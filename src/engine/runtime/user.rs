@@ -1,11 +1,13 @@
 //! Users and groups, by the container's own files and nobody else's.
 
 use std::io::Read as _;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::engine::runtime::error::LaunchError;
+use crate::engine::runtime::beneath;
+use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::ProcessSpec;
 
 /// Who a process is.
@@ -30,12 +32,22 @@ pub(super) fn lookup(process: &ProcessSpec) -> Result<User, LaunchError> {
     find(&process.user, &process.groups, &read("/etc/passwd"), &read("/etc/group"))
 }
 
-/// A missing file is an empty one: an image need not have any.
+/// Looks up a user in a root that is somebody else's; returns the user's number and the group's.
+pub(super) fn lookup_beneath(root: BorrowedFd<'_>, user: &str) -> Result<(u32, u32), LaunchError> {
+    let read = |path: &str| text_of(|flags| beneath::open(root, path, flags));
+    find(user, &[], &read("/etc/passwd"), &read("/etc/group")).map(|found| (found.uid, found.gid))
+}
+
 fn read(path: &str) -> String {
+    text_of(|flags| Ok(rustix::fs::open(Path::new(path), flags, Mode::empty())?))
+}
+
+/// A missing file is an empty one: an image need not have any.
+fn text_of(open: impl FnOnce(OFlags) -> Result<OwnedFd, Errno>) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         // A pipe in its place must not block.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = std::fs::File::from(rustix::fs::open(Path::new(path), flags, Mode::empty())?);
+        let file = std::fs::File::from(open(flags).map_err(|error| std::io::Error::from_raw_os_error(error.0))?);
         let mut bytes = Vec::new();
         if file.metadata()?.is_file() {
             file.take(LARGEST).read_to_end(&mut bytes)?;

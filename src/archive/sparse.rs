@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 
-use crate::engine::image::extract::pax::SparseHeader;
+use crate::archive::pax::SparseHeader;
 
 /// So many bytes are copied at once.
 const CHUNK: usize = 256 * 1024;

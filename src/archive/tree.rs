@@ -1,41 +1,41 @@
-//! The folder a layer is unpacked into: every name in it is looked up by the kernel as if the folder were the root (`openat2` with
-//! `RESOLVE_IN_ROOT`), so neither a symbolic link of an earlier entry nor a name of a later one reaches the host.
+//! The tree an archive is unpacked into: every name in it is looked up by the kernel as if its root were the root of everything
+//! (`openat2` with `RESOLVE_IN_ROOT`), so neither a symbolic link of an earlier entry nor a name of a later one reaches the host.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// What makes overlay hide everything below a folder.
 const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
-/// The folder a layer is unpacked into.
+/// A folder of a tree.
 pub(super) struct Tree {
     root: OwnedFd,
+    /// The folder that archives are unpacked into, seen from the root.
+    base: PathBuf,
+    /// It is to be a layer of an overlay: names that begin with `.wh.` speak of what lies below, and become an overlay's own marks.
+    layered: bool,
     /// The folder of the last entry: archives are sorted, and most entries share it with the one before.
     last: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Tree {
-    /// Opens the folder.
-    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
-        let root = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root, last: None })
+    /// A folder of the tree at `root`.
+    pub(super) fn new(root: OwnedFd, base: PathBuf, layered: bool) -> Self {
+        Self { root, base, layered, last: None }
     }
 
-    /// Opens something below the root, following symbolic links as a process rooted there would, but for the last part.
+    /// Whether it is to be a layer of an overlay.
+    pub(super) fn is_layered(&self) -> bool {
+        self.layered
+    }
+
+    /// Opens something below the folder, following symbolic links as a process rooted at the tree's root would, but for the last part.
     pub(super) fn look_up(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        loop {
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-                // A rename anywhere on the machine while `..` of a link was looked up (openat2(2), 5.6 and later).
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => return other,
-            }
-        }
+        open_beneath(self.root.as_fd(), &self.base.join(path), flags)
     }
 
     /// Returns the folder at `path`, made with those above it where they are missing (mode 0755, as Docker does).
@@ -63,7 +63,7 @@ impl Tree {
                     self.look_up(&prefix, OFlags::PATH | OFlags::DIRECTORY)?
                 }
                 // The layer removes what the layers below have here, and puts a folder of its own in its place.
-                Err(Errno::NOTDIR) if is_whiteout(at.as_fd(), part)? => {
+                Err(Errno::NOTDIR) if self.layered && is_whiteout(at.as_fd(), part)? => {
                     rustix::fs::unlinkat(&at, part, AtFlags::empty())?;
                     rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755))?;
                     let next = self.look_up(&prefix, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -79,6 +79,10 @@ impl Tree {
     /// Removes whatever has this name, a folder with all it holds.
     pub(super) fn clear(&mut self, path: &Path, name: &OsStr) -> Result<(), Errno> {
         let parent = self.folder(path)?;
+        // The kernel keeps nobody from this in a mount namespace that is not his own, and takes the mount away with the name.
+        if is_mounted(parent, name)? {
+            return Err(Errno::BUSY);
+        }
         match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
             Err(Errno::ISDIR) => {}
             other => return other,
@@ -91,9 +95,28 @@ impl Tree {
     }
 }
 
+/// Opens a path beneath a root as a process rooted there would; whether the last part is followed is for `flags` to say.
+pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    loop {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // A rename anywhere on the machine while `..` of a link was looked up (openat2(2), 5.6 and later).
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
 /// A path to a name in an open folder, for the calls that have no `*at` form; our own descriptor, so the magic link is safe.
 pub(super) fn through(folder: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
     Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
+}
+
+/// Whether something is mounted at a name.
+fn is_mounted(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let found = rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Whether overlay would read this name as "not there".

@@ -1,4 +1,4 @@
-//! Names inside a layer: taken apart once, refused when they point anywhere but downwards.
+//! Names inside an archive: taken apart once, refused when they point anywhere but downwards.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,7 +15,7 @@ const AUFS: &[u8] = b".wh..wh.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// `..`
-    #[error("its name leads out of the layer")]
+    #[error("its name leads out of the archive")]
     Traversal,
     /// A NUL byte.
     #[error("its name contains a NUL byte")]
@@ -25,14 +25,14 @@ pub enum NameError {
     Whiteout,
 }
 
-/// A name inside a layer, without leading `/` or `./` and without `..`.
+/// A name inside an archive, without leading `/` or `./` and without `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EntryPath {
     path: PathBuf,
 }
 
 impl EntryPath {
-    /// Takes a name apart. An absolute one is taken from the layer's root, as `tar` without `-P` does.
+    /// Takes a name apart. An absolute one is taken from the archive's root, as `tar` without `-P` does.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, NameError> {
         if bytes.contains(&0) {
             return Err(NameError::Nul);
@@ -48,7 +48,16 @@ impl EntryPath {
         Ok(Self { path })
     }
 
-    /// Whether it is the root of the layer itself.
+    /// The name with another first part, where it has the one that is meant.
+    pub(super) fn renamed(self, from: &OsStr, to: &OsStr) -> Self {
+        match self.path.strip_prefix(from) {
+            // Without the slash that `join` leaves behind a name of its own.
+            Ok(rest) => Self { path: Path::new(to).join(rest).components().collect() },
+            Err(_) => self,
+        }
+    }
+
+    /// Whether it is the root of the archive itself.
     pub(super) fn is_root(&self) -> bool {
         self.path.as_os_str().is_empty()
     }
@@ -116,6 +125,21 @@ mod tests {
             assert_eq!(EntryPath::parse(text.as_bytes()), Err(NameError::Traversal), "{text}");
         }
         assert_eq!(EntryPath::parse(b"a\0b"), Err(NameError::Nul));
+    }
+
+    #[test]
+    fn the_first_part_may_become_another() {
+        let check = |name: &str, from: &str, to: &str, expect: &str| {
+            let renamed = EntryPath::parse(name.as_bytes()).expect("a good name").renamed(OsStr::new(from), OsStr::new(to));
+            assert_eq!(renamed.as_path(), Path::new(expect), "{name}");
+        };
+        check("etc", "etc", "copy", "copy");
+        check("etc/hosts", "etc", "copy", "copy/hosts");
+        check("etc/hosts", "etc", "", "hosts");
+        check("etc/", "etc", "", "");
+        check("/", "", "all", "all");
+        check("/etc/hosts", "", "all", "all/etc/hosts");
+        check("etcetera", "etc", "copy", "etcetera");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One entry of a layer goes to its place.
+//! One entry of an archive goes to its place.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,15 +12,16 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFl
 use rustix::io::Errno;
 use tar::EntryType;
 
-use crate::engine::image::extract::path::{EntryPath, Marker};
-use crate::engine::image::extract::pax::{Extensions, SparseHeader};
-use crate::engine::image::extract::sparse::Copier;
-use crate::engine::image::extract::tree::{Tree, is_whiteout, make_opaque, through};
-use crate::engine::image::extract::{ExtractError, NO_FOLLOW, mode_bits, printable, set_folder_times, step};
+use crate::archive::path::{EntryPath, Marker, NameError};
+use crate::archive::pax::{Extensions, SparseHeader};
+use crate::archive::sparse::Copier;
+use crate::archive::tree::{Tree, is_whiteout, make_opaque, through};
+use crate::archive::{ExtractError, NO_FOLLOW, Owner, Rules, mode_bits, printable, set_folder_times, step};
 
 /// Puts entries to their places, one after the other.
 pub(super) struct Placer {
     tree: Tree,
+    rules: Rules,
     copier: Copier,
     folders: Vec<(PathBuf, Timespec)>,
     /// Folders that this layer first removes and then makes anew: they hide what lies below.
@@ -38,11 +39,9 @@ struct Attributes {
 }
 
 impl Placer {
-    /// Opens the folder to unpack into.
-    pub(super) fn open(into: &Path) -> Result<Self, ExtractError> {
-        let wrong = |error: Errno| ExtractError::Root { path: into.display().to_string(), source: error.into() };
-        let tree = Tree::open(into).map_err(wrong)?;
-        Ok(Self { tree, copier: Copier::new(), folders: Vec::new(), whiteouts: BTreeSet::new(), size: 0 })
+    /// Entries go into a folder.
+    pub(super) fn new(tree: Tree, rules: Rules) -> Self {
+        Self { tree, rules, copier: Copier::new(), folders: Vec::new(), whiteouts: BTreeSet::new(), size: 0 }
     }
 
     /// Sets what had to wait for the last entry; returns the bytes of all files.
@@ -69,17 +68,23 @@ impl Placer {
         };
         let written = extensions.sparse.as_ref().and_then(|sparse| sparse.name.clone()).unwrap_or_else(|| written.clone());
         let named = |source| ExtractError::Name { entry: printable(&written), source };
-        let path = EntryPath::parse(&written).map_err(named)?;
-        match path.marker().map_err(named)? {
-            Marker::None => {}
-            Marker::Aufs => return Ok(()),
-            Marker::Opaque => return self.hide_below(&path),
-            Marker::Whiteout(hidden) => return self.hide(&path, hidden),
+        let path = self.name(&written).map_err(named)?;
+        if self.tree.is_layered() {
+            match path.marker().map_err(named)? {
+                Marker::None => {}
+                Marker::Aufs => return Ok(()),
+                Marker::Opaque => return self.hide_below(&path),
+                Marker::Whiteout(hidden) => return self.hide(&path, hidden),
+            }
         }
         let sparse = extensions.sparse.clone();
         let attributes = Attributes::of(entry.header(), extensions).ok_or_else(|| refused("its mode, owner or time is malformed"))?;
         if path.is_root() && !kind.is_dir() {
-            return Err(refused("it would replace the root of the layer"));
+            return Err(refused("it would replace the folder that the archive is unpacked into"));
+        }
+        if path.is_root() && !self.tree.is_layered() {
+            // The folder is somebody's already.
+            return Ok(());
         }
         match kind {
             EntryType::Directory => self.place_folder(&path, attributes),
@@ -115,6 +120,14 @@ impl Placer {
         }
     }
 
+    fn name(&self, written: &[u8]) -> Result<EntryPath, NameError> {
+        let path = EntryPath::parse(written)?;
+        Ok(match &self.rules.rename {
+            Some((from, to)) => path.renamed(from, to),
+            None => path,
+        })
+    }
+
     /// Makes something, in the place of whatever had the name before.
     fn replace<T>(
         &mut self,
@@ -127,8 +140,17 @@ impl Placer {
             Err(Errno::EXIST) => {}
             other => return other.map_err(wrong),
         }
+        if self.rules.keep_kinds && self.kind_of(path).map_err(wrong)? == FileType::Directory {
+            let entry = printable(path.as_path().as_os_str().as_bytes());
+            return Err(ExtractError::Refused { entry, reason: "a folder would make way for something that is none" });
+        }
         self.tree.clear(path.parent(), path.name()).map_err(wrong)?;
         make(self.tree.folder(path.parent()).map_err(wrong)?).map_err(wrong)
+    }
+
+    fn kind_of(&mut self, path: &EntryPath) -> Result<FileType, Errno> {
+        let parent = self.tree.folder(path.parent())?;
+        Ok(FileType::from_raw_mode(rustix::fs::statat(parent, path.name(), NO_FOLLOW)?.st_mode))
     }
 
     fn place_folder(&mut self, path: &EntryPath, attributes: Attributes) -> Result<(), ExtractError> {
@@ -144,6 +166,10 @@ impl Placer {
                 Err(Errno::EXIST) => {
                     let there = rustix::fs::statat(parent, path.name(), NO_FOLLOW).map_err(wrong)?;
                     if FileType::from_raw_mode(there.st_mode) != FileType::Directory {
+                        if self.rules.keep_kinds {
+                            let entry = printable(path.as_path().as_os_str().as_bytes());
+                            return Err(ExtractError::Refused { entry, reason: "something that is no folder would make way for one" });
+                        }
                         self.tree.clear(path.parent(), path.name()).map_err(wrong)?;
                         let parent = self.tree.folder(path.parent()).map_err(wrong)?;
                         rustix::fs::mkdirat(parent, path.name(), Mode::from_raw_mode(0o700)).map_err(wrong)?;
@@ -193,7 +219,7 @@ impl Placer {
 
     fn place_link(&mut self, path: &EntryPath, target: &[u8]) -> Result<(), ExtractError> {
         let named = |source| ExtractError::Name { entry: printable(target), source };
-        let target = EntryPath::parse(target).map_err(named)?;
+        let target = self.name(target).map_err(named)?;
         if target == *path {
             return Ok(());
         }
@@ -238,23 +264,38 @@ impl Placer {
     /// Gives an open file or folder its owner, mode and attributes; the owner first, for a change of it clears set-id bits and capabilities.
     fn dress_open(&self, path: &EntryPath, open: &OwnedFd, attributes: &Attributes) -> Result<(), ExtractError> {
         let wrong = |what| move |error| step(what, path.as_path().as_os_str().as_bytes(), error);
-        rustix::fs::fchown(open, Some(attributes.owner), Some(attributes.group)).map_err(wrong("set the owner of"))?;
+        if let Some((user, group)) = self.owner(attributes) {
+            rustix::fs::fchown(open, Some(user), Some(group)).map_err(wrong("set the owner of"))?;
+        }
         rustix::fs::fchmod(open, attributes.mode).map_err(wrong("set the mode of"))?;
         for (name, value) in &attributes.xattrs {
             match rustix::fs::fsetxattr(open, name.as_os_str(), value, XattrFlags::empty()) {
                 Ok(()) | Err(Errno::OPNOTSUPP) => {}
+                // Who unpacks files as his own need not be root.
+                Err(Errno::PERM | Errno::ACCESS) if self.rules.owner == Owner::Own => {}
                 Err(error) => return Err(wrong("set an attribute of")(error)),
             }
         }
         Ok(())
     }
 
+    fn owner(&self, attributes: &Attributes) -> Option<(Uid, Gid)> {
+        match self.rules.owner {
+            Owner::Archive => Some((attributes.owner, attributes.group)),
+            Owner::Fixed(user, group) => Some((Uid::from_raw(user), Gid::from_raw(group))),
+            Owner::Own => None,
+        }
+    }
+
     /// The same for what must not be opened: links and devices.
     fn dress(&mut self, path: &EntryPath, attributes: &Attributes, with_mode: bool) -> Result<(), ExtractError> {
         let wrong = |what| move |error| step(what, path.as_path().as_os_str().as_bytes(), error);
         let name = path.name();
+        let owner = self.owner(attributes);
         let parent = self.tree.folder(path.parent()).map_err(wrong("find"))?;
-        rustix::fs::chownat(parent, name, Some(attributes.owner), Some(attributes.group), NO_FOLLOW).map_err(wrong("set the owner of"))?;
+        if let Some((user, group)) = owner {
+            rustix::fs::chownat(parent, name, Some(user), Some(group), NO_FOLLOW).map_err(wrong("set the owner of"))?;
+        }
         if with_mode {
             // Just made, and no link: fchmodat without flags cannot be led elsewhere.
             rustix::fs::chmodat(parent, name, attributes.mode, rustix::fs::AtFlags::empty()).map_err(wrong("set the mode of"))?;

@@ -8,17 +8,17 @@ use std::rc::Rc;
 const LIMIT: u64 = 4 << 20;
 
 /// A reader that gives no more than it may.
-pub(super) struct Bounded<R> {
+pub struct Bounded<R> {
     inner: R,
     left: Rc<Cell<u64>>,
 }
 
 /// Says how much the reader may give.
-pub(super) struct Budget(Rc<Cell<u64>>);
+pub struct Budget(Rc<Cell<u64>>);
 
 impl<R: Read> Bounded<R> {
     /// Binds a reader; at first only headers may come.
-    pub(super) fn new(inner: R) -> (Self, Budget) {
+    pub fn new(inner: R) -> (Self, Budget) {
         let left = Rc::new(Cell::new(LIMIT));
         (Self { inner, left: Rc::clone(&left) }, Budget(left))
     }
@@ -26,12 +26,12 @@ impl<R: Read> Bounded<R> {
 
 impl Budget {
     /// The headers of one entry come next.
-    pub(super) fn headers(&self) {
+    pub fn headers(&self) {
         self.0.set(LIMIT);
     }
 
     /// The contents of an entry come next: as long as they are.
-    pub(super) fn contents(&self) {
+    pub fn contents(&self) {
         self.0.set(u64::MAX);
     }
 }

@@ -44,7 +44,7 @@ fn unpacked(entries: &[Spec<'_>]) -> (tempfile::TempDir, Result<u64, ExtractErro
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("root");
     fs::create_dir(&root).expect("a folder");
-    let outcome = unpack(&*archive(entries), &root);
+    let outcome = unpack_layer(&*archive(entries), &root);
     (folder, outcome)
 }
 
@@ -176,7 +176,7 @@ fn attributes_come_from_the_pax_header_but_not_overlays_own() {
     ];
     builder.append_pax_extensions(records).expect("records");
     append(&mut builder, Regular, "f", b"x");
-    unpack(&*builder.into_inner().expect("an archive"), folder.path()).expect("a good layer");
+    unpack_layer(&*builder.into_inner().expect("an archive"), folder.path()).expect("a good layer");
     let file = folder.path().join("f");
     let metadata = fs::metadata(&file).expect("the file");
     assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (5, 250_000_000));
@@ -193,7 +193,7 @@ fn a_bomb_of_headers_is_refused() {
     let long = vec![b'a'; 8 << 20];
     append(&mut builder, tar::EntryType::GNULongName, "././@LongLink", &long);
     append(&mut builder, Regular, "f", b"x");
-    let outcome = unpack(&*builder.into_inner().expect("an archive"), folder.path());
+    let outcome = unpack_layer(&*builder.into_inner().expect("an archive"), folder.path());
     assert!(matches!(outcome, Err(ExtractError::Read(_))), "{outcome:?}");
 }
 
@@ -202,6 +202,36 @@ fn a_torn_archive_is_refused() {
     let whole = archive(&[(Regular, "f", &[7; 2000])]);
     for length in [100, 700, 1500] {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        assert!(unpack(&whole[..length], folder.path()).is_err(), "{length}");
+        assert!(unpack_layer(&whole[..length], folder.path()).is_err(), "{length}");
     }
+}
+
+#[test]
+fn a_folder_of_a_tree_takes_an_archive() {
+    use std::os::fd::AsFd as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("root/real/inner")).expect("folders");
+    fs::write(at("root/real/file"), "old").expect("a file");
+    std::os::unix::fs::symlink("/real", at("root/link")).expect("a link");
+    let root = open_folder(&at("root")).expect("the tree");
+    let put = |entries: &[Spec<'_>], into: &str, rules: Rules| unpack(&*archive(entries), root.as_fd(), Path::new(into), rules);
+    let own = Rules { owner: Owner::Own, ..Rules::default() };
+    put(&[(Directory, "./", b""), (Regular, ".wh.x", b"1"), (Regular, "inner/new", b"2")], "/link", own.clone()).expect("unpacked");
+    assert!(at("root/real/.wh.x").is_file() && at("root/real/inner/new").is_file());
+    // The folder itself is somebody's already.
+    assert_eq!(fs::metadata(at("root/real")).expect("the folder").permissions().mode() & 0o4000, 0);
+    let kept = Rules { keep_kinds: true, ..own.clone() };
+    assert!(put(&[(Regular, "inner", b"x")], "real", kept.clone()).is_err() && at("root/real/inner").is_dir());
+    assert!(put(&[(Directory, "file/", b"")], "real", kept).is_err() && at("root/real/file").is_file());
+    put(&[(Regular, "inner", b"x")], "real", own.clone()).expect("replaced");
+    assert!(at("root/real/inner").is_file());
+    let renamed = Rules { rename: Some(("a".into(), "b".into())), ..own.clone() };
+    put(&[(Directory, "a/", b""), (Regular, "a/f", b"x"), (Link, "a/g", b"a/f")], "/real", renamed).expect("unpacked");
+    assert_eq!(fs::metadata(at("root/real/b/f")).expect("it").ino(), fs::metadata(at("root/real/b/g")).expect("it").ino());
+    for entries in [[(Regular, "../out", &b"x"[..])], [(Symlink, ".", b"/etc")]] {
+        assert!(put(&entries, "real", own.clone()).is_err());
+    }
+    put(&[(Symlink, "away", b"/../../../.."), (Regular, "away/passwd", b"x")], "real", own).expect("inside");
+    assert!(at("root/passwd").is_file() && !at("passwd").exists());
 }

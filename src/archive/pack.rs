@@ -1,0 +1,352 @@
+//! A part of a tree becomes a tar, in the order of names.
+//!
+//! Whoever lives in the tree may change it meanwhile: nothing is opened but what a name was seen to be, and no link is followed.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use tar::EntryType;
+
+use crate::archive::printable;
+use crate::archive::tree::open_beneath;
+
+/// Folders within each other that are followed; an honest tree has fewer.
+const DEEPEST: usize = 256;
+/// The longest name that stands in a header.
+const NAME: usize = 100;
+/// Attributes that travel: what a program may do, and what users noted. The others belong to the place.
+const ATTRIBUTES: [&[u8]; 2] = [b"security.capability", b"user."];
+
+/// Why a tree cannot be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Something in the tree cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the archive")]
+    Write(#[source] io::Error),
+}
+
+/// Whose files are in an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PackedOwner {
+    /// As in the tree.
+    #[default]
+    Tree,
+    /// One user's and one group's.
+    Fixed(u32, u32),
+}
+
+/// Writes what `path` names in the tree at `root` as a tar in which it is called `name`; an empty name leaves it away itself, and gives
+/// what it holds. A link at the path's end is followed where the path ends in a slash.
+pub fn pack(root: BorrowedFd<'_>, path: &Path, name: &[u8], owner: PackedOwner, into: impl Write) -> Result<(), PackError> {
+    let mut packer = Packer { builder: tar::Builder::new(into), owner, seen: BTreeMap::new(), buffer: vec![0; 64 << 10] };
+    let failed = |error: Errno| PackError::Read { path: path.display().to_string(), source: error.into() };
+    let top = open_beneath(root, path, OFlags::PATH | OFlags::NOFOLLOW).map_err(failed)?;
+    let stat = rustix::fs::fstat(&top).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        packer.tree(top, &stat, name)?;
+    } else {
+        packer.entry(&top, &stat, name)?;
+    }
+    packer.builder.into_inner().and_then(|mut into| into.flush()).map_err(PackError::Write)
+}
+
+struct Packer<W: Write> {
+    builder: tar::Builder<W>,
+    owner: PackedOwner,
+    /// Files with several names, and the first of them.
+    seen: BTreeMap<(u64, u64), Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+/// A folder whose names are gone through.
+struct Level {
+    folder: OwnedFd,
+    names: std::vec::IntoIter<CString>,
+    /// So much of the name so far is the folder's.
+    length: usize,
+}
+
+impl<W: Write> Packer<W> {
+    /// A folder and all it holds.
+    fn tree(&mut self, top: OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
+        let mut at = name.to_vec();
+        if !name.is_empty() {
+            self.entry(&top, stat, name)?;
+        }
+        let mut levels = vec![level(top.as_fd(), c".", &mut at)?];
+        while let Some(current) = levels.last_mut() {
+            at.truncate(current.length);
+            let Some(name) = current.names.next() else {
+                levels.pop();
+                continue;
+            };
+            at.extend_from_slice(name.to_bytes());
+            let opened = rustix::fs::openat(&current.folder, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+            let opened = match opened {
+                // It went away since the folder was listed.
+                Err(Errno::NOENT) => continue,
+                opened => opened.map_err(|error| unread(&at, error))?,
+            };
+            let stat = rustix::fs::fstat(&opened).map_err(|error| unread(&at, error))?;
+            self.entry(&opened, &stat, &at)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                if levels.len() == DEEPEST {
+                    return Err(unread(&at, Errno::NAMETOOLONG));
+                }
+                levels.push(level(opened.as_fd(), c".", &mut at)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry; what it is was seen when it was opened.
+    fn entry(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(stat.st_mode & 0o7777);
+        let (user, group) = match self.owner {
+            PackedOwner::Tree => (stat.st_uid, stat.st_gid),
+            PackedOwner::Fixed(user, group) => (user, group),
+        };
+        header.set_uid(user.into());
+        header.set_gid(group.into());
+        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+        header.set_size(0);
+        match kind {
+            FileType::Directory => {
+                header.set_entry_type(EntryType::Directory);
+                let name = if name.ends_with(b"/") { name.to_vec() } else { [name, b"/"].concat() };
+                self.attributes(opened, &name)?;
+                self.write(&mut header, &name, &[], io::empty())
+            }
+            FileType::RegularFile => {
+                let identity = (stat.st_dev, stat.st_ino);
+                if stat.st_nlink > 1 {
+                    if let Some(first) = self.seen.get(&identity).cloned() {
+                        header.set_entry_type(EntryType::Link);
+                        return self.write(&mut header, name, &first, io::empty());
+                    }
+                    self.seen.insert(identity, name.to_vec());
+                }
+                // The file that was looked at, whatever has its name by now; our own descriptor, so the magic link is safe.
+                let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unread(name, error))?;
+                self.attributes(&file, name)?;
+                header.set_entry_type(EntryType::Regular);
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                header.set_size(size);
+                self.file(&mut header, name, File::from(file), size)
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(opened, "", Vec::new()).map_err(|error| unread(name, error))?;
+                header.set_entry_type(EntryType::Symlink);
+                self.write(&mut header, name, target.to_bytes(), io::empty())
+            }
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                header.set_entry_type(if kind == FileType::CharacterDevice { EntryType::Char } else { EntryType::Block });
+                let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+                header.set_device_major(major).and_then(|()| header.set_device_minor(minor)).map_err(PackError::Write)?;
+                self.write(&mut header, name, &[], io::empty())
+            }
+            FileType::Fifo => {
+                header.set_entry_type(EntryType::Fifo);
+                self.write(&mut header, name, &[], io::empty())
+            }
+            // Whoever listens on a socket does not come along.
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&mut self, header: &mut tar::Header, name: &[u8], mut file: File, size: u64) -> Result<(), PackError> {
+        self.name(header, name, &[])?;
+        header.set_cksum();
+        let into = self.builder.get_mut();
+        into.write_all(header.as_bytes()).map_err(PackError::Write)?;
+        let mut left = size;
+        while left > 0 {
+            let length = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = file.read(&mut self.buffer[..length]).map_err(|source| PackError::Read { path: printable(name), source })?;
+            if read == 0 {
+                let source = io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read");
+                return Err(PackError::Read { path: printable(name), source });
+            }
+            into.write_all(&self.buffer[..read]).map_err(PackError::Write)?;
+            left -= read as u64;
+        }
+        let padding = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
+        into.write_all(&[0; 512][..padding]).map_err(PackError::Write)
+    }
+
+    fn write(&mut self, header: &mut tar::Header, name: &[u8], target: &[u8], data: impl io::Read) -> Result<(), PackError> {
+        self.name(header, name, target)?;
+        header.set_cksum();
+        self.builder.append(header, data).map_err(PackError::Write)
+    }
+
+    /// Names go in as they are, an absolute one too; those that are too long go before the header, in the way of GNU's tar.
+    fn name(&mut self, header: &mut tar::Header, name: &[u8], target: &[u8]) -> Result<(), PackError> {
+        for (text, kind) in [(target, EntryType::GNULongLink), (name, EntryType::GNULongName)] {
+            if text.len() > NAME {
+                let mut long = tar::Header::new_gnu();
+                long.as_old_mut().name[..13].copy_from_slice(b"././@LongLink");
+                long.set_mode(0o644);
+                long.set_uid(0);
+                long.set_gid(0);
+                long.set_mtime(0);
+                long.set_size(text.len() as u64 + 1);
+                long.set_entry_type(kind);
+                long.set_cksum();
+                self.builder.append(&long, text.chain(&[0_u8][..])).map_err(PackError::Write)?;
+            }
+        }
+        let fields = header.as_old_mut();
+        copy_name(&mut fields.name, name);
+        copy_name(&mut fields.linkname, target);
+        Ok(())
+    }
+
+    /// Attributes go before the header, as records of POSIX's tar.
+    fn attributes(&mut self, opened: &OwnedFd, name: &[u8]) -> Result<(), PackError> {
+        // A descriptor that only names a folder has none.
+        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        let mut list = vec![0_u8; 64 << 10];
+        let length = match rustix::fs::listxattr(&path, &mut list[..]) {
+            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => return Ok(()),
+            result => result.map_err(|error| unread(name, error))?,
+        };
+        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
+        for key in list[..length].split_inclusive(|byte| *byte == 0) {
+            let Ok(key) = CStr::from_bytes_with_nul(key) else { continue };
+            let Ok(text) = key.to_str() else { continue };
+            if !ATTRIBUTES.iter().any(|prefix| key.to_bytes().starts_with(prefix)) || text.starts_with("user.overlay.") {
+                continue;
+            }
+            let mut value = vec![0_u8; 64 << 10];
+            match rustix::fs::getxattr(&path, key, &mut value[..]) {
+                Ok(length) => records.push((format!("SCHILY.xattr.{text}"), value[..length].to_vec())),
+                Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => {}
+                Err(error) => return Err(unread(name, error)),
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let records = records.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        self.builder.append_pax_extensions(records).map_err(PackError::Write)
+    }
+}
+
+fn copy_name(field: &mut [u8; NAME], name: &[u8]) {
+    let length = name.len().min(NAME);
+    field[..length].copy_from_slice(&name[..length]);
+}
+
+/// Goes down into a folder: lists it, and makes the name so far its own.
+fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Result<Level, PackError> {
+    let wrong = |error| unread(at, error);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(opened, name, flags, Mode::empty()).map_err(wrong)?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    names.sort();
+    if !at.is_empty() && !at.ends_with(b"/") {
+        at.push(b'/');
+    }
+    Ok(Level { folder, names: names.into_iter(), length: at.len() })
+}
+
+fn unread(name: &[u8], error: Errno) -> PackError {
+    PackError::Read { path: printable(name), source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::archive::{Owner, Rules, open_folder, unpack};
+
+    fn packed(root: &Path, path: &str, name: &str) -> Vec<u8> {
+        let mut archive = Vec::new();
+        let root = open_folder(root).expect("the tree");
+        pack(root.as_fd(), Path::new(path), name.as_bytes(), PackedOwner::Tree, &mut archive).expect("packed");
+        archive
+    }
+
+    fn names(archive: &[u8]) -> Vec<String> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().expect("an archive");
+        entries.map(|entry| String::from_utf8(entry.expect("an entry").path_bytes().into_owned()).expect("text")).collect()
+    }
+
+    #[test]
+    fn a_tree_comes_out_as_it_went_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let long = "n".repeat(120);
+        fs::create_dir_all(at(&format!("from/{long}"))).expect("folders");
+        fs::create_dir(at("to")).expect("a folder");
+        fs::write(at(&format!("from/{long}/{long}")), vec![7; 1_000]).expect("a file");
+        fs::hard_link(at(&format!("from/{long}/{long}")), at("from/second")).expect("a link");
+        symlink("x".repeat(200), at("from/link")).expect("a link");
+        fs::write(at("from/tool"), "").expect("a file");
+        fs::set_permissions(at("from/tool"), fs::Permissions::from_mode(0o4711)).expect("a mode");
+        rustix::fs::setxattr(at("from/tool"), "user.note", b"kept", rustix::fs::XattrFlags::empty()).expect("an attribute");
+        rustix::fs::mknodat(rustix::fs::CWD, at("from/pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
+        let _socket = std::os::unix::net::UnixListener::bind(at("from/socket")).expect("a socket");
+
+        let archive = packed(folder.path(), "/from", "copy");
+        let to = open_folder(&at("to")).expect("the tree");
+        unpack(&*archive, to.as_fd(), Path::new(""), Rules { owner: Owner::Own, ..Rules::default() }).expect("unpacked");
+        let file = fs::metadata(at(&format!("to/copy/{long}/{long}"))).expect("the file");
+        assert_eq!((file.len(), file.ino()), (1_000, fs::metadata(at("to/copy/second")).expect("the link").ino()));
+        assert_eq!(fs::read_link(at("to/copy/link")).expect("a link").as_os_str().len(), 200);
+        assert_eq!(fs::metadata(at("to/copy/tool")).expect("the file").mode() & 0o7777, 0o4711);
+        let mut value = [0; 16];
+        assert_eq!(rustix::fs::getxattr(at("to/copy/tool"), "user.note", &mut value), Ok(4));
+        assert!(fs::symlink_metadata(at("to/copy/pipe")).is_ok() && fs::symlink_metadata(at("to/copy/socket")).is_err());
+    }
+
+    #[test]
+    fn the_top_is_called_as_one_likes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("d")).expect("a folder");
+        fs::write(folder.path().join("d/f"), "x").expect("a file");
+        symlink("/d", folder.path().join("l")).expect("a link");
+        for (path, name, expect) in [
+            ("/d", "d", &["d/", "d/f"][..]),
+            ("/d/.", ".", &["./", "./f"]),
+            ("/", "/", &["/", "/d/", "/d/f", "/l"]),
+            ("/", "", &["d/", "d/f", "l"]),
+            ("/l", "l", &["l"]),
+            ("/l/", "l", &["l/", "l/f"]),
+            ("/d/f", "g", &["g"]),
+        ] {
+            assert_eq!(names(&packed(folder.path(), path, name)), expect, "{path}");
+        }
+        let root = open_folder(folder.path()).expect("the tree");
+        assert!(pack(root.as_fd(), Path::new("/../missing"), b"x", PackedOwner::Tree, Vec::new()).is_err());
+    }
+}
