@@ -19,6 +19,8 @@ pub(crate) enum About {
     Network(String),
     /// A volume, by its name in the engine.
     Volume(String),
+    /// A secret or config, by the section and its key.
+    File(&'static str, String),
 }
 
 /// Why a command failed.
@@ -113,6 +115,7 @@ impl CommandError {
             }
             Some(About::Container(name)) => of(project.service_of(name), None),
             Some(About::Health(name)) => of(project.service_of(name), Some("healthcheck")),
+            Some(About::File(section, key)) => project.place_of(section, key),
             Some(About::Network(name)) => project.place_of_network(name),
             Some(About::Volume(name)) => project.place_of_volume(name),
         };
@@ -195,6 +198,9 @@ impl From<PlanError> for CommandError {
             PlanError::ImageMissing { image, .. } => Self::new(message)
                 .about(About::Image(image))
                 .hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`"),
+            PlanError::Content { kind, key, .. } => Self::local(message)
+                .about(About::File(kind.section(), key))
+                .hint("set the variable, in the environment or in `.env`, or make the file"),
             PlanError::NothingToStart(_) => Self::new(message).hint("`gantry up` creates it"),
             PlanError::Cycle(_) | PlanError::NamedTwice { .. } | PlanError::Name(_) | PlanError::UnknownService(_) => Self::local(message),
         }

@@ -22,7 +22,7 @@ pub(crate) struct Bottle {
 }
 
 /// A tar of busybox and its applets, made once.
-fn busybox_tar() -> &'static Path {
+pub(crate) fn busybox_tar() -> &'static Path {
     static TAR: OnceLock<PathBuf> = OnceLock::new();
     TAR.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("busybox-{}", std::process::id()));

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::bottle::Bottle;
+use crate::bottle::{Bottle, IMAGE, busybox_tar};
 use crate::program::{Outcome, foreign, run};
 use crate::up::RUNS;
 
@@ -46,9 +46,25 @@ impl<'bottle> Docker<'bottle> {
         Self { bottle, process }
     }
 
-    fn docker(&self, arguments: &[&str]) -> Outcome {
-        let host = format!("unix://{}", Self::folder(self.bottle).join("sock").display());
-        run(self.bottle.command(foreign("usr/bin/docker")).arg("-H").arg(host).args(arguments))
+    /// Where it listens.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", Self::folder(self.bottle).join("sock").display())
+    }
+
+    /// The `docker` command line on it.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Outcome {
+        run(self.bottle.command(foreign("usr/bin/docker")).arg("-H").arg(self.host()).args(arguments))
+    }
+
+    /// Docker Compose on it, in the bottle's project.
+    pub(crate) fn compose(&self, arguments: &[&str]) -> Outcome {
+        let program = foreign("usr/libexec/docker/cli-plugins/docker-compose");
+        run(self.bottle.command(program).env("DOCKER_HOST", self.host()).args(arguments))
+    }
+
+    /// Gives it the busybox image.
+    pub(crate) fn import(&self) {
+        self.docker(&["import", &busybox_tar().display().to_string(), IMAGE]).success();
     }
 
     /// Starts a server of Docker's own on port 8097.

@@ -20,6 +20,7 @@ mod port;
 mod program;
 mod quickstart;
 mod registry;
+mod secret;
 mod shop;
 mod two_roots;
 mod up;

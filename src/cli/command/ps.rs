@@ -241,6 +241,7 @@ mod tests {
             mounts: Vec::new(),
             restart_count: 0,
             log_path: None,
+            file_digests: Default::default(),
             execs: Vec::new(),
         };
         Replica { service: "web".parse().expect("a good name"), number: 1, one_off: false, info }

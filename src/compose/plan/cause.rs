@@ -26,6 +26,8 @@ pub enum Divergence {
     Network(String),
     /// It lacks a volume at this path.
     Volume(String),
+    /// What was written into it at these paths is another content now.
+    Files(Vec<String>),
 }
 
 impl fmt::Display for Divergence {
@@ -40,6 +42,7 @@ impl fmt::Display for Divergence {
             Self::Image { from, to } => write!(formatter, "image changed: {} -> {}", from.short(), to.short()),
             Self::Network(name) => write!(formatter, "not on network {name}"),
             Self::Volume(target) => write!(formatter, "no volume at {target}"),
+            Self::Files(targets) => write!(formatter, "content changed: {}", targets.join(", ")),
         }
     }
 }

@@ -172,7 +172,7 @@ impl<'a> Decider<'a> {
         let spec = self.spec(service, existing.number);
         // A container left under its temporary name gets the right one; that alone is no reason to replace it.
         let name = if misnamed { &existing.info.name } else { name };
-        replica::divergence(existing, name, &spec, self.image(service))
+        replica::divergence(existing, name, service, &spec, self.image(service))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::compose::plan::{fingerprint, graph, label};
-use crate::compose::project::model::{Project, Service};
-use crate::resource::container::{ContainerSpec, EndpointSpec, Mount, MountSource, NetworkMode};
+use crate::compose::project::model::{FileWay, Project, Service, ServiceFile};
+use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, Mount, MountSource, NetworkMode};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ContainerName, NameError};
 
@@ -82,6 +82,7 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         health: service.healthcheck.clone(),
         exposed: service.expose.clone(),
         ports: service.ports.clone(),
+        files: service.files.iter().filter_map(written).collect(),
         mounts: service.mounts.iter().map(|mount| in_engine(project, mount)).collect(),
         network,
         endpoints,
@@ -91,6 +92,14 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         cap_drop: service.cap_drop.clone(),
         ..ContainerSpec::default()
     }
+}
+
+/// A secret or config that is written into the container. Content that is not known is empty here: whoever makes a container asks first
+/// ([`crate::compose::plan::PlanError::Content`]).
+fn written(file: &ServiceFile) -> Option<InjectedFile> {
+    let FileWay::Written { uid, gid, mode, content } = &file.way else { return None };
+    let content = content.as_ref().map(|content| content.0.clone()).unwrap_or_default();
+    Some(InjectedFile { target: file.target.clone(), content, uid: *uid, gid: *gid, mode: *mode })
 }
 
 /// A mount whose volume has its name in the engine instead of its key in the project.

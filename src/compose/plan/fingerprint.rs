@@ -32,7 +32,7 @@ fn without(spec: Value, defaults: &Value) -> Value {
 }
 
 /// A container's specification as it is compared: without the labels that Compose itself adds, and without what is in injected
-/// files, whose content neither belongs in a label nor recreates a container (compose.md §4.2).
+/// files: it does not belong in a label, nor in a digest there, and is compared apart.
 pub(super) fn of_container(spec: &ContainerSpec) -> Value {
     let mut spec = spec.clone();
     spec.labels.retain(|key, _| !label::is_own(key));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::compose::plan::graph::Cycle;
+use crate::compose::project::model::FileKind;
 use crate::resource::name::{NameError, ServiceName};
 
 /// When an existing container is replaced.
@@ -123,6 +124,18 @@ pub enum PlanError {
         name: String,
         /// How many were asked for.
         wanted: u32,
+    },
+    /// What a secret or config of a container that is to be made holds is not known.
+    #[error("cannot create a container of service \"{service}\": {reason}")]
+    Content {
+        /// The service.
+        service: ServiceName,
+        /// What it is.
+        kind: FileKind,
+        /// Its key in the project.
+        key: String,
+        /// Why.
+        reason: String,
     },
     /// A service was named that the project does not have.
     #[error("no such service: {0}")]

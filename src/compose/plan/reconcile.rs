@@ -11,7 +11,7 @@ use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::plan::teardown::{self, Patience};
 use crate::compose::plan::{label, network, volume};
-use crate::compose::project::model::{Project, Service};
+use crate::compose::project::model::{FileWay, Project, Service};
 use crate::resource::container::{ContainerSpec, HealthTest, MountSource};
 use crate::resource::name::{ContainerName, NetworkName, ServiceName};
 use crate::resource::operation::{Condition, Operation};
@@ -119,6 +119,17 @@ pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
         }
     }
     plan
+}
+
+/// Refuses to make a container of a service with a secret or config of unknown content.
+fn require_contents(service: &Service) -> Result<(), PlanError> {
+    service.files.iter().try_for_each(|file| match &file.way {
+        FileWay::Written { content: Err(reason), .. } => {
+            let (service, kind, key, reason) = (service.name.clone(), file.kind, file.key.clone(), reason.clone());
+            Err(PlanError::Content { service, kind, key, reason })
+        }
+        _ => Ok(()),
+    })
 }
 
 /// Names of the project's networks that exist otherwise than they are wanted.
@@ -371,6 +382,7 @@ impl<'a> Builder<'a> {
                 (ready, Some(cause.clone()))
             }
             Action::Create => {
+                require_contents(service)?;
                 let spec = self.decider.spec(service, wanted.number);
                 let mut after = self.needs(&spec);
                 // An orphan may have the very name: a renamed service with a `container_name` does.
@@ -379,6 +391,7 @@ impl<'a> Builder<'a> {
                 (vec![self.plan.push(operation, after, Cause::Missing)], Some(Cause::Created))
             }
             Action::Replace(old, divergence) => {
+                require_contents(service)?;
                 let cause = Cause::Diverged(divergence.clone());
                 let renew = self.decider.options.renew_anonymous_volumes;
                 let temporary = temporary_name(old, &wanted.name)?;

@@ -4,18 +4,28 @@ use crate::compose::plan::cause::Divergence;
 use crate::compose::plan::diff::{self, FieldChange};
 use crate::compose::plan::observed::Replica;
 use crate::compose::plan::{fingerprint, label};
+use crate::compose::project::model::{FileWay, Service};
 use crate::resource::container::{ContainerSpec, MountSource};
-use crate::resource::id::ImageId;
+use crate::resource::id::{Digest, ImageId};
 use crate::resource::name::ContainerName;
 
 /// Why the container is not what is wanted, in the order of compose.md §4.4; `image` is what the reference means now.
-pub(super) fn divergence(replica: &Replica, name: &ContainerName, wanted: &ContainerSpec, image: Option<ImageId>) -> Option<Divergence> {
+pub(super) fn divergence(
+    replica: &Replica,
+    name: &ContainerName,
+    service: &Service,
+    wanted: &ContainerSpec,
+    image: Option<ImageId>,
+) -> Option<Divergence> {
     if replica.info.name != *name {
         let quoted = |name: &ContainerName| Some(format!("{:?}", name.as_str()));
         let change = FieldChange { field: "container_name".to_owned(), from: quoted(&replica.info.name), to: quoted(name) };
         return Some(Divergence::Spec(vec![change]));
     }
-    spec(replica, wanted).or_else(|| changed_image(replica, image)).or_else(|| attachments(replica, wanted))
+    spec(replica, wanted)
+        .or_else(|| changed_image(replica, image))
+        .or_else(|| attachments(replica, wanted))
+        .or_else(|| files(replica, service))
 }
 
 fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
@@ -50,4 +60,15 @@ fn attachments(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> 
         !replica.info.mounts.iter().any(|it| it.target == mount.target && it.name.as_ref() == Some(name))
     });
     missing.map(|mount| Divergence::Volume(mount.target.clone()))
+}
+
+/// Secrets and configs whose content is another one now. Only an engine of ours can tell: neither the content nor a digest of it is in a
+/// label, where whoever reads labels could try guesses against it.
+fn files(replica: &Replica, service: &Service) -> Option<Divergence> {
+    let changed = service.files.iter().filter(|file| {
+        let FileWay::Written { content: Ok(content), .. } = &file.way else { return false };
+        replica.info.file_digests.get(&file.target).is_some_and(|digest| *digest != Digest::of(&content.0))
+    });
+    let targets: Vec<String> = changed.map(|file| file.target.clone()).collect();
+    (!targets.is_empty()).then_some(Divergence::Files(targets))
 }

@@ -8,7 +8,7 @@ use crate::compose::project::model::Project;
 use crate::compose::project::source::Reader;
 use crate::compose::project::{Sources, load};
 use crate::resource::container::{ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, MountInfo, MountSource};
-use crate::resource::id::{ContainerId, ImageId, NetworkId};
+use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::network::{NetworkInfo, NetworkSpec};
 use crate::resource::operation::Operation;
@@ -254,6 +254,7 @@ impl World {
             mounts,
             restart_count: 0,
             log_path: None,
+            file_digests: spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect(),
             execs: Vec::new(),
         };
         self.containers.insert(name.to_string(), info);

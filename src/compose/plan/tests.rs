@@ -587,3 +587,44 @@ proptest! {
         prop_assert_eq!(world.text(), "");
     }
 }
+
+const FILES: &str = "
+services:
+  web: {image: a, configs: [plain, {source: owned, target: /etc/owned, uid: '7', mode: 0400}]}
+configs: {plain: {content: one}, owned: {content: two}}
+";
+
+#[test]
+fn changed_content_recreates_and_is_not_told() {
+    let world = running(FILES);
+    check(&up(FILES, &world, &UpOptions::default()), "keep p-web-1");
+    check(
+        &up(&FILES.replace("content: one", "content: other").replace("content: two", "content: hush"), &world, &UpOptions::default()),
+        r#"
+        #1 create container 030303030303_p-web-1 (content changed: /plain, /etc/owned)
+        #2 stop container p-web-1 after #1 (content changed: /plain, /etc/owned)
+        #3 remove container p-web-1 after #1 #2 (content changed: /plain, /etc/owned)
+        #4 rename container 030303030303_p-web-1 to p-web-1 after #3 (content changed: /plain, /etc/owned)
+        #5 start container p-web-1 after #4 (content changed: /plain, /etc/owned)
+        "#,
+    );
+    // Another engine says nothing of files: nothing is known to have changed.
+    let mut foreign = world;
+    foreign.change("p-web-1", |info| info.file_digests.clear());
+    check(&up(&FILES.replace("content: one", "content: other"), &foreign, &UpOptions::default()), "keep p-web-1");
+}
+
+#[test]
+fn a_secret_without_content_is_missed_only_where_a_container_is_made() {
+    let unset = "
+services:
+  web: {image: a, secrets: [token]}
+secrets: {token: {environment: UNSET}}
+";
+    check(
+        &up(unset, &World::default(), &UpOptions::default()),
+        "error: cannot create a container of service \"web\": environment variable \"UNSET\" required by secret \"token\" is not set",
+    );
+    let made = "services: {web: {image: a, configs: [{source: token, target: /run/secrets/token}]}}\nconfigs: {token: {content: x}}";
+    check(&up(unset, &running(made), &UpOptions::default()), "keep p-web-1");
+}

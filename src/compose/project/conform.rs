@@ -101,6 +101,7 @@ impl Walk<'_> {
             Shape::Boolean => self.boolean(node, trail),
             Shape::Duration => self.duration(node, trail),
             Shape::Bytes => self.bytes(node, trail),
+            Shape::Mode => self.mode(node, trail),
             Shape::Command => self.command(node, trail),
             Shape::Test => match &node.value {
                 Value::Text(text) => {
@@ -263,6 +264,22 @@ impl Walk<'_> {
                 }
             },
             _ => self.wrong(node, trail, "a size such as `512m`"),
+        }
+    }
+
+    fn mode(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        let bits = match &node.value {
+            Value::Integer(number) => u32::try_from(*number).ok(),
+            Value::Text(text) => u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok(),
+            _ => return self.wrong(node, trail, "permission bits such as `0440`"),
+        };
+        match bits.filter(|bits| *bits <= 0o7777) {
+            Some(bits) => node.value = Value::Text(format!("0{bits:o}")),
+            None => {
+                let written = node.as_scalar().unwrap_or_default();
+                let problem = Diagnostic::error("mode", format!("{trail}: `{written}` are no permission bits")).at(node.span);
+                self.problems.push(problem.hint("write octal digits, `0440` or \"0440\""));
+            }
         }
     }
 
@@ -497,5 +514,10 @@ pub(crate) fn key_of(item: &Node, unique: Unique) -> Option<String> {
             let protocol = Some(field("protocol")).filter(|protocol| !protocol.is_empty()).unwrap_or_else(|| "tcp".to_owned());
             Some(format!("{}:{}:{target}/{protocol}", field("host_ip"), field("published")))
         }
+        // A config without a target lies in the root folder; a secret has its target by now.
+        Unique::File => match item.get("target") {
+            Some(target) => target.as_scalar(),
+            None => Some(format!("/{}", item.get("source")?.as_scalar()?)),
+        },
     }
 }

@@ -64,6 +64,18 @@ impl Walk<'_> {
                     terms
                 });
             }
+            (Form::Secret | Form::Config, Value::Text(_)) => {
+                let source = std::mem::replace(node, Node::map(span));
+                node.tag = source.tag;
+                node.set("source", Node { tag: None, ..source });
+                self.expand(node, form, trail);
+            }
+            (Form::Secret, Value::Map(map)) => {
+                if let (Some(source), None) = (map.get("source").and_then(|entry| entry.node.as_text()), map.get("target")) {
+                    let target = Node::text(format!("/run/secrets/{source}"), span);
+                    map.insert("target".to_owned(), Entry { key: span, node: target });
+                }
+            }
             (Form::EnvFiles, Value::Text(_)) => {
                 node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]);
             }

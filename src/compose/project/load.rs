@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::compose::project::conform::{Base, conform, refuse_nothing};
-use crate::compose::project::decode::{Decoded, decode, unique_container_names};
+use crate::compose::project::decode::{Around, Decoded, decode, unique_container_names};
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::compose::project::discover::{Found, discover, is_stdin};
 use crate::compose::project::interpolate::{Variable, substitute, variables};
@@ -192,7 +192,9 @@ impl Loader<'_> {
                 env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
             }
         }
-        let Decoded { services, networks, volumes } = decode(&document, |node| is_enabled(node, &profiles), &mut self.problems);
+        let around = Around { environment: &found.environment, reader: self.reader };
+        let Decoded { services, networks, volumes, secrets, configs } =
+            decode(&document, around, |node| is_enabled(node, &profiles), &mut self.problems);
         unique_container_names(&document, &wanted, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);
@@ -207,6 +209,8 @@ impl Loader<'_> {
             disabled,
             networks,
             volumes,
+            secrets,
+            configs,
             document: Arc::new(document),
             sources: Arc::default(),
         }

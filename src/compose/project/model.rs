@@ -36,6 +36,10 @@ pub struct Project {
     pub networks: BTreeMap<String, Network>,
     /// Volumes by key.
     pub volumes: BTreeMap<String, Volume>,
+    /// Secrets by key.
+    pub secrets: BTreeMap<String, FileObject>,
+    /// Configs by key.
+    pub configs: BTreeMap<String, FileObject>,
     /// The merged and normalised files, which `config` prints.
     pub(crate) document: Arc<Node>,
     /// What the places of the document point into.
@@ -85,6 +89,8 @@ pub struct Service {
     pub expose: BTreeSet<ContainerPort>,
     /// Mounts; the source of a named volume is its key in the project, `tmpfs` entries are here, too.
     pub mounts: Vec<Mount>,
+    /// Secrets and configs, in the order of their kinds and of the file; those that a bind shows are among the mounts, too.
+    pub files: Vec<ServiceFile>,
     /// Networks by key in the project.
     pub networks: BTreeMap<String, ServiceNetwork>,
     /// What it waits for.
@@ -104,12 +110,113 @@ pub struct Service {
 }
 
 impl Service {
+    /// The keys of the project's secrets, or of its configs, that it uses.
+    pub fn file_keys(&self, kind: FileKind) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(move |file| file.kind == kind).map(|file| file.key.as_str())
+    }
+
     /// The keys of the project's volumes that it mounts.
     pub fn volume_keys(&self) -> impl Iterator<Item = &str> {
         self.mounts.iter().filter_map(|mount| match &mount.source {
             MountSource::Volume { name: Some(name), .. } => Some(name.as_str()),
             _ => None,
         })
+    }
+}
+
+/// Whether a file is a secret or a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum FileKind {
+    /// What nobody else should see.
+    Secret,
+    /// What anybody may see.
+    Config,
+}
+
+impl FileKind {
+    /// The key of the project's section.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Secret => "secrets",
+            Self::Config => "configs",
+        }
+    }
+
+    /// The word for one.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Config => "config",
+        }
+    }
+}
+
+/// A secret or config of the project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileObject {
+    /// Its name, which no engine without a swarm knows.
+    pub name: String,
+    /// Where its content comes from.
+    pub source: FileSource,
+}
+
+/// Where the content of a secret or config comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileSource {
+    /// A file of the host.
+    File(PathBuf),
+    /// A variable of the project's environment.
+    Environment(String),
+    /// It stands in the project's file.
+    Content(String),
+    /// A swarm has it.
+    External,
+}
+
+/// A secret or config in a service's containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceFile {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its key in the project.
+    pub key: String,
+    /// Where in the container; absolute.
+    pub target: String,
+    /// How it gets there.
+    pub way: FileWay,
+}
+
+/// How a secret or config gets into a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum FileWay {
+    /// The host's file is mounted, read-only, with the owner and mode it has there. A change on the host is seen inside.
+    Mounted,
+    /// It is written, with an owner and a mode of its own.
+    Written {
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// Its permission bits.
+        mode: u32,
+        /// What is in it, or why that is not known: it is needed only where a container is made.
+        content: Result<Content, String>,
+    },
+}
+
+/// Bytes that are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(pub Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{self:?}"))
     }
 }
 

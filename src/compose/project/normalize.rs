@@ -28,7 +28,7 @@ pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environ
     for (_, entry) in document.get_mut("volumes").and_then(Node::as_map_mut).into_iter().flatten() {
         resolve_device(&mut entry.node, base);
     }
-    for kind in ["networks", "volumes"] {
+    for kind in ["networks", "volumes", "secrets", "configs"] {
         for (key, entry) in document.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
             if key.starts_with("x-") {
                 continue;

@@ -57,7 +57,8 @@ impl Project {
         self.place_of("volumes", key)
     }
 
-    fn place_of(&self, section: &str, key: &str) -> Option<Place> {
+    /// Returns the place of a thing of the project, by its section and its key there.
+    pub fn place_of(&self, section: &str, key: &str) -> Option<Place> {
         let entry = self.document.get(section)?.as_map()?.get(key)?;
         Some(self.place_at(entry.key, format!("{section}.{key}"), None))
     }

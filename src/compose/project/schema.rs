@@ -46,6 +46,8 @@ pub(crate) enum Shape {
     Duration,
     /// A number of bytes, or a string with a unit.
     Bytes,
+    /// Permission bits: a number, or a string of octal digits; a string of octal digits in the end.
+    Mode,
     /// Null, a string split as a shell would, or a list; an override replaces it whole.
     Command,
     /// The command of a health check: like a command, but the string is not split.
@@ -75,6 +77,8 @@ pub(crate) enum Unique {
     Field(&'static str),
     /// Ports with the same host address, published port, target and protocol.
     Port,
+    /// Secrets or configs at the same place.
+    File,
 }
 
 /// A short form, by what it expands to.
@@ -90,6 +94,10 @@ pub(crate) enum Form {
     Dependencies,
     /// A path or a list of paths and mappings.
     EnvFiles,
+    /// The name of a secret.
+    Secret,
+    /// The name of a config.
+    Config,
 }
 
 const fn yes(name: &'static str, shape: &'static Shape) -> Attribute {
@@ -117,8 +125,8 @@ pub(crate) const FILE: &[Attribute] = &[
     not_yet("jobs"),
     yes("networks", &Shape::Map(&Shape::Object(NETWORK))),
     yes("volumes", &Shape::Map(&Shape::Object(VOLUME))),
-    not_yet("secrets"),
-    not_yet("configs"),
+    yes("secrets", &Shape::Map(&Shape::Object(SECRET))),
+    yes("configs", &Shape::Map(&Shape::Object(CONFIG))),
     not_yet("models"),
 ];
 
@@ -144,7 +152,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     not_yet("cpuset"),
     not_yet("cpu_shares"),
     yes("command", &Command),
-    not_yet("configs"),
+    yes("configs", &Shape::List(&Shape::Short(Form::Config, &Shape::Object(SERVICE_FILE)), Unique::File)),
     yes("container_name", &Text),
     not_yet("credential_spec"),
     yes("depends_on", &Shape::Short(Form::Dependencies, &Shape::Map(&Shape::Object(DEPENDENCY)))),
@@ -196,7 +204,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("restart", &Text),
     not_yet("runtime"),
     yes("scale", &Integer),
-    not_yet("secrets"),
+    yes("secrets", &Shape::List(&Shape::Short(Form::Secret, &Shape::Object(SERVICE_FILE)), Unique::File)),
     not_yet("security_opt"),
     not_yet("shm_size"),
     yes("stdin_open", &Boolean),
@@ -323,6 +331,33 @@ pub(crate) const IPAM_POOL: &[Attribute] =
 /// The keys of a volume.
 pub(crate) const VOLUME: &[Attribute] =
     &[yes("name", &Text), yes("driver", &Text), yes("driver_opts", &Dictionary), yes("external", &Boolean), yes("labels", &Dictionary)];
+
+/// The keys of a secret or config in a service.
+pub(crate) const SERVICE_FILE: &[Attribute] =
+    &[yes("source", &Text), yes("target", &Text), yes("uid", &Text), yes("gid", &Text), yes("mode", &Shape::Mode)];
+
+/// The keys of a secret.
+pub(crate) const SECRET: &[Attribute] = &[
+    yes("name", &Text),
+    yes("file", &Shape::Path),
+    yes("environment", &Text),
+    yes("external", &Boolean),
+    inert("labels", &Dictionary),
+    not_yet("driver"),
+    not_yet("driver_opts"),
+    not_yet("template_driver"),
+];
+
+/// The keys of a config.
+pub(crate) const CONFIG: &[Attribute] = &[
+    yes("name", &Text),
+    yes("file", &Shape::Path),
+    yes("environment", &Text),
+    yes("content", &Text),
+    yes("external", &Boolean),
+    inert("labels", &Dictionary),
+    not_yet("template_driver"),
+];
 
 /// Finds an attribute of a table.
 pub(crate) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {

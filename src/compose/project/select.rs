@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::compose::project::model::{Project, Service};
+use crate::compose::project::model::{FileKind, Project, Service};
 use crate::resource::failure::Failure;
 use crate::resource::name::ServiceName;
 
@@ -46,7 +46,7 @@ impl From<SelectError> for Failure {
 
 impl Project {
     /// Returns the project with only the named services (patterns as of a shell are allowed), what they depend on if asked for, and the
-    /// networks and volumes those use. Every service when none is named; networks and volumes that nothing uses go even then.
+    /// networks, volumes, secrets and configs those use. Every service when none is named; what nothing uses goes even then.
     pub fn select(&self, services: &[String], with_dependencies: bool) -> Result<Self, SelectError> {
         if services.is_empty() {
             let mut all = self.clone();
@@ -84,11 +84,17 @@ impl Project {
         Ok(selected)
     }
 
-    /// Drops the networks and volumes that no enabled service uses.
+    /// Drops what no enabled service uses.
     fn drop_unused(&mut self) {
         let networks: BTreeSet<&String> = self.services.values().flat_map(|service| service.networks.keys()).collect();
         let networks: BTreeSet<String> = networks.into_iter().cloned().collect();
         let volumes: BTreeSet<String> = self.services.values().flat_map(|service| service.volume_keys()).map(str::to_owned).collect();
+        let used = |kind: FileKind| -> BTreeSet<String> {
+            self.services.values().flat_map(|service| service.file_keys(kind)).map(str::to_owned).collect()
+        };
+        let (secrets, configs) = (used(FileKind::Secret), used(FileKind::Config));
+        self.secrets.retain(|key, _| secrets.contains(key));
+        self.configs.retain(|key, _| configs.contains(key));
         self.networks.retain(|key, _| networks.contains(key));
         self.volumes.retain(|key, _| volumes.contains(key));
     }

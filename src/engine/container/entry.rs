@@ -299,6 +299,7 @@ impl Container {
             mounts: record.mounts.iter().map(ResolvedMount::info).collect(),
             restart_count: life.restarts.count,
             log_path: (record.spec.log != LogSpec::None).then(|| self.log_path()),
+            file_digests: Default::default(),
             execs: lock(&self.execs).iter().copied().collect(),
         }
     }

@@ -143,6 +143,7 @@ mod tests {
             mounts: Vec::new(),
             restart_count: 0,
             log_path: None,
+            file_digests: BTreeMap::new(),
             execs: Vec::new(),
         }
     }

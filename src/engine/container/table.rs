@@ -1,6 +1,7 @@
 //! All containers of a root, by id and by name.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,7 +29,10 @@ impl Containers {
     /// The table of a root, without its containers.
     pub(in crate::engine) fn open(root: &Root) -> Result<Self, Failure> {
         let folder = root.data().join("containers");
-        std::fs::create_dir_all(&folder).map_err(|error| Failure::internal(format!("cannot make `{}`: {error}", folder.display())))?;
+        let step = |error| Failure::internal(format!("cannot make `{}`: {error}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(step)?;
+        // Specs and written files hold secrets, and a file's own mode is meant for those inside the container.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(step)?;
         Ok(Self { folder, state: Mutex::default() })
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
 pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
-use crate::resource::id::{ContainerId, ImageId, NetworkId};
+use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::time::Timestamp;
 
@@ -448,8 +448,8 @@ impl Default for LogSpec {
     }
 }
 
-/// A file written into a container before it starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A file written into a container before it starts. Its content may be secret, and is no part of what is written for debugging.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InjectedFile {
     /// Where in the container.
     pub target: String,
@@ -461,6 +461,13 @@ pub struct InjectedFile {
     pub gid: u32,
     /// Its permission bits.
     pub mode: u32,
+}
+
+impl std::fmt::Debug for InjectedFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { target, content, uid, gid, mode } = self;
+        write!(formatter, "{target} ({} bytes, {uid}:{gid}, {mode:o})", content.len())
+    }
 }
 
 /// What an engine tells of a container.
@@ -492,6 +499,8 @@ pub struct ContainerInfo {
     pub restart_count: u32,
     /// The file its output goes to.
     pub log_path: Option<PathBuf>,
+    /// By path, the digests of the files that were written into it, where the engine tells them: ours does in a list of everything.
+    pub file_digests: BTreeMap<String, Digest>,
     /// Running exec ids.
     pub execs: Vec<crate::resource::id::ExecId>,
 }

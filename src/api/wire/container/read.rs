@@ -40,6 +40,7 @@ pub fn from_json(body: Value) -> Result<ContainerInfo, WireError> {
         mounts: fields.list("Mounts")?.into_iter().map(|value| mount(value, &spec)).collect::<Result<_, _>>()?,
         restart_count: fields.get("RestartCount", "a number")?.unwrap_or_default(),
         log_path: fields.text("LogPath")?.map(PathBuf::from),
+        file_digests: Default::default(),
         execs: execs.iter().filter_map(|id| id.parse().ok()).collect(),
         spec,
     })

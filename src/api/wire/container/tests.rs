@@ -81,6 +81,7 @@ fn info(state: ContainerState) -> ContainerInfo {
         }],
         restart_count: 3,
         log_path: Some(PathBuf::from("/log")),
+        file_digests: BTreeMap::new(),
         execs: vec![ExecId::from_bytes([4; 32])],
         spec,
         state,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::container::ContainerInfo;
-use crate::resource::id::ContainerId;
+use crate::resource::id::{ContainerId, Digest};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -20,9 +20,13 @@ struct Read {
     info: ContainerInfo,
 }
 
-/// Writes a list. What is in injected files stays with the engine.
+/// Writes a list. What is in injected files stays with the engine; digests tell our command line whether it changed, and nobody else,
+/// since an inspect, which people show to others, has none.
 pub fn to_json(infos: &mut [ContainerInfo]) -> Vec<u8> {
-    infos.iter_mut().flat_map(|info| &mut info.spec.files).for_each(|file| file.content = Vec::new());
+    for info in &mut *infos {
+        info.file_digests = info.spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect();
+        info.spec.files.iter_mut().for_each(|file| file.content = Vec::new());
+    }
     let lines: Vec<Line<'_>> = infos.iter().map(|info| Line { id: info.id, info }).collect();
     // Invariant: plain data with string keys, which JSON can always hold.
     serde_json::to_vec(&lines).expect("containers are plain data")

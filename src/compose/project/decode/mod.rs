@@ -1,5 +1,6 @@
 //! From a complete document to the model. What has the wrong type was reported before and is passed over here in silence.
 
+mod file;
 mod health;
 mod mount;
 mod network;
@@ -11,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compose::project::diagnostic::{Diagnostic, Severity};
-use crate::compose::project::model::{Network, Service, Volume};
+use crate::compose::project::model::{FileKind, FileObject, Network, Service, Volume};
 use crate::compose::project::node::{Entry, Node, Value};
 use crate::compose::project::scalar;
-use crate::compose::project::source::Span;
+use crate::compose::project::source::{Reader, Span};
 use crate::resource::name::ServiceName;
 
 /// The parts of a project that come from its files.
@@ -26,10 +27,23 @@ pub(crate) struct Decoded {
     pub networks: BTreeMap<String, Network>,
     /// Volumes by key.
     pub volumes: BTreeMap<String, Volume>,
+    /// Secrets by key.
+    pub secrets: BTreeMap<String, FileObject>,
+    /// Configs by key.
+    pub configs: BTreeMap<String, FileObject>,
+}
+
+/// What the content of secrets and configs comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// What interpolation saw.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Reads files of the host.
+    pub reader: &'a dyn Reader,
 }
 
 /// Decodes a document; problems are added to those there are. What a service that no profile enables refers to is nobody's business yet.
-pub(crate) fn decode(document: &Node, is_enabled: impl Fn(&Node) -> bool, problems: &mut Vec<Diagnostic>) -> Decoded {
+pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&Node) -> bool, problems: &mut Vec<Diagnostic>) -> Decoded {
     let mut decoded = Decoded::default();
     for (key, entry) in entries(document, "networks") {
         if let Some(network) = network::network(key, entry, problems) {
@@ -41,11 +55,19 @@ pub(crate) fn decode(document: &Node, is_enabled: impl Fn(&Node) -> bool, proble
             decoded.volumes.insert(key.to_owned(), volume);
         }
     }
+    for (kind, objects) in [(FileKind::Secret, &mut decoded.secrets), (FileKind::Config, &mut decoded.configs)] {
+        for (key, entry) in entries(document, kind.section()) {
+            // A source that was misspelt is not missing.
+            let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+            objects.extend(file::object(kind, key, entry, broken, problems).map(|object| (key.to_owned(), object)));
+        }
+    }
+    let objects = file::Objects { secrets: &decoded.secrets, configs: &decoded.configs, around };
     for (key, entry) in entries(document, "services") {
         let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
         let mut unheard = Vec::new();
         let problems = if is_enabled(&entry.node) { &mut *problems } else { &mut unheard };
-        let mut decoder = service::Decoder { key, node: &entry.node, place: entry.key, document, broken, problems };
+        let mut decoder = service::Decoder { key, node: &entry.node, place: entry.key, document, objects, broken, problems };
         if let Some(service) = decoder.service() {
             decoded.services.insert(service.name.clone(), Arc::new(service));
         }

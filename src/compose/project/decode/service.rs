@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compose::project::decode::{command, dictionary, duration, entries, flag, health, integer, mount, port, text, texts};
+use crate::compose::project::decode::{command, dictionary, duration, entries, file, flag, health, integer, mount, port, text, texts};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::model::{Dependency, Service, ServiceNetwork};
 use crate::compose::project::node::Node;
@@ -24,6 +24,8 @@ pub(super) struct Decoder<'a> {
     pub place: Span,
     /// The whole, for what it refers to.
     pub document: &'a Node,
+    /// The project's secrets and configs.
+    pub objects: file::Objects<'a>,
     /// Something of it is wrong already, so that a missing attribute may be a misspelt one.
     pub broken: bool,
     /// Hears of what is wrong.
@@ -36,7 +38,8 @@ impl Decoder<'_> {
         let node = self.node;
         node.as_map()?;
         let replicas = self.replicas();
-        let mounts = mount::mounts(self);
+        let mut mounts = mount::mounts(self);
+        let files = file::files(self, &mut mounts);
         Some(Service {
             image: self.image(),
             command: command(node, "command"),
@@ -57,6 +60,7 @@ impl Decoder<'_> {
             ports: port::bindings(self),
             expose: port::exposed(self),
             mounts,
+            files,
             networks: self.networks(),
             depends_on: self.dependencies(),
             read_only: flag(node, "read_only").unwrap_or_default(),

@@ -53,10 +53,14 @@ fn document(root: &Node, project: Option<&Project>, form: Form) -> Output {
     let services = root.get("services").map(|node| pick(node, service, form, schema::SERVICE));
     let networks = root.get("networks").map(|node| pick(node, network, form, schema::NETWORK));
     let volumes = root.get("volumes").map(|node| pick(node, volume, form, schema::VOLUME));
+    let secret = |key: &str| has(key, &|project| project.secrets.contains_key(key));
+    let config = |key: &str| has(key, &|project| project.configs.contains_key(key));
+    let secrets = root.get("secrets").map(|node| pick(node, secret, form, schema::SECRET));
+    let configs = root.get("configs").map(|node| pick(node, config, form, schema::CONFIG));
     let name = root.get("name").and_then(Node::as_text).unwrap_or_default();
     let mut fields = vec![("name".to_owned(), Output::from(name))];
     fields.push(("services".to_owned(), services.unwrap_or_else(|| Output::Object(Map::new()))));
-    for (key, value) in [("networks", networks), ("volumes", volumes)] {
+    for (key, value) in [("networks", networks), ("volumes", volumes), ("secrets", secrets), ("configs", configs)] {
         fields.extend(value.filter(|value| !is_empty(value)).map(|value| (key.to_owned(), value)));
     }
     extensions(root, form, &mut fields);
