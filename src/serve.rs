@@ -50,7 +50,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
-    let configuration = Configuration::read(start.configuration.as_deref(), &environment())?;
+    let configuration = Configuration::of(start.settings, &environment());
     tokio::spawn(keeper.clone().attend());
     let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone(), configuration }).await?;
     let activity = Activity::default();

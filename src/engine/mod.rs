@@ -18,6 +18,7 @@ pub mod image;
 pub mod network;
 pub mod root;
 pub mod runtime;
+pub mod settings;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::engine::configuration::Configuration;
+use crate::engine::configuration::{Configuration, Defaults};
 use crate::engine::container::exec::Execs;
 use crate::engine::container::log::LogWatcher;
 use crate::engine::container::table::Containers;
@@ -71,6 +72,7 @@ struct Shared {
     containers: Containers,
     logs: LogWatcher,
     execs: Execs,
+    defaults: Defaults,
     /// Early health probes run at once.
     probes: Semaphore,
     /// Set once the engine is to leave: nothing starts any more.
@@ -94,7 +96,9 @@ impl Engine {
         let probes = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let (leaving, closed) = (AtomicBool::new(false), watch::Sender::new(false));
         let (logs, execs) = (LogWatcher::default(), Execs::default());
-        let shared = Shared { root, keeper, images, networks, volumes, ring, runtime, containers, logs, execs, probes, leaving, closed };
+        let defaults = configuration.defaults;
+        let shared =
+            Shared { root, keeper, images, networks, volumes, ring, runtime, containers, logs, execs, defaults, probes, leaving, closed };
         let engine = Self { shared: Arc::new(shared) };
         engine.adopt_containers().await?;
         Ok(engine)

@@ -9,24 +9,26 @@ use sha2::{Digest as _, Sha256};
 pub struct Root {
     data: PathBuf,
     run: PathBuf,
+    configuration: PathBuf,
     tag: String,
 }
 
 impl Root {
     /// The root of the machine's engine, or the one below `moved` (the value of `GANTRY_ROOT`).
     pub fn new(moved: Option<&Path>) -> Self {
-        let (data, run) = match moved {
-            Some(root) => (root.join("data"), root.join("run")),
-            None => (PathBuf::from("/var/lib/gantry"), PathBuf::from("/run/gantry")),
+        let (data, run, etc) = match moved {
+            Some(root) => (root.join("data"), root.join("run"), root.join("etc")),
+            None => (PathBuf::from("/var/lib/gantry"), PathBuf::from("/run/gantry"), PathBuf::from("/etc/gantry")),
         };
-        Self::of(data, run)
-    }
-
-    /// A root with these two folders.
-    pub fn of(data: PathBuf, run: PathBuf) -> Self {
         let digest = Sha256::digest(run.as_os_str().as_encoded_bytes());
         let tag = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-        Self { data, run, tag }
+        Self { data, run, configuration: etc.join("engine.json"), tag }
+    }
+
+    /// The same root with its data elsewhere (`data-root`).
+    #[must_use]
+    pub fn with_data(self, data: PathBuf) -> Self {
+        Self { data, ..self }
     }
 
     /// What survives a reboot.
@@ -37,6 +39,11 @@ impl Root {
     /// What lives only as long as the machine is up.
     pub fn run(&self) -> &Path {
         &self.run
+    }
+
+    /// Its configuration, unless another is named.
+    pub fn configuration(&self) -> &Path {
+        &self.configuration
     }
 
     /// The API socket.

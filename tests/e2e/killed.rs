@@ -8,7 +8,7 @@ use crate::up::RUNS;
 use crate::world::processes_of;
 
 /// The process of this bottle whose command line holds `word`.
-fn process(bottle: &Bottle, word: &str) -> i32 {
+pub(crate) fn process(bottle: &Bottle, word: &str) -> i32 {
     let folder = bottle.project().parent().expect("a parent").to_owned();
     let found = processes_of(&folder);
     found
@@ -18,7 +18,8 @@ fn process(bottle: &Bottle, word: &str) -> i32 {
         .0
 }
 
-fn end(pid: i32) {
+/// Kills it.
+pub(crate) fn end(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there");
 }
 

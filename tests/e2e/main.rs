@@ -5,6 +5,7 @@ mod bad_input;
 mod bottle;
 mod cache;
 mod config;
+mod configuration;
 mod docker;
 mod down;
 mod engine;

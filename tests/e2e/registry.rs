@@ -15,20 +15,26 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one on this port of the bottle's loopback, with its files in `folder`.
     pub(crate) fn start(bottle: &Bottle, folder: &Path, port: u16) -> Self {
-        Self::serve(bottle, folder, &folder.join("registry"), port)
+        Self::start_at(bottle, folder, &format!("127.0.0.1:{port}"))
+    }
+
+    /// Starts one at an address of the bottle's.
+    pub(crate) fn start_at(bottle: &Bottle, folder: &Path, address: &str) -> Self {
+        std::fs::create_dir_all(folder).expect("the registry's folder");
+        Self::serve(bottle, folder, &folder.join("registry"), address)
     }
 
     /// Starts one that has the images of examples/shop under the names Docker Hub has them under.
     pub(crate) fn of_the_shop(bottle: &Bottle, port: u16) -> Self {
         let images = top().join("target/shop/registry");
         assert!(images.exists(), "{} is missing: run tests/run, which makes it", images.display());
-        Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, port)
+        Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, &format!("127.0.0.1:{port}"))
     }
 
-    fn serve(bottle: &Bottle, folder: &Path, storage: &Path, port: u16) -> Self {
+    fn serve(bottle: &Bottle, folder: &Path, storage: &Path, address: &str) -> Self {
         let config = folder.join("registry.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
             storage.display()
         );
         std::fs::write(&config, text).expect("the registry's configuration");
@@ -46,6 +52,13 @@ impl Registry {
         // Its pipe is read to the end, so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process }
+    }
+
+    /// Pushes an image of busybox with a file `/said`.
+    pub(crate) fn push(bottle: &Bottle, said: &str, name: &str) {
+        let make = "rm -rf image && mkdir -p image/bin && cp /bin/busybox image/bin/ && ln -s busybox image/bin/cat && ln -s busybox image/bin/sh";
+        let push = format!("skopeo copy --quiet --insecure-policy --dest-tls-verify=false tarball:image.tar docker://{name}");
+        bottle.shell(&format!("{make} && echo {said} >image/said && tar --owner=0 --group=0 -C image -cf image.tar . && {push}")).success();
     }
 
     /// Pushes the image of examples/cache.

@@ -71,6 +71,7 @@ impl Engine {
         folder: PathBuf,
     ) -> Result<Arc<Container>, Failure> {
         let mut spec = spec.clone();
+        spec.log = self.shared.defaults.complete(&spec.log);
         self.pin_shared(&mut spec)?;
         let effective = effective::merge(&spec, &image.config, &self.default_hostname(&spec, id)?)?;
         let networks = membership::wanted(&spec, &self.shared.networks)?;

@@ -45,9 +45,9 @@ pub(super) fn hosts(
     Ok(text)
 }
 
-/// `/etc/resolv.conf`: with name servers of ours it names 127.0.0.11 alone, else the spec's or the host's. Search domains and options are
-/// the spec's where it has them, else the host's.
-pub(super) fn resolv_conf(host: &str, spec: &ContainerSpec, asks_us: bool) -> String {
+/// `/etc/resolv.conf`: where its lookups come to us it names 127.0.0.11 alone, else `named` or the host's servers. Search domains and
+/// options are the spec's where it has them, else the host's.
+pub(super) fn resolv_conf(host: &str, spec: &ContainerSpec, named: &[IpAddr], asks_us: bool) -> String {
     let fields = |key: &str| -> Vec<String> {
         // The last line of a kind counts (resolv.conf(5)); of name servers, every one.
         let lines = host.lines().map(|line| line.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>());
@@ -59,10 +59,10 @@ pub(super) fn resolv_conf(host: &str, spec: &ContainerSpec, asks_us: bool) -> St
     };
     let servers = if asks_us {
         vec![RESOLVER.to_string()]
-    } else if spec.dns.is_empty() {
+    } else if named.is_empty() {
         fields("nameserver")
     } else {
-        spec.dns.iter().map(ToString::to_string).collect()
+        named.iter().map(ToString::to_string).collect()
     };
     let search = match spec.dns_search.as_slice() {
         [] => fields("search"),
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn lookups_go_to_us_or_to_whom_was_asked_for() {
         let host = "# made by hand\nnameserver 192.0.2.1\nnameserver 192.0.2.2\nsearch old\nsearch example.org  lan\noptions edns0\n";
-        let check = |spec: &ContainerSpec, asks_us, expected: &str| assert_eq!(resolv_conf(host, spec, asks_us), expected);
+        let check = |spec: &ContainerSpec, asks_us, expected: &str| assert_eq!(resolv_conf(host, spec, &spec.dns, asks_us), expected);
         let plain = ContainerSpec::default();
         check(&plain, true, "nameserver 127.0.0.11\nsearch example.org lan\noptions edns0 ndots:0\n");
         check(&plain, false, "nameserver 192.0.2.1\nnameserver 192.0.2.2\nsearch example.org lan\noptions edns0\n");

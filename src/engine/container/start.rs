@@ -148,7 +148,7 @@ impl Engine {
         let step = trace::span("networks");
         let endpoints = if joins {
             let wants: Vec<_> = record.networks.iter().map(|(name, spec)| (name.to_string(), spec.clone())).collect();
-            let dns = DnsSettings { upstreams: record.spec.dns.clone() };
+            let dns = DnsSettings { upstreams: self.shared.defaults.servers(&record.spec.dns).to_vec() };
             networks.prepare(id, record.name.as_str(), &wants, dns).await?
         } else {
             Vec::new()
@@ -339,7 +339,7 @@ impl Engine {
         let hostname = &record.effective.hostname;
         let hosts = files::hosts(base.as_deref(), &spec.extra_hosts, gateway, &own, hostname, spec.domainname.as_deref())
             .map_err(Failure::invalid)?;
-        let resolv_conf = files::resolv_conf(&of_host("/etc/resolv.conf"), spec, asks_us);
+        let resolv_conf = files::resolv_conf(&of_host("/etc/resolv.conf"), spec, self.shared.defaults.servers(&spec.dns), asks_us);
         let folder = container.folder();
         for (name, text) in [("hosts", hosts), ("hostname", format!("{hostname}\n")), ("resolv.conf", resolv_conf)] {
             let path = folder.join(name);

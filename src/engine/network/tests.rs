@@ -134,7 +134,7 @@ fn on_a_host<F: Future<Output = ()>>(body: impl FnOnce(Host) -> F + Send + 'stat
     in_namespace(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         let folder = TempDir::new().expect("a folder can be made");
-        let root = Root::of(folder.path().join("data"), folder.path().join("run"));
+        let root = Root::new(Some(folder.path()));
         runtime.block_on(body(Host { root, keeper: Arc::default(), _folder: folder }));
     });
 }

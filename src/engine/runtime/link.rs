@@ -1,5 +1,6 @@
 //! The engine's end of the keeper: what must outlive the engine is held there, and what was held comes back from there.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -70,6 +71,8 @@ struct State {
     child: Option<Child>,
     permanent: bool,
     leaving: bool,
+    /// The engine's command line, for a keeper that it starts.
+    arguments: Vec<OsString>,
 }
 
 impl State {
@@ -92,7 +95,7 @@ impl KeeperLink {
     }
 
     /// The link of an engine that was just started: its keeper is at standard input, and hands over all it has.
-    pub(super) fn begin() -> Result<Self, LinkError> {
+    pub(super) fn begin(arguments: &[OsString]) -> Result<Self, LinkError> {
         let stdin = rustix::stdio::stdin();
         if !matches!(rustix::net::sockopt::socket_type(stdin), Ok(kind) if kind == rustix::net::SocketType::SEQPACKET) {
             return Err(LinkError::NoKeeper);
@@ -101,7 +104,7 @@ impl KeeperLink {
         let socket = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
         let nowhere = std::fs::File::open("/dev/null").map_err(failed)?;
         rustix::stdio::dup2_stdin(nowhere).map_err(|error| failed(error.into()))?;
-        let mut state = State::default();
+        let mut state = State { arguments: arguments.to_vec(), ..State::default() };
         loop {
             let packet = packet::receive(&socket, true).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;
             let Some(note) = Note::decode(&packet.bytes) else { continue };
@@ -166,7 +169,7 @@ impl KeeperLink {
         }
         let (socket, theirs) = packet::pair()?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("gantry-keeper").stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command.arg0("gantry-keeper").args(&state.arguments).stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::inherit());
         state.child = Some(command.spawn()?);
         let mine = pidfd_open(getpid(), PidfdFlags::empty())?;
         let mut parcels = vec![(Note::Engine(getpid().as_raw_pid()), vec![mine])];

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::engine::root::Root;
+use crate::engine::runtime::keeper::EngineArguments;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::runtime::{keeper, kernel, shim};
+use crate::engine::settings::Settings;
 use crate::resource::failure::Failure;
 
 /// What an engine is started with.
@@ -16,8 +18,8 @@ pub struct EngineStart {
     pub root: Root,
     /// Its keeper.
     pub keeper: KeeperLink,
-    /// The configuration file that was named on the command line.
-    pub configuration: Option<PathBuf>,
+    /// What its configuration file says.
+    pub settings: Settings,
     /// Where it logs to.
     pub log: PathBuf,
 }
@@ -32,7 +34,7 @@ const ENGINE_COMMANDS: [&str; 4] = ["status", "stop", "logs", "help"];
 pub fn main(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>) -> Option<ExitCode> {
     let (program, rest) = arguments.split_first()?;
     match Path::new(program).file_name()?.to_str()? {
-        "gantry-keeper" => return Some(keeper::takeover()),
+        "gantry-keeper" => return Some(keeper::takeover(rest)),
         "gantry-engine" => return Some(engine(rest, serve)),
         "gantry-shim" => return Some(shim::main()),
         _ => {}
@@ -55,16 +57,20 @@ fn is_foreground(arguments: &[OsString]) -> bool {
 fn engine(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>) -> ExitCode {
     keeper::let_go();
     kernel::share_one_heap();
-    let keeper = match KeeperLink::begin() {
+    let keeper = match KeeperLink::begin(arguments) {
         Ok(keeper) => keeper,
         Err(error) => {
             let _ = rustix::io::write(rustix::stdio::stderr(), format!("gantry: {error}\n").as_bytes());
             return ExitCode::FAILURE;
         }
     };
+    let arguments = EngineArguments::read(arguments);
     let started = keeper::root().map_err(Failure::internal).and_then(|root| {
+        let settings = Settings::read(arguments.configuration.as_deref(), root.configuration());
+        let settings = settings.map_err(|error| Failure::invalid(error.to_string()))?;
+        let root = arguments.moved(root);
         let log = root.log();
-        serve(EngineStart { root, keeper: keeper.clone(), configuration: arguments.first().map(PathBuf::from), log })
+        serve(EngineStart { root, keeper: keeper.clone(), settings, log })
     });
     match started {
         Ok(()) => ExitCode::SUCCESS,

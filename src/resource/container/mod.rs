@@ -1,5 +1,6 @@
 //! Containers: what decides one (its spec), what it is doing (its state), and what a list returns of it (its info).
 
+mod log;
 mod port;
 mod request;
 mod state;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::resource::container::log::{LogSpec, rotation_size};
 pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
 pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
@@ -426,26 +428,6 @@ pub struct Resources {
     pub cpuset: Option<String>,
     /// Processes; -1 is without limit.
     pub pids: Option<i64>,
-}
-
-/// Where a container's output goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogSpec {
-    /// A file in Docker's json-file form.
-    JsonFile {
-        /// A file is rotated when it would grow beyond so many bytes; never when absent.
-        max_size: Option<u64>,
-        /// So many files are kept; 1 when absent.
-        max_file: u32,
-    },
-    /// Nowhere.
-    None,
-}
-
-impl Default for LogSpec {
-    fn default() -> Self {
-        Self::JsonFile { max_size: None, max_file: 1 }
-    }
 }
 
 /// A file written into a container before it starts. Its content may be secret, and is no part of what is written for debugging.

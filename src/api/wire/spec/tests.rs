@@ -144,7 +144,7 @@ fn full() -> ContainerSpec {
         },
         shm_size: Some(1 << 26),
         oom_score_adj: Some(-500),
-        log: LogSpec::JsonFile { max_size: Some(10_000_000), max_file: 3 },
+        log: LogSpec::JsonFile { max_size: Some(10_000_000), max_file: Some(3) },
         pid: NamespaceMode::Host,
         ipc: IpcMode::Container("db".to_owned()),
         uts: NamespaceMode::Host,

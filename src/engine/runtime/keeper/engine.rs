@@ -41,7 +41,7 @@ impl EngineProcess {
         let failed = |source| KeeperError::Path { step: "start the engine", path: binary.to_owned(), source };
         let (socket, theirs) = packet::pair().map_err(failed)?;
         let mut command = Command::new(binary);
-        command.arg0("gantry-engine").args(&options.configuration);
+        command.arg0("gantry-engine").args(options.engine_arguments().written());
         command.env_clear().envs(launder::environment());
         // Out of the terminal's foreground group: Ctrl-C is the keeper's to hear.
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::inherit()).process_group(0);

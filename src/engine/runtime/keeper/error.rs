@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::engine::settings::SettingsError;
+
 /// A keeper that could not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeeperError {
@@ -37,11 +39,14 @@ pub(super) enum KeeperError {
     #[error("cannot listen at {address}: {reason}")]
     Address { address: String, reason: &'static str },
     /// A group that is not in /etc/group.
-    #[error("the socket is to belong to the group `{group}`, which /etc/group does not have")]
-    Group { group: String },
+    #[error("{place}: `group`: /etc/group has no group `{group}` (make it with `groupadd {group}`)")]
+    Group { place: String, group: String },
     /// The configuration file.
-    #[error("{} is not a configuration: {reason}", path.display())]
-    Configuration { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Configuration(#[from] SettingsError),
+    /// Something in the configuration file that only its use shows to be wrong.
+    #[error("{place}: `hosts`: {source}")]
+    Configured { place: String, source: Box<Self> },
     /// Another engine has this root.
     #[error("an engine runs already at {}", socket.display())]
     Running { socket: PathBuf },

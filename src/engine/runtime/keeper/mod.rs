@@ -28,6 +28,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::EngineProcess;
 use crate::engine::runtime::keeper::error::KeeperError;
+pub(super) use crate::engine::runtime::keeper::option::EngineArguments;
 use crate::engine::runtime::keeper::option::Options;
 use crate::engine::runtime::keeper::socket::Address;
 use crate::engine::runtime::keeper::watch::{End, Keeper};
@@ -78,9 +79,9 @@ pub(super) fn let_go() {
 }
 
 /// `gantry-keeper`: started by an engine whose keeper died. The estate comes over standard input.
-pub(super) fn takeover() -> ExitCode {
+pub(super) fn takeover(arguments: &[OsString]) -> ExitCode {
     launder::close_descriptors();
-    finish(inherit().and_then(|mut keeper| keeper.run()))
+    finish(inherit(arguments).and_then(|mut keeper| keeper.run()))
 }
 
 /// Binds the sockets of a root and starts its engine; `None` when another keeper has it already.
@@ -111,8 +112,8 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
 }
 
 /// Takes over from an engine that runs.
-fn inherit() -> Result<Keeper, KeeperError> {
-    let options = Options::read(&[], false)?;
+fn inherit(arguments: &[OsString]) -> Result<Keeper, KeeperError> {
+    let options = Options::taken_over(arguments)?;
     launder::launder(false)?;
     let socket = take_stdin()?;
     write_to_log(options.root.log())?;

@@ -2,17 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-
-use serde_json::Value;
 
 use crate::engine::root::Root;
 use crate::engine::runtime::keeper::error::KeeperError;
 use crate::engine::runtime::keeper::socket::{Address, group_id};
-
-/// Where the configuration lies unless `--config` says otherwise.
-const CONFIGURATION: &str = "/etc/gantry/engine.json";
+use crate::engine::settings::{Placed, Settings};
 
 /// What a keeper is told.
 #[derive(Debug)]
@@ -48,20 +43,71 @@ impl Options {
                 _ => return Err(KeeperError::Usage(format!("`gantry engine` has no argument `{name}`"))),
             }
         }
-        let settings = settings(configuration.as_deref())?;
-        if hosts.is_empty() {
-            hosts = settings.hosts;
-        }
-        let addresses = hosts.iter().map(|host| Address::parse(host, insecure)).collect::<Result<_, _>>()?;
-        let group = match settings.group {
-            None => None,
-            Some(group) => {
-                let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-                Some(group_id(&groups, &group).ok_or(KeeperError::Group { group })?)
-            }
+        let root = root()?;
+        let settings = Settings::read(configuration.as_deref(), root.configuration())?;
+        let addresses = match hosts.as_slice() {
+            [] => settings.hosts.iter().map(|host| configured(host, insecure)).collect::<Result<_, _>>()?,
+            hosts => hosts.iter().map(|host| Address::parse(host, insecure)).collect::<Result<_, _>>()?,
         };
-        Ok(Self { root: root()?, foreground, configuration, addresses, group })
+        let group = settings.group.as_ref().map(group_of).transpose()?;
+        let root = match settings.data_root {
+            Some(data) => root.with_data(data),
+            None => root,
+        };
+        Ok(Self { root, foreground, configuration, addresses, group })
     }
+
+    /// What a keeper goes by that takes over: the sockets are there, so the configuration is not asked. `arguments` are the engine's.
+    pub(super) fn taken_over(arguments: &[OsString]) -> Result<Self, KeeperError> {
+        let start = EngineArguments::read(arguments);
+        let root = start.moved(root()?);
+        Ok(Self { root, foreground: false, configuration: start.configuration, addresses: Vec::new(), group: None })
+    }
+
+    /// What an engine is started with.
+    pub(super) fn engine_arguments(&self) -> EngineArguments {
+        EngineArguments { data: Some(self.root.data().to_owned()), configuration: self.configuration.clone() }
+    }
+}
+
+/// An engine's command line: its keeper writes it, and it hands it on to a keeper that takes over. The data folder stays what it was when
+/// the first engine started, whatever the configuration says meanwhile: containers must not lose theirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine::runtime) struct EngineArguments {
+    data: Option<PathBuf>,
+    /// The configuration file, if one was named.
+    pub(in crate::engine::runtime) configuration: Option<PathBuf>,
+}
+
+impl EngineArguments {
+    /// Reads what [`Self::written`] wrote.
+    pub(in crate::engine::runtime) fn read(arguments: &[OsString]) -> Self {
+        let mut paths = arguments.iter().map(PathBuf::from);
+        Self { data: paths.next(), configuration: paths.next() }
+    }
+
+    /// Writes them.
+    pub(super) fn written(&self) -> impl Iterator<Item = &Path> {
+        [&self.data, &self.configuration].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// The root with the data where they are.
+    pub(in crate::engine::runtime) fn moved(&self, root: Root) -> Root {
+        match &self.data {
+            Some(data) => root.with_data(data.clone()),
+            None => root,
+        }
+    }
+}
+
+fn configured(host: &Placed<String>, insecure: bool) -> Result<Address, KeeperError> {
+    Address::parse(&host.value, insecure).map_err(|error| KeeperError::Configured { place: host.place.clone(), source: Box::new(error) })
+}
+
+fn group_of(group: &Placed<String>) -> Result<u32, KeeperError> {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let missing = || KeeperError::Group { place: group.place.clone(), group: group.value.clone() };
+    group_id(&groups, &group.value).ok_or_else(missing)
 }
 
 /// The root of this process, by `GANTRY_ROOT`.
@@ -77,59 +123,20 @@ fn absolute(path: &Path) -> Result<PathBuf, KeeperError> {
     std::path::absolute(path).map_err(|source| KeeperError::Path { step: "resolve", path: path.to_owned(), source })
 }
 
-#[derive(Debug, Default, PartialEq)]
-struct Settings {
-    hosts: Vec<String>,
-    group: Option<String>,
-}
-
-/// The two keys of the configuration that are the keeper's: `hosts` and `group`, as in Docker's daemon.json. The engine reads the rest.
-fn settings(named: Option<&Path>) -> Result<Settings, KeeperError> {
-    let path = named.unwrap_or(Path::new(CONFIGURATION));
-    let text = match fs::read_to_string(path) {
-        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
-        Err(source) => return Err(KeeperError::Path { step: "read", path: path.to_owned(), source }),
-        Ok(text) => text,
-    };
-    parse_settings(&text).map_err(|reason| KeeperError::Configuration { path: path.to_owned(), reason })
-}
-
-fn parse_settings(text: &str) -> Result<Settings, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Value::Object(map) = value else { return Err("an object is expected".to_owned()) };
-    let group = match map.get("group") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(group)) => Some(group.clone()),
-        Some(_) => return Err("`group` is to be a text".to_owned()),
-    };
-    let hosts = match map.get("hosts") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(hosts)) => {
-            let texts: Option<Vec<_>> = hosts.iter().map(|host| host.as_str().map(str::to_owned)).collect();
-            texts.ok_or_else(|| "`hosts` is to be a list of texts".to_owned())?
-        }
-        Some(_) => return Err("`hosts` is to be a list of texts".to_owned()),
-    };
-    Ok(Settings { hosts, group })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_keepers_keys_are_read() {
-        let hosts = vec!["fd://".to_owned()];
-        for (text, expect) in [
-            ("{}", Some(Settings::default())),
-            (r#"{"group": "gantry", "debug": true}"#, Some(Settings { group: Some("gantry".to_owned()), hosts: Vec::new() })),
-            (r#"{"hosts": ["fd://"]}"#, Some(Settings { group: None, hosts })),
-            (r#"{"hosts": "fd://"}"#, None),
-            (r#"{"group": 7}"#, None),
-            ("[]", None),
-            ("{", None),
+    fn an_engines_arguments_are_read_as_they_were_written() {
+        let data = Some(PathBuf::from("/data"));
+        for arguments in [
+            EngineArguments { data: data.clone(), configuration: Some("/x.json".into()) },
+            EngineArguments { data, configuration: None },
+            EngineArguments::default(),
         ] {
-            assert_eq!(parse_settings(text).ok(), expect, "{text}");
+            let written: Vec<OsString> = arguments.written().map(OsString::from).collect();
+            assert_eq!(EngineArguments::read(&written), arguments);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Log {
         let failed = |error| LaunchError::step(format!("open the log {}", path.display()), error);
         let mut file = create(path).map_err(failed)?;
         let size = end_of_lines(&mut file).map_err(failed)?;
-        let file = Rotated { path: path.to_owned(), file, size, max_size, max_file, failing: false };
+        let file = Rotated { path: path.to_owned(), file, size, max_size, max_file: max_file.unwrap_or(1), failing: false };
         Ok(Some(Self { lines: [Lines::new(Stream::Stdout), Lines::new(Stream::Stderr)], gathered: Vec::new(), file }))
     }
 
@@ -173,7 +173,7 @@ mod tests {
     fn a_full_file_makes_room_and_no_line_is_lost() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: 3 };
+        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3) };
         let mut log = Log::open(&spec, &path).expect("a log").expect("a file");
         // More than a file holds at once, then one by one.
         let burst: String = (0..18).map(|number| format!("{number}\n")).collect();
@@ -194,7 +194,7 @@ mod tests {
     fn a_single_file_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let mut log = Log::open(&LogSpec::JsonFile { max_size: Some(200), max_file: 1 }, &path).expect("a log").expect("a file");
+        let mut log = Log::open(&LogSpec::JsonFile { max_size: Some(200), max_file: None }, &path).expect("a log").expect("a file");
         (0..5).for_each(|number| log.write(Stream::Stdout, format!("{number}\n").as_bytes()));
         assert_eq!(numbers(&path), [4]);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);

@@ -349,7 +349,7 @@ fn a_detached_exec_writes_for_nobody() {
 #[test]
 fn a_client_who_reads_slowly_gets_everything() {
     let rig = Rig::launch("slow", "head -c 8000000 /dev/zero | tr '\\0' '\\n'", |spec| {
-        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: 2 };
+        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: Some(2) };
     });
     let client = rig.attach(AttachRequest { stdin: false, ..ALL });
     rig.proceed();

@@ -1,0 +1,33 @@
+//! Why a configuration file cannot be obeyed: one sentence with its place and the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A configuration file that cannot be obeyed.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It cannot be read at all.
+    #[error("cannot read the engine's configuration {}: {}", path.display(), reason(source))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says something that cannot be.
+    #[error("{place}: {message}{}", hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    Wrong {
+        /// `FILE:LINE:COLUMN`.
+        place: String,
+        /// What.
+        message: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+}
+
+/// The system's word without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
