@@ -1,12 +1,14 @@
 //! The engine's configuration file: each key does something that is not so without it, and what cannot be obeyed is told with its place.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::net::UdpSocket;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
+use crate::api;
 use crate::bottle::Bottle;
 use crate::killed::{end, process};
 use crate::program::run;
@@ -36,7 +38,7 @@ fn mirrors_are_asked_in_order_and_then_docker_hub() {
     Registry::push(&bottle, "second", "127.0.0.1:5002/me/one:1");
     let pull = |name: &str| bottle.gantry(["image", "pull", "-q", name]);
     let said = |image: &str| {
-        bottle.compose(&format!("services: {{a: {{image: '{image}', command: [cat, /said], network_mode: none}}}}"));
+        bottle.compose(&format!("services: {{a: {{image: '{image}', command: [cat, /said]}}}}"));
         let said = bottle.gantry(["up", "--no-log-prefix", "--no-color"]).success();
         bottle.gantry(["down"]).success();
         said
@@ -94,58 +96,50 @@ fn networks_get_their_addresses_from_the_pools() {
 #[test]
 fn containers_without_name_servers_get_the_configured_ones() {
     let bottle = Bottle::with_image();
-    for address in ["192.0.2.53", "192.0.2.54"] {
+    for (address, answer) in [("192.0.2.53", [198, 51, 100, 1]), ("192.0.2.54", [198, 51, 100, 2])] {
         with_address(&bottle, address);
+        serve_names(address, answer);
     }
-    bottle.write("one", "far.example 198.51.100.1\n");
-    bottle.write("two", "far.example 198.51.100.2\n");
-    let _servers = [("one", "192.0.2.53"), ("two", "192.0.2.54")].map(|(names, address)| NameServer::start(&bottle, names, address));
-    bottle.compose(&format!(
-        "services:
-  default: {{image: IMAGE, command: {RUNS}}}
-  own: {{image: IMAGE, command: {RUNS}}}
-  host: {{image: IMAGE, command: {RUNS}, network_mode: host}}
-"
-    ));
-    let address = |service: &str| {
-        let answer = bottle.gantry(["exec", "-T", service, "nslookup", "-type=a", "far.example", "127.0.0.11"]).stdout;
+    let start = |name: &str, host: &Value| {
+        let spec = json!({ "Image": crate::bottle::IMAGE, "Cmd": ["sleep", "1000"], "HostConfig": host });
+        let (status, answer) = api::request(&bottle.socket(), "POST", &format!("/containers/create?name={name}"), Some(&spec));
+        assert_eq!(status, 201, "{answer}");
+        assert_eq!(api::request(&bottle.socket(), "POST", &format!("/containers/{name}/start"), None).0, 204);
+    };
+    let address = |name: &str| {
+        let answer = bottle.shell(&format!("nsenter -t {} -n busybox nslookup -type=a far.example 127.0.0.11", bottle.pid(name))).stdout;
         answer.lines().skip(2).find_map(|line| line.strip_prefix("Address: ").map(str::to_owned))
     };
-    let of_host = || bottle.gantry(["exec", "-T", "host", "cat", "/etc/resolv.conf"]).success();
-    bottle.gantry(["up", "-d"]).success();
-    assert_eq!(address("default"), None);
-    assert!(!of_host().contains("192.0.2.53"));
+    let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/root/etc/resolv.conf", bottle.pid(name))).expect("its file");
+    start("without", &json!({}));
+    start("host-without", &json!({ "NetworkMode": "host" }));
+    assert_eq!(address("without"), None);
+    assert!(!file("host-without").contains("192.0.2.53"));
     configure(&bottle, r#"{"dns": ["192.0.2.53"]}"#);
-    // The containers are the same: it counts for every start.
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["image", "ls"]).success();
+    start("default", &json!({}));
+    start("own", &json!({ "Dns": ["192.0.2.54"] }));
+    start("host", &json!({ "NetworkMode": "host" }));
     assert_eq!(address("default").as_deref(), Some("198.51.100.1"));
-    assert!(of_host().contains("nameserver 192.0.2.53\n"), "{}", of_host());
-    bottle.shell(&format!("printf '{{\"Image\": \"{}\", \"Cmd\": [\"sleep\", \"1000\"], \"HostConfig\": {{\"Dns\": [\"192.0.2.54\"], \"Init\": true}}}}' >own.json; curl -sSf --unix-socket $GANTRY_ROOT/run/engine.sock -H 'Content-Type: application/json' -d @own.json 'http://engine/containers/create?name=own' && curl -sSf --unix-socket $GANTRY_ROOT/run/engine.sock -X POST http://engine/containers/own/start", crate::bottle::IMAGE)).success();
-    let resolv = std::fs::read_to_string(format!("/proc/{}/root/etc/resolv.conf", bottle.pid("own"))).expect("the container's file");
-    assert!(resolv.contains("127.0.0.11"), "{resolv}");
-    let answer = bottle.shell(&format!("nsenter -t {} -n busybox nslookup -type=a far.example 127.0.0.11", bottle.pid("own"))).stdout;
-    assert!(answer.contains("198.51.100.2"), "{answer}");
+    assert_eq!(address("own").as_deref(), Some("198.51.100.2"));
+    assert!(file("host").starts_with("nameserver 192.0.2.53\n"), "{}", file("host"));
+    // As in Docker it is not the container's own.
+    assert_eq!(bottle.inspect("default").expect("it runs")["HostConfig"]["Dns"], json!([]));
 }
 
-/// A name server that ends with the test.
-struct NameServer(std::process::Child);
-
-impl NameServer {
-    fn start(bottle: &Bottle, names: &str, address: &str) -> Self {
-        let mut command = bottle.command("busybox");
-        let child = command.args(["dnsd", "-c", names, "-i", address, "-p", "53"]).stderr(Stdio::null()).spawn().expect("busybox");
-        // It listens once the kernel lists its socket.
-        bottle.shell(&format!("until ss -Hlnu src {address} | grep -q :53; do :; done")).success();
-        Self(child)
-    }
-}
-
-impl Drop for NameServer {
-    fn drop(&mut self) {
-        // `timeout` passes the signal on.
-        let _ = kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a process id")), Signal::SIGTERM);
-        let _ = self.0.wait();
-    }
+/// Answers every question at this address with `answer`, as long as the test's process lives.
+fn serve_names(address: &str, answer: [u8; 4]) {
+    let socket = UdpSocket::bind((address, 53)).expect("a port of the bottle");
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut query) {
+            // The question as it came (12 bytes of header, a name, four bytes), and after it one record that points back to the name.
+            let end = 12 + query[12..length].iter().position(|byte| *byte == 0).expect("a name") + 5;
+            let header = [&query[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
+            let record = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &answer].concat();
+            socket.send_to(&[&header, &query[12..end], &record].concat(), client).expect("it is sent");
+        }
+    });
 }
 
 #[test]
@@ -157,7 +151,7 @@ fn logs_are_rotated_as_configured() {
         bottle.eventually("it ends", || bottle.state("project-a-1") == "exited");
         let container = bottle.inspect("project-a-1").expect("it exists");
         let id = container["Id"].as_str().expect("an id").to_owned();
-        let files = bottle.shell(&format!("ls $GANTRY_ROOT/data/containers/{id} | grep -c json.log")).success();
+        let files = bottle.shell(&format!("ls $GANTRY_ROOT/data/containers/{id} | grep -c '^log'")).success();
         (container["HostConfig"]["LogConfig"]["Config"].clone(), files.trim().to_owned())
     };
     assert_eq!(logged(), (serde_json::json!({}), "1".to_owned()));
@@ -266,7 +260,10 @@ fn a_file_that_cannot_be_obeyed_is_told_with_its_place() {
         let message = bottle.gantry(["image", "ls"]).failure(1);
         assert!(message.contains(&format!("{}/etc/engine.json:{expected}", bottle.root().display())), "{message}");
     };
-    check("{\n  \"dns\": [],\n  \"userland-proxy\": false\n}", "3:3: `userland-proxy` is no key that this engine obeys (the keys are data-root,");
+    check(
+        "{\n  \"dns\": [],\n  \"userland-proxy\": false\n}",
+        "3:3: `userland-proxy` is no key that this engine obeys (the keys are data-root,",
+    );
     check("{\"dns\": [\"10.0.0.53\",]}", "1:22: it is no JSON: ");
     check("{\"dns\": \"10.0.0.53\"}", "1:9: `dns` is a text (a list of texts is expected)");
     // A file that was good when the engine started, and is not when the next one does: containers go on, and who asks is told.
@@ -330,8 +327,8 @@ fn a_file_is_named_on_the_command_line_and_stays_named() {
         subnet
     };
     assert!(subnet().starts_with("10.202."));
-    // A keeper that takes over, and the engine it starts, go by the same file.
-    let keeper = PathBuf::from(format!("/proc/{}", process(&bottle, "engine")));
-    assert!(keeper.exists());
+    // An engine that is started again goes by the same file.
+    end(process(&bottle, "gantry-engine"));
+    assert!(subnet().starts_with("10.202."));
     drop(engine);
 }

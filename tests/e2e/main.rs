@@ -20,6 +20,7 @@ mod network;
 mod port;
 mod program;
 mod quickstart;
+mod reboot;
 mod registry;
 mod secret;
 mod shop;

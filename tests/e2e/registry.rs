@@ -56,7 +56,8 @@ impl Registry {
 
     /// Pushes an image of busybox with a file `/said`.
     pub(crate) fn push(bottle: &Bottle, said: &str, name: &str) {
-        let make = "rm -rf image && mkdir -p image/bin && cp /bin/busybox image/bin/ && ln -s busybox image/bin/cat && ln -s busybox image/bin/sh";
+        let make =
+            "rm -rf image && mkdir -p image/bin && cp /bin/busybox image/bin/ && ln -s busybox image/bin/cat && ln -s busybox image/bin/sh";
         let push = format!("skopeo copy --quiet --insecure-policy --dest-tls-verify=false tarball:image.tar docker://{name}");
         bottle.shell(&format!("{make} && echo {said} >image/said && tar --owner=0 --group=0 -C image -cf image.tar . && {push}")).success();
     }

@@ -10,7 +10,8 @@ use crate::resource::container::rotation_size;
 use crate::resource::network::Subnet;
 
 /// What is obeyed.
-const KEYS: &str = "data-root, default-address-pools, dns, group, hosts, insecure-registries, ip, ip-forward, log-opts, proxies, registry-mirrors";
+const KEYS: &str =
+    "data-root, default-address-pools, dns, group, hosts, insecure-registries, ip, ip-forward, log-opts, proxies, registry-mirrors";
 
 /// Keys of Docker's that somebody may have copied, and what to know of each.
 const DOCKERS: [(&str, &str); 6] = [
@@ -32,7 +33,8 @@ pub(super) fn settings(path: &Path, bytes: &[u8]) -> Result<Settings, SettingsEr
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let (line, column) = line_and_column(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), error.valid_up_to());
+            let (line, column) =
+                line_and_column(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), error.valid_up_to());
             return Err(wrong(line, column, "it is no text in UTF-8".to_owned()));
         }
     };
@@ -73,7 +75,8 @@ impl File<'_> {
             "insecure-registries" if is_set => settings.insecure = values(self.texts(name, node, insecure)?),
             "proxies" if is_set => settings.proxies = self.proxies(node)?,
             "default-address-pools" if is_set => {
-                settings.pools = self.items(name, "a list of objects", node)?.iter().map(|node| self.pool(node)).collect::<Result<_, _>>()?;
+                settings.pools =
+                    self.items(name, "a list of objects", node)?.iter().map(|node| self.pool(node)).collect::<Result<_, _>>()?;
             }
             "dns" if is_set => settings.dns = values(self.texts(name, node, |text| address(&text))?),
             "log-opts" if is_set => settings.log = self.log(node)?,
@@ -86,8 +89,17 @@ impl File<'_> {
                 Value::Bool(value) => settings.leave_ip_forward = !value,
                 other => return Err(self.kind(name, "true or false", other, node.at)),
             },
-            "hosts" | "group" | "data-root" | "registry-mirrors" | "insecure-registries" | "proxies" | "default-address-pools" | "dns"
-            | "log-opts" | "ip" | "ip-forward" => {}
+            "hosts"
+            | "group"
+            | "data-root"
+            | "registry-mirrors"
+            | "insecure-registries"
+            | "proxies"
+            | "default-address-pools"
+            | "dns"
+            | "log-opts"
+            | "ip"
+            | "ip-forward" => {}
             _ => {
                 let dockers = DOCKERS.iter().find(|(known, _)| *known == name);
                 let hint = dockers.map_or_else(|| format!("the keys are {KEYS}"), |(_, hint)| (*hint).to_owned());
@@ -111,7 +123,11 @@ impl File<'_> {
         for (index, entry) in entries.iter().enumerate() {
             if let Some(first) = entries[..index].iter().find(|it| it.name == entry.name) {
                 let (line, _) = line_and_column(self.text, first.at);
-                return Err(self.wrong(entry.at, format!("`{}` stands here a second time", entry.name), format!("it is in line {line}, too")));
+                return Err(self.wrong(
+                    entry.at,
+                    format!("`{}` stands here a second time", entry.name),
+                    format!("it is in line {line}, too"),
+                ));
             }
         }
         Ok(entries)
@@ -176,20 +192,25 @@ impl File<'_> {
                 "base" => {
                     let text = self.text("base", &entry.node)?;
                     let hint = "an address and a prefix length are expected, as in 10.200.0.0/16";
-                    base = Some(subnet(text).ok_or_else(|| self.wrong(entry.node.at, format!("`{name}`: `{text}` is no block of addresses"), hint))?);
+                    base = Some(
+                        subnet(text)
+                            .ok_or_else(|| self.wrong(entry.node.at, format!("`{name}`: `{text}` is no block of addresses"), hint))?,
+                    );
                 }
                 "size" => {
                     let Value::Number(text) = &entry.node.value else {
                         return Err(self.kind("size", "a prefix length such as 24", &entry.node.value, entry.node.at));
                     };
                     let number: Option<u8> = text.parse().ok().filter(|size| *size <= 128);
-                    let wrong = || self.wrong(entry.node.at, format!("`{name}`: {text} is no prefix length"), "a number such as 24 is expected");
+                    let wrong =
+                        || self.wrong(entry.node.at, format!("`{name}`: {text} is no prefix length"), "a number such as 24 is expected");
                     size = Some((number.ok_or_else(wrong)?, entry.node.at));
                 }
                 other => return Err(self.inner(name, other, entry.at, "base and size")),
             }
         }
-        let missing = |key: &str| self.wrong(node.at, format!("`{name}`: a pool has no `{key}`"), r#"as in {"base": "10.200.0.0/16", "size": 24}"#);
+        let missing =
+            |key: &str| self.wrong(node.at, format!("`{name}`: a pool has no `{key}`"), r#"as in {"base": "10.200.0.0/16", "size": 24}"#);
         let base = base.ok_or_else(|| missing("base"))?;
         let (size, at) = size.ok_or_else(|| missing("size"))?;
         let longest = if base.address.is_ipv4() { 32 } else { 128 };
@@ -208,7 +229,9 @@ impl File<'_> {
             match entry.name.as_str() {
                 "max-size" => {
                     let text = self.text("max-size", &entry.node)?;
-                    log.max_size = Some(rotation_size(text).ok_or_else(|| wrong(&format!("`{text}` is no size"), "a size such as \"10m\" is expected"))?);
+                    log.max_size = Some(
+                        rotation_size(text).ok_or_else(|| wrong(&format!("`{text}` is no size"), "a size such as \"10m\" is expected"))?,
+                    );
                 }
                 "max-file" => {
                     let text = self.text("max-file", &entry.node)?;
@@ -329,7 +352,10 @@ mod tests {
     fn registries_are_checked() {
         let check = |text: &str, expected: &str| assert_eq!(read(text).expect_err(text), format!("/etc/x.json:1:{expected}"));
         let mirror = |text: &str, hint: &str| {
-            check(&format!(r#"{{"registry-mirrors": ["{text}"]}}"#), &format!("23: `registry-mirrors`: `{text}` is no URL of a mirror ({hint})"));
+            check(
+                &format!(r#"{{"registry-mirrors": ["{text}"]}}"#),
+                &format!("23: `registry-mirrors`: `{text}` is no URL of a mirror ({hint})"),
+            );
         };
         mirror("mirror.example", "it begins with https:// or http://");
         mirror("http://", "a host follows the scheme, as in https://mirror.example");
@@ -343,25 +369,40 @@ mod tests {
             r#"{"insecure-registries": ["r/x"]}"#,
             "26: `insecure-registries`: `r/x` is no host (a host, a host and a port, or a block of addresses is expected)",
         );
-        check(r#"{"proxies": {"ftp-proxy": "x"}}"#, "14: `ftp-proxy` is no key of `proxies` that this engine obeys (there are http-proxy, https-proxy and no-proxy)");
+        check(
+            r#"{"proxies": {"ftp-proxy": "x"}}"#,
+            "14: `ftp-proxy` is no key of `proxies` that this engine obeys (there are http-proxy, https-proxy and no-proxy)",
+        );
     }
 
     #[test]
     fn pools_and_logs_are_checked() {
         let check = |text: &str, expected: &str| assert_eq!(read(text).expect_err(text), format!("/etc/x.json:1:{expected}"));
         let pool = |text: &str, expected: &str| check(&format!(r#"{{"default-address-pools": [{text}]}}"#), expected);
-        pool(r#"{"base": "10.9.0.0/16", "size": 8}"#, "61: `default-address-pools`: blocks of /8 do not fit into 10.9.0.0/16 (a size from 16 to 32 is expected)");
+        pool(
+            r#"{"base": "10.9.0.0/16", "size": 8}"#,
+            "61: `default-address-pools`: blocks of /8 do not fit into 10.9.0.0/16 (a size from 16 to 32 is expected)",
+        );
         pool(
             r#"{"base": "10.9.0.0", "size": 24}"#,
             "38: `default-address-pools`: `10.9.0.0` is no block of addresses (an address and a prefix length are expected, as in 10.200.0.0/16)",
         );
-        pool(r#"{"base": "10.9.0.0/16"}"#, r#"29: `default-address-pools`: a pool has no `size` (as in {"base": "10.200.0.0/16", "size": 24})"#);
+        pool(
+            r#"{"base": "10.9.0.0/16"}"#,
+            r#"29: `default-address-pools`: a pool has no `size` (as in {"base": "10.200.0.0/16", "size": 24})"#,
+        );
         pool(r#"{"base": "10.9.0.0/16", "size": "24"}"#, "61: `size` is a text (a prefix length such as 24 is expected)");
-        pool(r#"{"base": "10.9.0.0/16", "size": 2.5}"#, "61: `default-address-pools`: 2.5 is no prefix length (a number such as 24 is expected)");
+        pool(
+            r#"{"base": "10.9.0.0/16", "size": 2.5}"#,
+            "61: `default-address-pools`: 2.5 is no prefix length (a number such as 24 is expected)",
+        );
         pool(r#"{"scope": "local"}"#, "30: `scope` is no key of `default-address-pools` that this engine obeys (there are base and size)");
         check(r#"{"log-opts": {"max-file": 3}}"#, "27: `max-file` is the number 3 (a text in quotes is expected)");
         check(r#"{"log-opts": {"max-file": "0"}}"#, "27: `log-opts`: `0` is no number of files (a number from \"1\" on is expected)");
         check(r#"{"log-opts": {"max-size": "ten"}}"#, "27: `log-opts`: `ten` is no size (a size such as \"10m\" is expected)");
-        check(r#"{"log-opts": {"labels": "x"}}"#, "15: `labels` is no key of `log-opts` that this engine obeys (there are max-size and max-file)");
+        check(
+            r#"{"log-opts": {"labels": "x"}}"#,
+            "15: `labels` is no key of `log-opts` that this engine obeys (there are max-size and max-file)",
+        );
     }
 }

@@ -32,7 +32,9 @@ pub(super) fn from_fields(fields: &mut Fields) -> Result<LogSpec, WireError> {
         "" | "json-file" => {
             let max_size = match options.text("max-size")? {
                 None => None,
-                Some(text) => Some(rotation_size(&text).ok_or_else(|| WireError::malformed(options.path("max-size"), "a size as in `10m`"))?),
+                Some(text) => {
+                    Some(rotation_size(&text).ok_or_else(|| WireError::malformed(options.path("max-size"), "a size as in `10m`"))?)
+                }
             };
             let max_file = match options.text("max-file")? {
                 None => None,

@@ -10,7 +10,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::is_readable;
 use crate::engine::runtime::keeper::error::KeeperError;
-use crate::engine::runtime::keeper::group;
+use crate::engine::runtime::keeper::{group, socket};
 
 /// Takes the lock under which keepers come and go; it ends with the file.
 pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
@@ -53,8 +53,11 @@ pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = lock(root.run())?;
     group::remove(root.tag());
     let _ = fs::remove_file(claim_path(root));
-    // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left.
-    let _ = fs::remove_file(root.socket());
+    // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left. A service manager's stays: who
+    // calls next is heard there.
+    if !socket::is_passed(estate, root) {
+        let _ = fs::remove_file(root.socket());
+    }
     estate.listeners.clear();
     Ok(())
 }

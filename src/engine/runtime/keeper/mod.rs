@@ -91,16 +91,19 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     requirement::check()?;
     make_folders(&options.root)?;
     let lock = leave::lock(options.root.run())?;
-    if socket::is_served(&options.root.socket()) {
+    let mut estate = Estate::default();
+    for passed in options.addresses.iter().filter(|address| **address == Address::Inherited) {
+        listen(&mut estate, passed, options.group)?;
+    }
+    let is_passed = socket::is_passed(&estate, &options.root);
+    if !is_passed && socket::is_served(&options.root.socket()) {
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };
     }
     let claim = leave::claim(&options.root)?;
     group::leave_job(options.root.tag());
-    let mut estate = Estate::default();
-    let own = Address::Unix(options.root.socket());
-    for address in std::iter::once(&own).chain(&options.addresses) {
-        let sockets = address.listen(options.group)?;
-        estate.listeners.extend(sockets.into_iter().map(|socket| (address.name(), socket)));
+    let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
+    for address in own.iter().chain(options.addresses.iter().filter(|address| **address != Address::Inherited)) {
+        listen(&mut estate, address, options.group)?;
     }
     if !foreground {
         write_to_log(options.root.log())?;
@@ -109,6 +112,12 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     keeper.start_engine()?;
     drop(lock);
     Ok(Some(keeper))
+}
+
+fn listen(estate: &mut Estate, address: &Address, group: Option<u32>) -> Result<(), KeeperError> {
+    let sockets = address.listen(group)?;
+    estate.listeners.extend(sockets.into_iter().map(|socket| (address.name(), socket)));
+    Ok(())
 }
 
 /// Takes over from an engine that runs.

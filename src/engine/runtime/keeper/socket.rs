@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use crate::engine::root::Root;
+use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::error::KeeperError;
 
 /// Where an API is served, in the spelling of `-H`.
@@ -64,6 +66,16 @@ impl Address {
             Self::Inherited => inherited(),
         }
     }
+}
+
+/// Whether the root's own socket is one that a service manager passed: it listens there before an engine runs, and after.
+pub(super) fn is_passed(estate: &Estate, root: &Root) -> bool {
+    let lies_there = |socket: &OwnedFd| {
+        let listener = socket.try_clone().map(UnixListener::from).and_then(|listener| listener.local_addr());
+        listener.is_ok_and(|address| address.as_pathname() == Some(&root.socket()))
+    };
+    let passed = Address::Inherited.name();
+    estate.listeners.iter().any(|(name, socket)| *name == passed && lies_there(socket))
 }
 
 /// Whether somebody listens at a socket.
@@ -155,6 +167,22 @@ mod tests {
         ] {
             assert_eq!(Address::parse(text, insecure).ok(), expect, "{text}");
         }
+    }
+
+    #[test]
+    fn a_passed_socket_may_be_the_roots_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = Root::new(Some(folder.path()));
+        fs::create_dir(root.run()).expect("the run folder");
+        let bind = |path: &Path| UnixListener::bind(path).expect("a socket");
+        let estate =
+            |name: &str, listener: UnixListener| Estate { listeners: vec![(name.to_owned(), listener.into())], ..Estate::default() };
+        let own = bind(&root.socket());
+        assert!(!is_passed(&estate("unix:///x", own.try_clone().expect("a copy")), &root));
+        assert!(is_passed(&estate("fd://", own), &root));
+        assert!(!is_passed(&estate("fd://", bind(&folder.path().join("other"))), &root));
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+        assert!(!is_passed(&Estate { listeners: vec![("fd://".to_owned(), tcp.into())], ..Estate::default() }, &root));
     }
 
     #[test]
