@@ -39,7 +39,8 @@ fn mirrors_are_asked_in_order_and_then_docker_hub() {
     let pull = |name: &str| bottle.gantry(["image", "pull", "-q", name]);
     let said = |image: &str| {
         bottle.compose(&format!("services: {{a: {{image: '{image}', command: [cat, /said]}}}}"));
-        let said = bottle.gantry(["up", "--no-log-prefix", "--no-color"]).success();
+        bottle.gantry(["up"]).success();
+        let said = bottle.gantry(["logs", "--no-log-prefix", "--no-color"]).success();
         bottle.gantry(["down"]).success();
         said
     };

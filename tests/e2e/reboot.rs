@@ -42,12 +42,14 @@ fn boot(bottle: &Bottle, number: u8) {
 
 /// Everything of a bottle ends at once, as when the power fails.
 fn power_off(bottle: &Bottle) {
-    let mut processes: Vec<i32> = processes_of(bottle.project().parent().expect("a folder")).into_iter().map(|(pid, _)| pid).collect();
     let names = bottle.containers();
+    let mut processes = processes_of(bottle.project().parent().expect("a folder"));
+    // Nobody is to see another's end, and write it down: the keeper first, then the engine, the shims, and their containers.
+    let role = |line: &str| ["keeper", "gantry-engine", "gantry-shim"].iter().position(|role| line.contains(role)).unwrap_or(3);
+    processes.sort_by_key(|(_, line)| role(line));
+    let mut processes: Vec<i32> = processes.into_iter().map(|(pid, _)| pid).collect();
     let pids = names.iter().map(|name| i32::try_from(bottle.pid(name)).expect("a process id"));
     processes.extend(pids.filter(|pid| *pid > 0));
-    // The keeper first: it would start another engine.
-    processes.sort_unstable();
     for pid in &processes {
         // One takes the other along.
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(seen, [("ä\"b", (2, 3), "a list"), ("c", (3, 2), "an object"), ("d", (3, 13), "nothing")]);
         let Value::List(items) = &entries[0].node.value else { panic!("a list") };
         assert_eq!((&items[1].value, line_and_column(text, items[1].at)), (&Value::Text("x\\".to_owned()), (2, 15)));
-        assert_eq!(parse("{\n \"a\": 1,\n}").expect_err("a comma too many"), (3, 1, "trailing comma".to_owned()));
+        assert_eq!(parse("{\n \"a\": 1,\n}").expect_err("a comma too many"), (3, 1, "key must be a string".to_owned()));
         assert!(parse("").is_err());
     }
 

@@ -336,7 +336,7 @@ mod tests {
         check("[]", "1:1: `the configuration` is a list (an object is expected)");
         check(
             "{\n\"dns\": [],}",
-            "2:11: it is no JSON: trailing comma (the engine's configuration is a JSON object with keys of Docker's daemon.json)",
+            "2:11: it is no JSON: key must be a string (the engine's configuration is a JSON object with keys of Docker's daemon.json)",
         );
         check("{\"dns\": [],\n \"dns\": []}", "2:2: `dns` stands here a second time (it is in line 1, too)");
         check(r#"{"hosts": "fd://"}"#, "1:11: `hosts` is a text (a list of texts is expected)");
@@ -381,22 +381,22 @@ mod tests {
         let pool = |text: &str, expected: &str| check(&format!(r#"{{"default-address-pools": [{text}]}}"#), expected);
         pool(
             r#"{"base": "10.9.0.0/16", "size": 8}"#,
-            "61: `default-address-pools`: blocks of /8 do not fit into 10.9.0.0/16 (a size from 16 to 32 is expected)",
+            "60: `default-address-pools`: blocks of /8 do not fit into 10.9.0.0/16 (a size from 16 to 32 is expected)",
         );
         pool(
             r#"{"base": "10.9.0.0", "size": 24}"#,
-            "38: `default-address-pools`: `10.9.0.0` is no block of addresses (an address and a prefix length are expected, as in 10.200.0.0/16)",
+            "37: `default-address-pools`: `10.9.0.0` is no block of addresses (an address and a prefix length are expected, as in 10.200.0.0/16)",
         );
         pool(
             r#"{"base": "10.9.0.0/16"}"#,
-            r#"29: `default-address-pools`: a pool has no `size` (as in {"base": "10.200.0.0/16", "size": 24})"#,
+            r#"28: `default-address-pools`: a pool has no `size` (as in {"base": "10.200.0.0/16", "size": 24})"#,
         );
-        pool(r#"{"base": "10.9.0.0/16", "size": "24"}"#, "61: `size` is a text (a prefix length such as 24 is expected)");
+        pool(r#"{"base": "10.9.0.0/16", "size": "24"}"#, "60: `size` is a text (a prefix length such as 24 is expected)");
         pool(
             r#"{"base": "10.9.0.0/16", "size": 2.5}"#,
-            "61: `default-address-pools`: 2.5 is no prefix length (a number such as 24 is expected)",
+            "60: `default-address-pools`: 2.5 is no prefix length (a number such as 24 is expected)",
         );
-        pool(r#"{"scope": "local"}"#, "30: `scope` is no key of `default-address-pools` that this engine obeys (there are base and size)");
+        pool(r#"{"scope": "local"}"#, "29: `scope` is no key of `default-address-pools` that this engine obeys (there are base and size)");
         check(r#"{"log-opts": {"max-file": 3}}"#, "27: `max-file` is the number 3 (a text in quotes is expected)");
         check(r#"{"log-opts": {"max-file": "0"}}"#, "27: `log-opts`: `0` is no number of files (a number from \"1\" on is expected)");
         check(r#"{"log-opts": {"max-size": "ten"}}"#, "27: `log-opts`: `ten` is no size (a size such as \"10m\" is expected)");
