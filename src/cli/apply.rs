@@ -118,6 +118,8 @@ impl Applier {
             Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
             Operation::CreateVolume { name, .. } => (format!("Volume {name}"), "Creating", "Created"),
             Operation::RemoveVolume { name } => (format!("Volume {name}"), "Removing", "Removed"),
+            // What runs in it speaks for itself.
+            Operation::CreateContainer { spec, .. } if spec.labels.get(label::ONE_OFF).is_some_and(|it| it == "True") => return None,
             Operation::CreateContainer { name, spec, .. } => match spec.labels.get(label::REPLACE) {
                 Some(old) => (container(old), "Recreate", ""),
                 None => (container(name.as_str()), "Creating", "Created"),

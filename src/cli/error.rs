@@ -74,6 +74,18 @@ impl CommandError {
         Self { silent: true, code, ..Self::new("") }
     }
 
+    /// Sets the code to exit with.
+    #[must_use]
+    pub(crate) const fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The keys that lead away were pressed: Docker's words and code, though nothing went wrong.
+    pub(crate) fn detached() -> Self {
+        Self::local("read escape sequence")
+    }
+
     /// Adds what to do.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ mod interrupt;
 mod local;
 mod observe;
 mod output;
+mod relay;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

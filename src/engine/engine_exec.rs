@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::engine::Engine;
-use crate::engine::container::attach::{AttachReader, AttachWriter, DetachKeys, UntilKnown};
+use crate::engine::container::attach::{self, AttachReader, AttachWriter, UntilKnown};
 use crate::engine::container::entry::Container;
 use crate::engine::container::exec;
 use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
 use crate::resource::container::ContainerState;
+use crate::resource::detach::DetachKeys;
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
 use crate::resource::failure::Failure;
 use crate::resource::id::ExecId;
@@ -66,7 +67,7 @@ impl Engine {
             Ok(Some((output, input))) => {
                 let engine = self.clone();
                 let left = move || engine.tell_exec(&container, &id, "exec_detach", &[]);
-                Ok(Some(keys.guard(output, input, left)))
+                Ok(Some(attach::guard(keys, output, input, left)))
             }
             Ok(None) => Ok(None),
             Err(error) if detach => Err(error.into()),

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::engine::Engine;
-use crate::engine::container::attach::{self, AttachReader, AttachWriter, DetachKeys};
+use crate::engine::container::attach::{self, AttachReader, AttachWriter};
 use crate::engine::container::entry::Container;
 use crate::engine::container::log::{Ended, LogReader};
 use crate::engine::container::process::{self, ProcessList};
 use crate::engine::runtime::task::AttachRequest;
 use crate::resource::container::{AttachOptions, ContainerState, LogSpec};
+use crate::resource::detach::DetachKeys;
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
 use crate::resource::log::LogOptions;
@@ -63,7 +64,7 @@ impl Engine {
         };
         if spec.tty && options.stdin {
             let engine = self.clone();
-            return Ok(keys.guard(output, input, move || engine.tell(&container, "detach", &[])));
+            return Ok(attach::guard(keys, output, input, move || engine.tell(&container, "detach", &[])));
         }
         Ok((AttachReader::new(output, !spec.tty), AttachWriter::new(input)))
     }

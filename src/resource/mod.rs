@@ -4,6 +4,7 @@
 
 pub mod capability;
 pub mod container;
+pub mod detach;
 pub mod event;
 pub mod exec;
 pub mod failure;

@@ -2,8 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::error::CommandError;
+
 /// Services by name; shell patterns are allowed.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ServiceArgs {
     /// Services; all when none is named
     #[arg(value_name = "SERVICE")]
@@ -22,6 +24,34 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
+/// Flags about building, which every command that makes containers has in Docker Compose. Nothing is built here yet, and nobody is to
+/// believe otherwise.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct BuildArgs {
+    /// Build images first
+    #[arg(long, hide = true, conflicts_with = "no_build")]
+    pub(crate) build: bool,
+    /// Build nothing, even where an image is missing
+    #[arg(long, hide = true)]
+    pub(crate) no_build: bool,
+    /// Do not tell of builds
+    #[arg(long, hide = true)]
+    pub(crate) quiet_build: bool,
+}
+
+impl BuildArgs {
+    /// Refuses what only a builder could obey.
+    pub(crate) fn refuse(&self) -> Result<(), CommandError> {
+        let flag = match (self.build, self.quiet_build) {
+            (true, _) => "--build",
+            (_, true) => "--quiet-build",
+            _ => return Ok(()),
+        };
+        Err(CommandError::local(format!("{flag} is not supported: Gantry does not build images yet"))
+            .hint("build the image elsewhere and bring it in with `gantry image load -i FILE` or `gantry pull`"))
+    }
+}
+
 /// `SERVICE=N`.
 pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
     let (service, number) = text.split_once('=').ok_or_else(|| format!("`{text}` is not SERVICE=NUMBER"))?;
@@ -30,15 +60,23 @@ pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
 }
 
 /// Flags of `up`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Rebuild what changed while it runs
+    #[arg(short, long, hide = true, conflicts_with_all = ["detach", "wait", "no_build"])]
+    pub(crate) watch: bool,
+    /// A bar of keys at the bottom of the terminal
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) menu: Option<bool>,
     /// Return once everything is started, and leave it running
     #[arg(short, long)]
     pub(crate) detach: bool,
     /// Return once everything is running, or healthy where there is a health check; implies -d
-    #[arg(long, conflicts_with_all = ["abort_on_container_exit", "abort_on_container_failure", "attach", "attach_dependencies"])]
+    #[arg(long, conflicts_with_all = ["abort_on_container_exit", "abort_on_container_failure", "exit_code_from", "attach", "attach_dependencies"])]
     pub(crate) wait: bool,
     /// Give up waiting after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
@@ -103,10 +141,74 @@ pub(crate) struct UpArgs {
     /// Write the time of arrival before each line
     #[arg(long)]
     pub(crate) timestamps: bool,
+    /// Answer yes wherever something is asked
+    #[arg(short, long, alias = "y")]
+    pub(crate) yes: bool,
+}
+
+/// Flags of `create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Replace containers even if nothing changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) force_recreate: bool,
+    /// Keep containers that exist, whatever changed
+    #[arg(long)]
+    pub(crate) no_recreate: bool,
+    /// When to pull images
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) pull: Option<PullPolicy>,
+    /// Do not tell of each layer
+    #[arg(long)]
+    pub(crate) quiet_pull: bool,
+    /// Remove containers of services that the files no longer name
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// How many containers of a service, instead of the file's number. May be repeated
+    #[arg(long = "scale", value_name = "SERVICE=N", value_parser = parse_scale)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Answer yes wherever something is asked
+    #[arg(short, long, alias = "y")]
+    pub(crate) yes: bool,
+}
+
+/// Flags of `scale`.
+#[derive(Debug, Args)]
+pub(crate) struct ScaleArgs {
+    /// Services, and how many containers each is to have
+    #[arg(value_name = "SERVICE=N", required = true, value_parser = parse_scale)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Leave out the services that the named ones depend on
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+}
+
+/// Flags of `wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Services
+    #[arg(value_name = "SERVICE", required = true)]
+    pub(crate) services: Vec<String>,
+    /// Take the project down when they have ended
+    #[arg(long)]
+    pub(crate) down_project: bool,
+}
+
+/// Which images `down` removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImageRemoval {
+    /// Those that were built for this project
+    Local,
+    /// Those, and every image that a service names
+    All,
 }
 
 /// Flags of `down`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct DownArgs {
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
@@ -116,6 +218,9 @@ pub(crate) struct DownArgs {
     /// Remove containers of services that the files no longer name, too
     #[arg(long)]
     pub(crate) remove_orphans: bool,
+    /// Remove images, too
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) rmi: Option<ImageRemoval>,
     /// Seconds from the stop signal to the kill [default: each container's own]
     #[arg(short, long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
@@ -165,6 +270,9 @@ pub(crate) struct KillArgs {
     /// The signal
     #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
     pub(crate) signal: String,
+    /// Kill containers of services that the files no longer name, too
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
 }
 
 /// Flags of `rm`.

@@ -4,6 +4,7 @@ pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod inspect;
 pub(crate) mod lifecycle;
+pub(crate) mod one_off;
 
 use std::path::PathBuf;
 
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Up(lifecycle::UpArgs),
     /// Stop and remove the project's containers and networks
     Down(lifecycle::DownArgs),
+    /// Create containers, and start none
+    Create(lifecycle::CreateArgs),
     /// Start containers that exist
     Start(lifecycle::StartArgs),
     /// Stop containers and keep them
@@ -118,12 +121,20 @@ pub(crate) enum Command {
     Pause(lifecycle::ServiceArgs),
     /// Let frozen containers go on
     Unpause(lifecycle::ServiceArgs),
+    /// Change how many containers services have
+    Scale(lifecycle::ScaleArgs),
+    /// Wait until containers have ended, and exit with the last one's code
+    Wait(lifecycle::WaitArgs),
     /// Pull the images of the project's services
     Pull(lifecycle::PullArgs),
     /// List the project's containers
     Ps(inspect::PsArgs),
     /// Show what containers wrote
     Logs(inspect::LogsArgs),
+    /// Run a command once, in a container of its own
+    Run(one_off::RunArgs),
+    /// Join the input and output of a container that runs
+    Attach(one_off::AttachArgs),
     /// Run a command in a container that runs
     Exec(inspect::ExecArgs),
     /// Copy files between this machine and a service's containers

@@ -1,8 +1,10 @@
 //! One page per command.
 
+mod attach;
 mod attached;
 mod config;
 mod cp;
+mod create;
 mod down;
 mod engine;
 mod exec;
@@ -11,11 +13,13 @@ mod logs;
 mod port;
 mod ps;
 mod pull;
+mod run;
 mod signal;
 mod start;
 mod stop;
 mod up;
 mod version;
+mod wait;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,12 +34,18 @@ use crate::resource::name::ServiceName;
 /// Runs a command and returns the code to exit with.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
     if context.dry_run && !has_dry_run(&command) {
-        return Err(CommandError::local("this command has no dry run: --dry-run is for up, down, start, stop, rm and pull"));
+        return Err(CommandError::local(
+            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm and pull",
+        ));
     }
     match command {
         // These see to interrupts themselves.
         Command::Up(args) => up::run(args, context).await,
+        Command::Create(args) => create::create(args, context).await,
+        Command::Scale(args) => create::scale(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
+        Command::Attach(args) => attach::run(args, context).await,
         Command::Down(args) => interruptible(down::run(args, context)).await,
         Command::Start(args) => interruptible(start::run(args, context)).await,
         Command::Stop(args) => interruptible(stop::stop(args, context)).await,
@@ -44,6 +54,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Kill(args) => interruptible(signal::kill(args, context)).await,
         Command::Pause(args) => interruptible(signal::pause(args, context)).await,
         Command::Unpause(args) => interruptible(signal::unpause(args, context)).await,
+        Command::Wait(args) => interruptible(wait::run(args, context)).await,
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
         Command::Logs(args) => interruptible(logs::run(args, context)).await,
@@ -59,10 +70,10 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
 
 /// Whether a command can say what it would do, or changes nothing anyhow.
 fn has_dry_run(command: &Command) -> bool {
-    let plans =
-        matches!(command, Command::Up(_) | Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_) | Command::Pull(_));
+    let makes = matches!(command, Command::Up(_) | Command::Create(_) | Command::Scale(_) | Command::Run(_) | Command::Pull(_));
+    let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
-    plans || looks
+    makes || changes || looks
 }
 
 /// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.

@@ -1,5 +1,7 @@
 //! `kill`, `pause` and `unpause`: a word to every container at once.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 
 use crate::api::client::Client;
@@ -10,13 +12,16 @@ use crate::cli::error::CommandError;
 use crate::cli::observe;
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{ObservedState, Replica};
-use crate::resource::container::ContainerState;
+use crate::compose::project::model::Project;
 use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::name::ServiceName;
 
-/// Runs `kill`; one-offs are killed, too.
+/// Runs `kill`; one-offs are killed, too, and orphans when that is asked for.
 pub(super) async fn kill(args: KillArgs, context: &Context) -> Result<u8, CommandError> {
-    let (client, observed, services) = scene(context, &args.services).await?;
-    let chosen = |it: &&Replica| services.is_empty() || services.contains(&it.service);
+    let Scene { client, observed, services, project } = scene(context, &args.services).await?;
+    let orphans = args.remove_orphans || context.environment.is_true("COMPOSE_REMOVE_ORPHANS");
+    let known = |it: &Replica| orphans || project.as_ref().is_none_or(|project| project.services.contains_key(&it.service));
+    let chosen = |it: &&Replica| if services.is_empty() { known(it) } else { services.contains(&it.service) };
     let running: Vec<&str> = observed.all().chain(observed.one_offs()).filter(chosen).filter(|it| it.is_up()).map(Replica::name).collect();
     if running.is_empty() {
         context.terminal.note("No container to kill");
@@ -31,7 +36,7 @@ pub(super) async fn kill(args: KillArgs, context: &Context) -> Result<u8, Comman
 
 /// Runs `pause`.
 pub(super) async fn pause(args: ServiceArgs, context: &Context) -> Result<u8, CommandError> {
-    let (client, observed, services) = scene(context, &args).await?;
+    let Scene { client, observed, services, .. } = scene(context, &args).await?;
     let chosen = observed.all().filter(|it| services.is_empty() || services.contains(&it.service));
     let names: Vec<&str> = chosen.filter(|it| it.info.state.is_running()).map(Replica::name).collect();
     let progress = context.progress("pause");
@@ -42,16 +47,23 @@ pub(super) async fn pause(args: ServiceArgs, context: &Context) -> Result<u8, Co
 
 /// Runs `unpause`.
 pub(super) async fn unpause(args: ServiceArgs, context: &Context) -> Result<u8, CommandError> {
-    let (client, observed, services) = scene(context, &args).await?;
+    let Scene { client, observed, services, .. } = scene(context, &args).await?;
     let chosen = observed.all().filter(|it| services.is_empty() || services.contains(&it.service));
-    let paused = chosen.filter(|it| matches!(it.info.state, ContainerState::Running { paused: true, .. }));
+    // One that is not frozen is a mistake, as in Docker Compose.
+    let running = chosen.filter(|it| it.info.state.is_running());
     let progress = context.progress("unpause");
-    let each = paused.map(|it| tell(&progress, it.name(), ["Unpausing", "Unpaused"], client.unpause_container(it.name())));
+    let each = running.map(|it| tell(&progress, it.name(), ["Unpausing", "Unpaused"], client.unpause_container(it.name())));
     let results = join_all(each).await;
     finish(progress, results)
 }
 
-type Scene<'a> = (&'a Client, ObservedState, std::collections::BTreeSet<crate::resource::name::ServiceName>);
+struct Scene<'a> {
+    client: &'a Client,
+    observed: ObservedState,
+    /// The services that were named.
+    services: BTreeSet<ServiceName>,
+    project: Option<Project>,
+}
 
 async fn scene<'a>(context: &'a Context, args: &ServiceArgs) -> Result<Scene<'a>, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
@@ -64,7 +76,7 @@ async fn scene<'a>(context: &'a Context, args: &ServiceArgs) -> Result<Scene<'a>
             return Err(CommandError::local(format!("no such service: {service}")));
         }
     }
-    Ok((client, observed, services))
+    Ok(Scene { client, observed, services, project })
 }
 
 async fn tell(progress: &Progress, name: &str, words: [&str; 2], change: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

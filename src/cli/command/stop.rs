@@ -78,8 +78,11 @@ pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, Co
         context.terminal.note("No stopped containers");
         return Ok(0);
     }
-    context.terminal.note(&format!("Going to remove {}", names.join(", ")));
-    if !args.force && !context.dry_run && !confirm(context)? {
+    let question = format!("Going to remove {}", names.join(", "));
+    if args.force {
+        context.terminal.line(&question);
+        context.terminal.flush();
+    } else if !context.dry_run && !confirm(context, &question)? {
         return Ok(0);
     }
     up::apply(context, scene.client, &scene.name, &plan, "rm").await?;
@@ -97,8 +100,8 @@ fn removed(plan: &Plan) -> Vec<&str> {
 }
 
 /// Asks, and reads one line; what is not yes is no.
-fn confirm(context: &Context) -> Result<bool, CommandError> {
-    context.terminal.raw_note(b"Are you sure? [yN] ");
+fn confirm(context: &Context, question: &str) -> Result<bool, CommandError> {
+    context.terminal.raw_note(format!("{question} [yN] ").as_bytes());
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.map_err(|error| CommandError::local(format!("cannot read the answer: {error}")))?;

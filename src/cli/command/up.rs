@@ -23,13 +23,19 @@ use crate::trace;
 
 /// Runs the command.
 pub(super) async fn run(args: UpArgs, context: &Context) -> Result<u8, CommandError> {
+    run_as("up", args, context).await
+}
+
+/// Runs it for another command, under that one's title.
+pub(super) async fn run_as(title: &'static str, args: UpArgs, context: &Context) -> Result<u8, CommandError> {
+    refuse(&args, context)?;
     let step = trace::span("load");
     let whole = context.project(&args.services.services)?;
     drop(step);
-    bring_up(args, context, &whole).await.map_err(|error| error.placed(&whole))
+    bring_up(title, args, context, &whole).await.map_err(|error| error.placed(&whole))
 }
 
-async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8, CommandError> {
+async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &Project) -> Result<u8, CommandError> {
     let step = trace::span("select");
     // Of `.env`, too: what interpolation saw has the process's own variables above it.
     let says = |name: &str| whole.environment.get(name).is_some_and(|text| environment::is_yes(text));
@@ -59,7 +65,7 @@ async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8
     let plan = plan::up(&project, &observed, &options)?;
     drop(step);
     let outcome = if context.dry_run || args.detach || args.wait || args.no_start {
-        let work = carry_out(context, client, &project.name, &plan, "up", args.quiet_pull);
+        let work = carry_out(context, client, &project.name, &plan, title, args.quiet_pull);
         let mut interrupt = Interrupt::listen()?;
         tokio::select! {
             result = within(args.wait_timeout, work, client, &project.name) => result.map(|()| 0),
@@ -78,8 +84,24 @@ async fn bring_up(args: UpArgs, context: &Context, whole: &Project) -> Result<u8
     }
 }
 
+/// Refuses what only other parts of Docker Compose could obey: nothing is accepted and then not done.
+fn refuse(args: &UpArgs, context: &Context) -> Result<(), CommandError> {
+    args.build.refuse()?;
+    if args.watch {
+        return Err(CommandError::local("--watch is not supported: Gantry does not rebuild what changes yet")
+            .hint("leave it out, and run `gantry up` again after a change"));
+    }
+    if context.environment.is_true("COMPOSE_MENU") && !args.detach {
+        context.terminal.warn("COMPOSE_MENU is set, and there is no bar of keys");
+    }
+    if args.menu == Some(true) {
+        return Err(CommandError::local("--menu is not supported: there is no bar of keys").hint("leave it out, or say --menu=false"));
+    }
+    Ok(())
+}
+
 /// Removes what a plan that failed has made and nothing runs in.
-async fn take_back(
+pub(super) async fn take_back(
     context: &Context,
     client: &Client,
     project: &Project,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::{fingerprint, graph, label};
 use crate::compose::project::model::{FileWay, Project, Service, ServiceFile};
-use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, Mount, MountSource, NetworkMode};
+use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, Mount, MountSource, NetworkMode, RestartPolicy};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ContainerName, NameError};
 
@@ -21,14 +22,35 @@ pub(super) fn name(project: &Project, service: &Service, number: u32) -> Result<
 
 /// The container that is wanted for a number of a service; `image` is what the image's reference means now, if that is known.
 pub fn container(project: &Project, service: &Service, number: u32, image: Option<ImageId>) -> ContainerSpec {
+    let mut spec = labelled(project, service, template(project, service), image);
+    spec.labels.insert(label::NUMBER.to_owned(), number.to_string());
+    spec.labels.insert(label::ONE_OFF.to_owned(), "False".to_owned());
+    spec
+}
+
+/// The container of its own in which a service's command runs once. The service is as the command line wants it.
+pub(super) fn one_off(project: &Project, service: &Service, one_off: &OneOff, image: Option<ImageId>) -> ContainerSpec {
     let mut spec = template(project, service);
+    spec.restart = RestartPolicy::No;
+    spec.stdin_once = service.stdin_open;
+    spec.auto_remove = one_off.remove;
+    if !one_off.use_aliases {
+        // It must not answer in the service's name; to its own the engine sees.
+        spec.endpoints.values_mut().for_each(|endpoint| endpoint.aliases.clear());
+    }
+    let mut spec = labelled(project, service, spec, image);
+    spec.labels.insert(label::SLUG.to_owned(), one_off.slug.clone());
+    spec.labels.insert(label::ONE_OFF.to_owned(), "True".to_owned());
+    spec
+}
+
+/// Adds the labels of every container of a service.
+fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, image: Option<ImageId>) -> ContainerSpec {
     let canonical = fingerprint::of_container(&spec);
     let join = |paths: &[std::path::PathBuf]| paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(",");
     let mut add = |key: &str, value: String| spec.labels.insert(key.to_owned(), value);
     add(label::PROJECT, project.name.to_string());
     add(label::SERVICE, service.name.to_string());
-    add(label::NUMBER, number.to_string());
-    add(label::ONE_OFF, "False".to_owned());
     add(label::VERSION, env!("CARGO_PKG_VERSION").to_owned());
     add(label::WORKING_DIR, project.working_dir.display().to_string());
     add(label::CONFIG_FILES, join(&project.files));

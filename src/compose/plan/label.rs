@@ -28,6 +28,8 @@ pub const IMAGE: &str = "com.docker.compose.image";
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// The container that this one replaces.
 pub const REPLACE: &str = "com.docker.compose.replace";
+/// What makes the name of a container made by `run` its own; on those.
+pub const SLUG: &str = "com.docker.compose.slug";
 /// The network's key in the project; on networks.
 pub const NETWORK: &str = "com.docker.compose.network";
 /// The volume's key in the project; on volumes.
@@ -51,6 +53,7 @@ pub fn is_own(key: &str) -> bool {
             IMAGE,
             DEPENDS_ON,
             REPLACE,
+            SLUG,
             NETWORK,
             VOLUME,
         ]

@@ -1,4 +1,4 @@
-//! `up`, `start` and `pull`: from what is wanted and what is there to the operations between them.
+//! `up`, `run`, `start` and `pull`: from what is wanted and what is there to the operations between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,11 @@ use crate::compose::plan::decide::{Action, Decider, Decision, Wanted, temporary_
 use crate::compose::plan::graph::ServiceGraph;
 use crate::compose::plan::network::Standing;
 use crate::compose::plan::observed::{ObservedState, Replica};
+use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::plan::teardown::{self, Patience};
-use crate::compose::plan::{label, network, volume};
+use crate::compose::plan::{desired, label, network, volume};
 use crate::compose::project::model::{FileWay, Project, Service};
 use crate::resource::container::{ContainerSpec, HealthTest, MountSource};
 use crate::resource::name::{ContainerName, NetworkName, ServiceName};
@@ -22,34 +23,44 @@ use crate::resource::operation::{Condition, Operation};
 /// Services wait for each other, something external is missing, or a name is none.
 pub fn up(project: &Project, observed: &ObservedState, options: &UpOptions) -> Result<Plan, PlanError> {
     let graph = ServiceGraph::new(project)?;
-    let decider = Decider { project, observed, options };
     let changed = changed_networks(project, observed);
+    let decider = Decider { project, observed, options };
     let decisions = decider.decide(&graph, &changed)?;
-    let mut builder = Builder {
-        decider,
-        graph: &graph,
-        patience: Patience::new(Some(project), observed),
-        plan: Plan::default(),
-        networks: BTreeMap::new(),
-        volumes: BTreeMap::new(),
-        images: BTreeMap::new(),
-        stops: BTreeMap::new(),
-        joins: BTreeMap::new(),
-        running: BTreeMap::new(),
-        orphans: Vec::new(),
-    };
+    let mut builder = Builder::new(decider, &graph);
     builder.orphans()?;
     builder.images(&decisions)?;
-    builder.restarts(&decisions);
-    builder.networks(&changed)?;
-    builder.volumes()?;
-    for name in graph.order() {
-        builder.service(&project.services[name], &decisions[name])?;
-    }
+    builder.everything(&decisions, &changed)?;
     builder.renamed_networks();
     if options.wait {
         builder.wait();
     }
+    Ok(builder.plan)
+}
+
+/// Plans that a command runs once in a container of its own: what its service waits for is as the files want it, then the container is
+/// made and started. The service's own containers are left alone.
+///
+/// # Errors
+/// Services wait for each other, something external is missing, or a name is none.
+pub fn run(project: &Project, observed: &ObservedState, options: &UpOptions, one_off: &OneOff) -> Result<Plan, PlanError> {
+    let project = &one_off.applied(project)?;
+    let service = &project.services[&one_off.service];
+    let graph = ServiceGraph::new(project)?;
+    let changed = changed_networks(project, observed);
+    let decider = Decider { project, observed, options };
+    let mut decisions = decider.decide(&graph, &changed)?;
+    if let Some(own) = decisions.get_mut(&one_off.service) {
+        own.surplus.clear();
+        // Only what a dependency or a network takes along is stopped, and starts again.
+        own.wanted.retain(|wanted| matches!(wanted.action, Action::Restart(_)));
+    }
+    let mut builder = Builder::new(decider, &graph);
+    builder.orphans()?;
+    builder.images(&decisions)?;
+    builder.image(service)?;
+    require_contents(service)?;
+    builder.everything(&decisions, &changed)?;
+    builder.one_off(service, one_off);
     Ok(builder.plan)
 }
 
@@ -174,6 +185,46 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    fn new(decider: Decider<'a>, graph: &'a ServiceGraph) -> Self {
+        Self {
+            patience: Patience::new(Some(decider.project), decider.observed),
+            decider,
+            graph,
+            plan: Plan::default(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            running: BTreeMap::new(),
+            orphans: Vec::new(),
+        }
+    }
+
+    /// Networks, volumes, and every container that was decided upon.
+    fn everything(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>, changed: &BTreeSet<String>) -> Result<(), PlanError> {
+        self.restarts(decisions);
+        self.networks(changed)?;
+        self.volumes()?;
+        let (project, graph) = (self.decider.project, self.graph);
+        graph.order().iter().try_for_each(|name| self.service(&project.services[name], &decisions[name]))
+    }
+
+    /// The container of a command that runs once.
+    fn one_off(&mut self, service: &Service, one_off: &OneOff) {
+        let image = self.decider.image(service);
+        let spec = desired::one_off(self.decider.project, service, one_off, image);
+        let mut after = self.needs(&spec);
+        after.extend(self.gates(service));
+        after.extend(self.removal(one_off.name.as_str()));
+        if !service.ports.is_empty() {
+            after.extend(&self.orphans);
+        }
+        let operation = Operation::CreateContainer { name: one_off.name.clone(), spec: Box::new(spec), inherit: None };
+        let created = self.plan.push(operation, after, Cause::Asked);
+        self.plan.push(Operation::StartContainer { name: one_off.name.clone() }, [created], Cause::Created);
+    }
+
     fn orphans(&mut self) -> Result<(), PlanError> {
         let orphans = teardown::orphans(self.decider.project, self.decider.observed);
         if self.decider.options.remove_orphans {
@@ -193,16 +244,24 @@ impl<'a> Builder<'a> {
         for (name, decision) in decisions {
             let service = &self.decider.project.services[name];
             let makes = decision.wanted.iter().any(|it| matches!(it.action, Action::Create | Action::Replace(..)));
-            if !makes || self.decider.image(service).is_some() || self.images.contains_key(&service.image) {
-                continue;
+            if makes {
+                self.image(service)?;
             }
-            if !self.decider.options.pull {
-                return Err(PlanError::ImageMissing { image: service.image.clone(), service: name.clone() });
-            }
-            let operation = Operation::PullImage { image: service.image.clone(), platform: None };
-            let step = self.plan.push(operation, [], Cause::Missing);
-            self.images.insert(service.image.clone(), step);
         }
+        Ok(())
+    }
+
+    /// The pull of a service's image if it is missing.
+    fn image(&mut self, service: &Service) -> Result<(), PlanError> {
+        if self.decider.image(service).is_some() || self.images.contains_key(&service.image) {
+            return Ok(());
+        }
+        if !self.decider.options.pull {
+            return Err(PlanError::ImageMissing { image: service.image.clone(), service: service.name.clone() });
+        }
+        let operation = Operation::PullImage { image: service.image.clone(), platform: None };
+        let step = self.plan.push(operation, [], Cause::Missing);
+        self.images.insert(service.image.clone(), step);
         Ok(())
     }
 

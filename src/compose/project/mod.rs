@@ -9,6 +9,7 @@ mod dotenv;
 pub mod emit;
 mod env_file;
 mod expand;
+pub mod flag;
 pub mod interpolate;
 pub mod load;
 mod merge;

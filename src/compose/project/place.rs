@@ -67,12 +67,14 @@ impl Project {
         Place { file: self.sources.get(span.source).path.clone(), line: span.line, column: span.column, owner, attribute }
     }
 
-    /// The service of a container with this name.
+    /// The service of a container with this name, one that `run` made included.
     pub fn service_of(&self, container: &str) -> Option<&str> {
         let is = |name: &str, own: Option<&str>| {
             let number =
                 container.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('-')?.strip_prefix(name)?.strip_prefix('-'));
-            own == Some(container) || number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let is_slug = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            own == Some(container) || number.is_some_and(|text| is_number(text) || text.strip_prefix("run-").is_some_and(is_slug))
         };
         let mut services = self.services.iter();
         services.find(|(name, service)| is(name.as_str(), service.container_name.as_deref())).map(|(name, _)| name.as_str())

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
 use crate::engine::runtime::task::Attached;
+use crate::resource::detach::DetachKeys;
 use crate::resource::failure::Failure;
 use crate::resource::log::Stream;
 
@@ -153,94 +154,36 @@ pub(in crate::engine) fn late(coming: oneshot::Receiver<Result<Attached, Failure
     (Late::Awaited(reader), Late::Awaited(writer))
 }
 
-/// The keys that leave a terminal without ending what runs in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct DetachKeys(Vec<u8>);
-
-impl Default for DetachKeys {
-    /// Ctrl-P, Ctrl-Q.
-    fn default() -> Self {
-        Self(vec![16, 17])
-    }
-}
-
-impl DetachKeys {
-    /// Reads Docker's spelling: `ctrl-p,ctrl-q`, `a,b`, `ctrl-@`.
-    pub(in crate::engine) fn parse(text: &str) -> Result<Self, Failure> {
-        if text.is_empty() {
-            return Ok(Self::default());
-        }
-        let key = |key: &str| match key.as_bytes() {
-            [one] => Some(*one),
-            _ => match key.strip_prefix("ctrl-")?.as_bytes() {
-                [letter @ b'a'..=b'z'] => Some(letter - b'a' + 1),
-                [b'@'] => Some(0),
-                [other @ (b'[' | b'\\' | b']' | b'^' | b'_')] => Some(other - b'[' + 27),
-                _ => None,
-            },
-        };
-        let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
-        keys.map(Self).ok_or_else(|| Failure::invalid(format!("Invalid escape keys ({text}) provided")))
-    }
-
-    /// The streams of a terminal from which the keys lead away; `left` is called when they did.
-    pub(in crate::engine) fn guard(
-        self,
-        output: impl AsyncRead + Send + Unpin + 'static,
-        mut input: impl AsyncWrite + Send + Unpin + 'static,
-        left: impl FnOnce() + Send + 'static,
-    ) -> (AttachReader, AttachWriter) {
-        let (client, mut typed) = tokio::io::duplex(4096);
-        let (detach, detached) = oneshot::channel();
-        tokio::spawn(async move {
-            let mut watch = Watch { keys: self.0, seen: 0 };
-            let mut buffer = [0; 4096];
-            let mut through = Vec::new();
-            while let Ok(read @ 1..) = typed.read(&mut buffer).await {
-                through.clear();
-                let away = watch.pass(&buffer[..read], &mut through);
-                if input.write_all(&through).await.is_err() {
-                    return;
-                }
-                if away {
-                    left();
-                    // Nobody reads any more, if this fails.
-                    let _ = detach.send(());
-                    // What is behind the keys stays open: its input does not end.
-                    return;
-                }
+/// The streams of a terminal from which the keys lead away; `left` is called when they did.
+pub(in crate::engine) fn guard(
+    keys: DetachKeys,
+    output: impl AsyncRead + Send + Unpin + 'static,
+    mut input: impl AsyncWrite + Send + Unpin + 'static,
+    left: impl FnOnce() + Send + 'static,
+) -> (AttachReader, AttachWriter) {
+    let (client, mut typed) = tokio::io::duplex(4096);
+    let (detach, detached) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut watch = keys.watch();
+        let mut buffer = [0; 4096];
+        let mut through = Vec::new();
+        while let Ok(read @ 1..) = typed.read(&mut buffer).await {
+            through.clear();
+            let away = watch.pass(&buffer[..read], &mut through);
+            if input.write_all(&through).await.is_err() {
+                return;
             }
-            let _ = input.shutdown().await;
-        });
-        (AttachReader::new(Detachable { output, detached: Some(detached), left: false }, false), AttachWriter::new(client))
-    }
-}
-
-/// Looks for the keys in what is typed; as long as they may still come, what was typed of them is held back.
-struct Watch {
-    keys: Vec<u8>,
-    seen: usize,
-}
-
-impl Watch {
-    /// Passes on what is not the keys'; true when all of them came.
-    fn pass(&mut self, typed: &[u8], through: &mut Vec<u8>) -> bool {
-        for &byte in typed {
-            if byte != self.keys[self.seen] {
-                through.extend_from_slice(&self.keys[..self.seen]);
-                self.seen = 0;
-            }
-            if byte != self.keys[self.seen] {
-                through.push(byte);
-                continue;
-            }
-            self.seen += 1;
-            if self.seen == self.keys.len() {
-                return true;
+            if away {
+                left();
+                // Nobody reads any more, if this fails.
+                let _ = detach.send(());
+                // What is behind the keys stays open: its input does not end.
+                return;
             }
         }
-        false
-    }
+        let _ = input.shutdown().await;
+    });
+    (AttachReader::new(Detachable { output, detached: Some(detached), left: false }, false), AttachWriter::new(client))
 }
 
 /// What a terminal shows, until its client leaves by the keys.
@@ -305,25 +248,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for UntilKnown<S> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn keys_are_spelled_as_in_docker() {
-        let check = |text: &str, expected: Option<&[u8]>| {
-            assert_eq!(DetachKeys::parse(text).ok().map(|keys| keys.0).as_deref(), expected, "{text}");
-        };
-        check("", Some(&[16, 17]));
-        check("ctrl-p,ctrl-q", Some(&[16, 17]));
-        check("ctrl-@,x,ctrl-[,ctrl-_", Some(&[0, b'x', 27, 31]));
-        check("ctrl-P", None);
-        check("ctrl", None);
-        check("a,,b", None);
-    }
-
     #[tokio::test]
     async fn the_keys_lead_away_and_are_not_typed() {
         let (mut shown, output) = tokio::io::duplex(64);
         let (input, mut typed) = tokio::io::duplex(64);
         let (told, left) = oneshot::channel();
-        let (mut reader, mut writer) = DetachKeys::default().guard(output, input, move || assert!(told.send(()).is_ok()));
+        let (mut reader, mut writer) = guard(DetachKeys::default(), output, input, move || assert!(told.send(()).is_ok()));
         shown.write_all(b"$ ").await.expect("room");
         let mut buffer = [0; 2];
         reader.read_exact(&mut buffer).await.expect("shown");
