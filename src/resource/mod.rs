@@ -15,6 +15,7 @@ pub mod name;
 pub mod network;
 pub mod operation;
 pub mod path;
+pub mod sysctl;
 pub mod system;
 pub mod time;
 pub mod volume;

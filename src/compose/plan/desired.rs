@@ -74,7 +74,7 @@ pub fn service_hash(project: &Project, service: &Service) -> String {
 /// All of the container that is the same for every number, without the labels that Compose adds.
 fn template(project: &Project, service: &Service) -> ContainerSpec {
     let names = service.networks.keys().filter_map(|key| Some((key, &project.networks.get(key)?.name)));
-    let endpoints: BTreeMap<String, EndpointSpec> = names
+    let mut endpoints: BTreeMap<String, EndpointSpec> = names
         .map(|(key, name)| {
             // The engine itself answers to the container's name; the service's name is what makes replicas one.
             let mut aliases = vec![service.name.to_string()];
@@ -86,6 +86,11 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         Some(first) => NetworkMode::Named(first.clone()),
         None => NetworkMode::None,
     };
+    if let NetworkMode::Named(first) = &network
+        && let Some(endpoint) = endpoints.get_mut(first)
+    {
+        endpoint.mac_address = endpoint.mac_address.take().or_else(|| service.mac_address.clone());
+    }
     ContainerSpec {
         image: service.image.clone(),
         entrypoint: service.entrypoint.clone(),
@@ -94,7 +99,11 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         working_dir: service.working_dir.clone(),
         user: service.user.clone(),
         hostname: service.hostname.clone(),
+        platform: service.platform.clone(),
+        group_add: service.group_add.clone(),
+        domainname: service.domainname.clone(),
         labels: service.labels.clone(),
+        annotations: service.annotations.clone(),
         tty: service.tty,
         stdin_open: service.stdin_open,
         init: service.init,
@@ -112,6 +121,21 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         privileged: service.privileged,
         cap_add: service.cap_add.clone(),
         cap_drop: service.cap_drop.clone(),
+        extra_hosts: service.extra_hosts.clone(),
+        dns: service.dns.clone(),
+        dns_search: service.dns_search.clone(),
+        dns_options: service.dns_opt.clone(),
+        security_options: service.security_opt.clone(),
+        devices: service.devices.clone(),
+        device_rules: service.device_cgroup_rules.clone(),
+        sysctls: service.sysctls.clone(),
+        ulimits: service.ulimits.clone(),
+        resources: service.resources.clone(),
+        shm_size: service.shm_size,
+        oom_score_adj: service.oom_score_adj,
+        log: service.logging.clone(),
+        uts: service.uts.clone(),
+        cgroup: service.cgroup.clone(),
         ..ContainerSpec::default()
     }
 }

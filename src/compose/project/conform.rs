@@ -51,6 +51,13 @@ impl<'a> Trail<'a> {
         Self { parent: Some(self), key }
     }
 
+    /// Whether a value is this attribute of a service, or below it.
+    fn is_within(&self, attribute: &str) -> bool {
+        let depth = std::iter::successors(Some(self), |trail| trail.parent).count();
+        let own = std::iter::successors(Some(self), |trail| trail.parent).nth(depth.saturating_sub(4));
+        own.is_some_and(|trail| trail.key == attribute)
+    }
+
     const fn is_root(&self) -> bool {
         self.parent.is_none() && self.key.is_empty()
     }
@@ -58,18 +65,21 @@ impl<'a> Trail<'a> {
 
 /// Checks a document, and brings it into its long form.
 pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Diagnostic>) {
-    let mut walk = Walk { base, problems };
+    let mut walk = Walk { base, below_inert: false, problems };
     walk.object(document, schema::FILE, &Trail::root());
 }
 
 /// Reports what is nothing and must not be, once all files are merged.
 pub(crate) fn refuse_nothing(document: &Node, problems: &mut Vec<Diagnostic>) {
-    let mut walk = Walk { base: Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: true }, problems };
+    let base = Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: true };
+    let mut walk = Walk { base, below_inert: false, problems };
     walk.nothing(document, &Shape::Object(schema::FILE), &Trail::root());
 }
 
 pub(super) struct Walk<'a> {
     pub(super) base: Base<'a>,
+    /// It is below an attribute without effect.
+    below_inert: bool,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -91,6 +101,14 @@ impl Walk<'_> {
                     *text = absolute(text, self.base);
                 }
             }
+            Shape::Context => {
+                self.text(node, trail);
+                if let Value::Text(text) = &mut node.value
+                    && !short::is_remote(text)
+                {
+                    *text = absolute(text, self.base);
+                }
+            }
             Shape::Scalar => match &node.value {
                 Value::Integer(_) | Value::Float(_) => node.value = Value::Text(node.as_scalar().unwrap_or_default()),
                 Value::Text(_) => {}
@@ -102,6 +120,10 @@ impl Walk<'_> {
             Shape::Duration => self.duration(node, trail),
             Shape::Bytes => self.bytes(node, trail),
             Shape::Mode => self.mode(node, trail),
+            // As a text, too: so it is printed.
+            Shape::Swap if node.as_scalar().is_some_and(|text| text == "-1") => node.value = Value::Text("-1".to_owned()),
+            Shape::Swap => self.bytes(node, trail),
+            Shape::Ulimit => self.ulimit(node, trail),
             Shape::Command => self.command(node, trail),
             Shape::Test => match &node.value {
                 Value::Text(text) => {
@@ -160,7 +182,7 @@ impl Walk<'_> {
             (Shape::Dictionary, _) => "a mapping or a list",
             (Shape::List(..) | Shape::Texts, _) => "a list",
             (Shape::Boolean, _) => "`true` or `false`",
-            (Shape::Integer | Shape::Number, _) => "a number",
+            (Shape::Integer | Shape::Number | Shape::Ulimit, _) => "a number",
             _ => "a string",
         };
         self.wrong(node, trail, expected);
@@ -180,7 +202,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn invalid(&mut self, span: Span, code: &'static str, message: String) {
-        self.problems.push(Diagnostic::error(code, message).at(span));
+        self.report(Diagnostic::error(code, message).at(span));
+    }
+
+    pub(super) fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
     }
 
     fn text(&mut self, node: &Node, trail: &Trail<'_>) {
@@ -207,9 +233,13 @@ impl Walk<'_> {
             Value::Integer(_) | Value::Float(_) => {}
             Value::Text(text) => match scalar::resolve(text) {
                 number @ (Value::Integer(_) | Value::Float(_)) => node.value = number,
-                _ => self.cast(node.span, trail, text, "a number"),
+                _ => return self.cast(node.span, trail, text, "a number"),
             },
-            _ => self.wrong(node, trail, "a number"),
+            _ => return self.wrong(node, trail, "a number"),
+        }
+        // Docker Compose keeps 32 bits of them.
+        if let Value::Float(float) = &mut node.value {
+            *float = scalar::single(*float);
         }
     }
 
@@ -280,6 +310,26 @@ impl Walk<'_> {
                 let problem = Diagnostic::error("mode", format!("{trail}: `{written}` are no permission bits")).at(node.span);
                 self.problems.push(problem.hint("write octal digits, `0440` or \"0440\""));
             }
+        }
+    }
+
+    fn ulimit(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        if matches!(node.value, Value::Map(_)) {
+            self.object(node, schema::ULIMIT, trail);
+            let missing = ["soft", "hard"].into_iter().find(|key| node.get(key).is_none());
+            if let Some(missing) = missing {
+                let problem = Diagnostic::error("ulimit", format!("{trail}: `{missing}` is missing")).at(node.span);
+                self.problems.push(problem.hint("write both `soft` and `hard`, or one number for both"));
+            }
+            return;
+        }
+        self.integer(node, trail);
+        if matches!(node.value, Value::Integer(0)) {
+            let zero = || Node::new(Value::Integer(0), node.span);
+            let mut both = Node::map(node.span);
+            both.set("soft", zero());
+            both.set("hard", zero());
+            node.value = both.value;
         }
     }
 
@@ -355,10 +405,17 @@ impl Walk<'_> {
                 // An empty collection asks for nothing, and `config --format json` prints some.
                 Class::Inert | Class::NotYet if entry.node.is_empty() => {}
                 Class::Inert => {
+                    // What is below it has no effect either, which is told once.
+                    let outer = std::mem::replace(&mut self.below_inert, true);
                     self.node(&mut entry.node, attribute.shape, &trail);
-                    let message = format!("{trail} has no effect");
-                    self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
+                    self.below_inert = outer;
+                    if !outer {
+                        let message = format!("{trail} has no effect");
+                        self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
+                    }
                 }
+                // Decided when it is known whether there is an image, too.
+                Class::NotYet if trail.is_within("build") => self.node(&mut entry.node, attribute.shape, &trail),
                 Class::NotYet => {
                     let problem = Diagnostic::error("not-yet", format!("{trail} is not yet supported")).at(entry.key);
                     self.problems.push(

@@ -1,6 +1,7 @@
 //! Short forms of a document become their long ones, each part at the place it was written at.
 
 use crate::compose::project::conform::{Trail, Walk, absolute};
+use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
 use crate::compose::project::schema::Form;
 use crate::compose::project::short;
@@ -76,6 +77,23 @@ impl Walk<'_> {
                     map.insert("target".to_owned(), Entry { key: span, node: target });
                 }
             }
+            (Form::Paths, Value::Text(_)) => {
+                node.value = Value::List(vec![Node { value: node.value.clone(), span, tag: None }]);
+            }
+            (Form::Build, Value::Text(_)) => {
+                let mut build = Node::map(span);
+                build.set("context", Node { value: node.value.clone(), span, tag: None });
+                node.value = build.value;
+            }
+            (Form::Device, Value::Text(text)) => match short::device(text) {
+                Ok(device) => node.value = device_node(&device, span),
+                Err(message) => {
+                    let problem = Diagnostic::error("device", format!("{trail}: {message}")).at(span);
+                    self.report(problem.hint("write `/dev/host:/dev/container:rwm`, or its `source`, `target` and `permissions`"));
+                    node.tag = Some(MergeTag::Reset);
+                }
+            },
+            (Form::Hosts, Value::List(_) | Value::Map(_)) => self.hosts(node, trail),
             (Form::EnvFiles, Value::Text(_)) => {
                 node.value = Value::List(vec![env_file(Node { value: node.value.clone(), span, tag: None })]);
             }
@@ -100,6 +118,44 @@ impl Walk<'_> {
             }
         }
         Value::Map(map)
+    }
+
+    /// Both forms of `extra_hosts` become `NAME=ADDRESS`, in order.
+    fn hosts(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        let mut lines: Vec<Node> = Vec::new();
+        match &node.value {
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let key = format!("[{index}]");
+                    match item.as_text().map(short::host) {
+                        _ if item.tag.is_some() || self.is_template(item) => lines.push(item.clone()),
+                        Some(Ok(line)) => lines.push(Node { value: Value::Text(line), ..item.clone() }),
+                        Some(Err(message)) => self.bad_host(item.span, trail, &message),
+                        None => self.wrong(item, &trail.then(&key), "a string `NAME=ADDRESS`"),
+                    }
+                }
+            }
+            Value::Map(map) => {
+                for (name, entry) in map {
+                    let trail = trail.then(name);
+                    let one = std::slice::from_ref(&entry.node);
+                    for address in entry.node.as_list().unwrap_or(one) {
+                        match address.as_text() {
+                            Some(text) => lines.push(Node::text(format!("{name}={}", short::bare_address(text)), address.span)),
+                            None => self.wrong(address, &trail, "an address, or a list of them"),
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        lines.sort_by(|left, right| left.as_text().cmp(&right.as_text()));
+        node.value = Value::List(lines);
+    }
+
+    fn bad_host(&mut self, span: Span, trail: &Trail<'_>, message: &str) {
+        let problem = Diagnostic::error("extra-hosts", format!("{trail}: {message}")).at(span);
+        self.report(problem.hint("write `name=address`, or `name=host-gateway` for the machine itself"));
     }
 
     fn mount_node(&self, mount: short::ShortMount, span: Span) -> Node {
@@ -131,6 +187,14 @@ impl Walk<'_> {
         node.set(if mount.bind { "bind" } else { "volume" }, options);
         node
     }
+}
+
+fn device_node(device: &short::ShortDevice, span: Span) -> Value {
+    let mut node = Node::map(span);
+    for (key, text) in [("source", &device.source), ("target", &device.target), ("permissions", &device.permissions)] {
+        node.set(key, Node::text(text.clone(), span));
+    }
+    node.value
 }
 
 fn env_file(path: Node) -> Node {

@@ -12,7 +12,7 @@ use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::model::{Project, Service};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::{Reader, SourceId, SourceMap};
-use crate::compose::project::{cycle, env_file, merge, name, normalize, select, yaml};
+use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
 
 /// What the caller says about where a project is.
@@ -191,10 +191,18 @@ impl Loader<'_> {
             if let Some(node) = node.filter(|_| !self.sources.keep_env_files) {
                 env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
             }
+            if let Some(node) = document.get_mut("services").and_then(|services| services.get_mut(service)) {
+                label_file::resolve(node, self.reader, &mut self.problems);
+            }
         }
         let around = Around { environment: &found.environment, reader: self.reader };
-        let Decoded { services, networks, volumes, secrets, configs } =
+        let Decoded { mut services, networks, volumes, secrets, configs } =
             decode(&document, around, |node| is_enabled(node, &profiles), &mut self.problems);
+        for (name, service) in services.iter_mut().filter(|(name, service)| wanted.contains(name.as_str()) && !service.security_opt.is_empty()) {
+            let Some(node) = document.get("services").and_then(|services| services.get(name.as_str())) else { continue };
+            let base = Self::base(self.sources, &found);
+            seccomp_file::resolve(Arc::make_mut(service), node, base, self.reader, &mut self.problems);
+        }
         unique_container_names(&document, &wanted, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);

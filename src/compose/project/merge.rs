@@ -3,7 +3,7 @@
 use crate::compose::project::conform;
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
-use crate::compose::project::schema::{self, Attribute, Shape};
+use crate::compose::project::schema::{self, Attribute, Form, Shape};
 
 /// Merges a document on top of another.
 pub(crate) fn documents(base: &mut Node, over: Node, problems: &mut Vec<Diagnostic>) {
@@ -33,6 +33,7 @@ fn merge(base: &mut Node, over: Node, shape: &Shape, problems: &mut Vec<Diagnost
         return;
     }
     match shape {
+        Shape::Short(Form::Logging, _) if !over.is_null() && !is_same_driver(base, &over) => *base = over,
         Shape::Short(_, long) => merge(base, over, long, problems),
         Shape::Command | Shape::Test => *base = over,
         _ if over.is_null() => {}
@@ -45,6 +46,12 @@ fn merge(base: &mut Node, over: Node, shape: &Shape, problems: &mut Vec<Diagnost
         Shape::Any if base.as_map().is_some() && over.as_map().is_some() => maps(base, over, problems, |_| &Shape::Any),
         _ => *base = over,
     }
+}
+
+/// Options of one log driver mean nothing to another.
+fn is_same_driver(base: &Node, over: &Node) -> bool {
+    let driver = |node: &Node| node.get("driver").and_then(Node::as_scalar).filter(|driver| !driver.is_empty());
+    driver(base).zip(driver(over)).is_none_or(|(one, other)| one == other)
 }
 
 fn find(attributes: &'static [Attribute], key: &str) -> &'static Shape {

@@ -1,6 +1,7 @@
 //! A resolved application: nothing left to interpolate, merge, default or look up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use serde::Serialize;
 
 use crate::compose::project::node::Node;
 use crate::compose::project::source::SourceMap;
-use crate::resource::container::{ContainerPort, HealthCheck, Mount, MountSource, PortBinding, RestartPolicy};
+use crate::resource::container::{
+    ContainerPort, Device, HealthCheck, LogSpec, Mount, MountSource, NamespaceMode, PortBinding, Resources, RestartPolicy, Ulimit,
+};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::network::NetworkSpec;
 use crate::resource::operation::Condition;
@@ -75,6 +78,18 @@ pub struct Service {
     pub tty: bool,
     /// Standard input stays open.
     pub stdin_open: bool,
+    /// What `up` shows: whether its output is among it.
+    pub attach: bool,
+    /// Notes, which only inspect tells.
+    pub annotations: BTreeMap<String, String>,
+    /// The NIS domain name.
+    pub domainname: Option<String>,
+    /// Supplementary groups.
+    pub group_add: Vec<String>,
+    /// When its image is pulled.
+    pub pull_policy: PullPolicy,
+    /// The platform of its image, `os/arch[/variant]`.
+    pub platform: Option<String>,
     /// Stop signal.
     pub stop_signal: Option<String>,
     /// From the stop signal to SIGKILL.
@@ -95,6 +110,16 @@ pub struct Service {
     pub networks: BTreeMap<String, ServiceNetwork>,
     /// What it waits for.
     pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// Host names and their addresses, or `host-gateway`.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+    /// Search domains.
+    pub dns_search: Vec<String>,
+    /// Options of `resolv.conf`.
+    pub dns_opt: Vec<String>,
+    /// The hardware address on its first network.
+    pub mac_address: Option<String>,
     /// The root file system cannot be written.
     pub read_only: bool,
     /// Privileged.
@@ -103,6 +128,28 @@ pub struct Service {
     pub cap_add: BTreeSet<String>,
     /// Capabilities dropped.
     pub cap_drop: BTreeSet<String>,
+    /// Security options; a seccomp profile is named by its file until [`load`](super::load) has read it.
+    pub security_opt: Vec<String>,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// Devices it may use beside.
+    pub device_cgroup_rules: Vec<String>,
+    /// Kernel parameters.
+    pub sysctls: BTreeMap<String, String>,
+    /// Process limits.
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// Limits of memory, processors and processes.
+    pub resources: Resources,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+    /// Adjustment of the out-of-memory score.
+    pub oom_score_adj: Option<i32>,
+    /// The host-name namespace.
+    pub uts: NamespaceMode,
+    /// The control-group namespace.
+    pub cgroup: NamespaceMode,
+    /// Where its output goes.
+    pub logging: LogSpec,
     /// How many containers.
     pub replicas: u32,
     /// The profiles that enable it; always enabled when empty.
@@ -218,6 +265,20 @@ impl Serialize for Content {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{self:?}"))
     }
+}
+
+/// When a service's image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum PullPolicy {
+    /// When it is missing.
+    #[default]
+    Missing,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+    /// When it is missing, or was pulled longer ago than this.
+    Every(Duration),
 }
 
 /// A service's place on one network.

@@ -16,7 +16,7 @@ pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environ
     let mut uses_default = false;
     if let Some(services) = document.get_mut("services").and_then(Node::as_map_mut) {
         for (_, entry) in services.iter_mut().filter(|(name, _)| !name.starts_with("x-")) {
-            uses_default |= service(&mut entry.node, environment);
+            uses_default |= service(&mut entry.node, base, environment);
         }
     }
     if uses_default && let Some(map) = document.as_map_mut() {
@@ -58,7 +58,7 @@ fn resolve_device(volume: &mut Node, base: Base<'_>) {
 }
 
 /// Completes a service; whether it is on the default network.
-fn service(node: &mut Node, environment: &BTreeMap<String, String>) -> bool {
+fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, String>) -> bool {
     let span = node.span;
     for (name, entry) in node.get_mut("environment").and_then(Node::as_map_mut).into_iter().flatten() {
         if entry.node.is_null()
@@ -78,6 +78,24 @@ fn service(node: &mut Node, environment: &BTreeMap<String, String>) -> bool {
         if port.get("published").and_then(Node::as_text) == Some("") {
             port.as_map_mut().map(|map| map.remove("published"));
         }
+    }
+    if let Some(build) = node.get_mut("build").filter(|build| build.as_map().is_some()) {
+        let span = build.span;
+        fill(build, "context", Value::Text(absolute(".", base)), span);
+        if build.get("dockerfile_inline").is_none() {
+            fill(build, "dockerfile", Value::Text("Dockerfile".to_owned()), span);
+        }
+        if let Some(arguments) = build.get_mut("args").and_then(Node::as_map_mut) {
+            for (name, entry) in arguments.iter_mut().filter(|(_, entry)| entry.node.is_null()) {
+                entry.node.value = environment.get(name).map_or(Value::Null, |value| Value::Text(value.clone()));
+            }
+            arguments.retain(|_, entry| !entry.node.is_null());
+        }
+    }
+    if let Some(Value::Text(policy)) = node.get_mut("pull_policy").map(|policy| &mut policy.value)
+        && policy == "if_not_present"
+    {
+        "missing".clone_into(policy);
     }
     for file in list_mut(node, "env_file") {
         let span = file.span;

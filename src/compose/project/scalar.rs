@@ -71,6 +71,13 @@ pub(crate) fn format_float(float: f64) -> String {
     float.to_string()
 }
 
+/// A number as it is after it was kept in 32 bits, in its shortest form: 0.123456789 is 0.12345679.
+pub(crate) fn single(float: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, reason = "to lose what does not fit is what this is for")]
+    let single = float as f32;
+    single.to_string().parse().unwrap_or(float)
+}
+
 /// Reads a boolean in any of YAML 1.1's words; the flag says that the word is an old one.
 pub(crate) fn boolean(text: &str) -> Option<(bool, bool)> {
     match text.to_ascii_lowercase().as_str() {

@@ -34,6 +34,8 @@ pub(crate) enum Shape {
     Text,
     /// A path, relative to the folder of the file's project.
     Path,
+    /// A path, or an address that is none.
+    Context,
     /// A string or a number, kept as a string.
     Scalar,
     /// A whole number, or a string that is one.
@@ -48,6 +50,10 @@ pub(crate) enum Shape {
     Bytes,
     /// Permission bits: a number, or a string of octal digits; a string of octal digits in the end.
     Mode,
+    /// The same, or -1 for no limit.
+    Swap,
+    /// A whole number, or a mapping of `soft` and `hard`; an override replaces it whole.
+    Ulimit,
     /// Null, a string split as a shell would, or a list; an override replaces it whole.
     Command,
     /// The command of a health check: like a command, but the string is not split.
@@ -98,6 +104,16 @@ pub(crate) enum Form {
     Secret,
     /// The name of a config.
     Config,
+    /// A path or a list of paths.
+    Paths,
+    /// `SOURCE:TARGET:PERMISSIONS`.
+    Device,
+    /// A mapping of names to addresses, or a list of `NAME=ADDRESS` and `NAME:ADDRESS`: a sorted list of the former.
+    Hosts,
+    /// The folder to build in: a mapping with `context`.
+    Build,
+    /// No form of its own: options of two files are merged only for one driver.
+    Logging,
 }
 
 const fn yes(name: &'static str, shape: &'static Shape) -> Attribute {
@@ -112,9 +128,17 @@ const fn not_yet(name: &'static str) -> Attribute {
     Attribute { name, class: Class::NotYet, shape: &Shape::Any }
 }
 
+/// One that is refused only once all files are merged, and only where it would matter; it is printed like any other.
+const fn later(name: &'static str, shape: &'static Shape) -> Attribute {
+    Attribute { name, class: Class::NotYet, shape }
+}
+
 use Shape::{Boolean, Bytes, Command, Dictionary, Duration, Integer, Number, Scalar, Test, Text, Texts};
 
 const NAMES: Shape = Shape::List(&Text, Unique::Key);
+const VALUES: Shape = Shape::List(&Text, Unique::Value);
+const HOSTS: Shape = Shape::Short(Form::Hosts, &VALUES);
+const ULIMITS: Shape = Shape::Map(&Shape::Ulimit);
 
 /// The keys of a file.
 pub(crate) const FILE: &[Attribute] = &[
@@ -133,36 +157,36 @@ pub(crate) const FILE: &[Attribute] = &[
 /// The keys of a service.
 pub(crate) const SERVICE: &[Attribute] = &[
     yes("profiles", &NAMES),
-    not_yet("annotations"),
-    not_yet("attach"),
-    not_yet("build"),
+    yes("annotations", &Dictionary),
+    yes("attach", &Boolean),
+    later("build", &Shape::Short(Form::Build, &Shape::Object(BUILD))),
     inert("develop", &Shape::Any),
     not_yet("blkio_config"),
     yes("cap_add", &NAMES),
     yes("cap_drop", &NAMES),
     not_yet("cgroup_parent"),
-    not_yet("cgroup"),
+    yes("cgroup", &Text),
     inert("cpu_count", &Shape::Any),
     inert("cpu_percent", &Shape::Any),
-    not_yet("cpu_period"),
-    not_yet("cpu_quota"),
+    yes("cpu_period", &Integer),
+    yes("cpu_quota", &Integer),
     not_yet("cpu_rt_period"),
     not_yet("cpu_rt_runtime"),
-    not_yet("cpus"),
-    not_yet("cpuset"),
-    not_yet("cpu_shares"),
+    yes("cpus", &Number),
+    yes("cpuset", &Text),
+    yes("cpu_shares", &Integer),
     yes("command", &Command),
     yes("configs", &Shape::List(&Shape::Short(Form::Config, &Shape::Object(SERVICE_FILE)), Unique::File)),
     yes("container_name", &Text),
     not_yet("credential_spec"),
     yes("depends_on", &Shape::Short(Form::Dependencies, &Shape::Map(&Shape::Object(DEPENDENCY)))),
     yes("deploy", &Shape::Object(DEPLOY)),
-    not_yet("device_cgroup_rules"),
-    not_yet("devices"),
-    not_yet("dns"),
-    not_yet("dns_opt"),
-    not_yet("dns_search"),
-    not_yet("domainname"),
+    yes("device_cgroup_rules", &VALUES),
+    yes("devices", &Shape::List(&Shape::Short(Form::Device, &Shape::Object(DEVICE)), Unique::Field("target"))),
+    yes("dns", &Texts),
+    yes("dns_opt", &NAMES),
+    yes("dns_search", &Texts),
+    yes("domainname", &Text),
     yes("entrypoint", &Command),
     not_yet("provider"),
     yes("environment", &Dictionary),
@@ -170,8 +194,8 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("expose", &Shape::List(&Scalar, Unique::Value)),
     not_yet("extends"),
     not_yet("external_links"),
-    not_yet("extra_hosts"),
-    not_yet("group_add"),
+    yes("extra_hosts", &HOSTS),
+    yes("group_add", &Shape::List(&Scalar, Unique::Value)),
     not_yet("gpus"),
     yes("hostname", &Text),
     yes("healthcheck", &Shape::Object(HEALTHCHECK)),
@@ -180,46 +204,46 @@ pub(crate) const SERVICE: &[Attribute] = &[
     not_yet("ipc"),
     inert("isolation", &Shape::Any),
     yes("labels", &Dictionary),
-    not_yet("label_file"),
+    yes("label_file", &Shape::Short(Form::Paths, &Shape::List(&Shape::Path, Unique::Value))),
     not_yet("links"),
-    not_yet("logging"),
-    not_yet("mem_limit"),
-    not_yet("mem_reservation"),
-    not_yet("memswap_limit"),
-    not_yet("mem_swappiness"),
-    not_yet("mac_address"),
+    yes("logging", &Shape::Short(Form::Logging, &Shape::Object(LOGGING))),
+    yes("mem_limit", &Bytes),
+    yes("mem_reservation", &Bytes),
+    yes("memswap_limit", &Shape::Swap),
+    yes("mem_swappiness", &Bytes),
+    yes("mac_address", &Text),
     not_yet("models"),
     not_yet("network_mode"),
     yes("networks", &Shape::Short(Form::Names, &Shape::Map(&Shape::Object(SERVICE_NETWORK)))),
-    not_yet("oom_kill_disable"),
-    not_yet("oom_score_adj"),
+    yes("oom_kill_disable", &Boolean),
+    yes("oom_score_adj", &Integer),
     not_yet("pid"),
-    not_yet("pids_limit"),
-    not_yet("platform"),
+    yes("pids_limit", &Integer),
+    yes("platform", &Text),
     yes("ports", &Shape::Short(Form::Ports, &Shape::List(&Shape::Object(PORT), Unique::Port))),
     yes("privileged", &Boolean),
-    not_yet("pull_policy"),
+    yes("pull_policy", &Text),
     not_yet("pull_refresh_after"),
     yes("read_only", &Boolean),
     yes("restart", &Text),
-    not_yet("runtime"),
+    yes("runtime", &Text),
     yes("scale", &Integer),
     yes("secrets", &Shape::List(&Shape::Short(Form::Secret, &Shape::Object(SERVICE_FILE)), Unique::File)),
-    not_yet("security_opt"),
-    not_yet("shm_size"),
+    yes("security_opt", &VALUES),
+    yes("shm_size", &Bytes),
     yes("stdin_open", &Boolean),
     yes("stop_grace_period", &Duration),
     yes("stop_signal", &Text),
     not_yet("storage_opt"),
-    not_yet("sysctls"),
+    yes("sysctls", &Dictionary),
     yes("tmpfs", &Texts),
     yes("tty", &Boolean),
-    not_yet("ulimits"),
+    yes("ulimits", &ULIMITS),
     not_yet("umask"),
     not_yet("use_api_socket"),
     yes("user", &Text),
-    not_yet("userns_mode"),
-    not_yet("uts"),
+    yes("userns_mode", &Text),
+    yes("uts", &Text),
     yes("volumes", &Shape::List(&Shape::Short(Form::Mount, &Shape::Object(MOUNT)), Unique::Field("target"))),
     not_yet("volumes_from"),
     yes("working_dir", &Text),
@@ -228,21 +252,94 @@ pub(crate) const SERVICE: &[Attribute] = &[
     not_yet("pre_stop"),
 ];
 
+/// The keys of `build`. A service that has an `image`, too, runs with what the name means here or in its registry.
+pub(crate) const BUILD: &[Attribute] = &[
+    later("context", &Shape::Context),
+    later("dockerfile", &Text),
+    later("dockerfile_inline", &Text),
+    later("entitlements", &VALUES),
+    later("args", &Dictionary),
+    later("provenance", &Shape::Any),
+    later("sbom", &Shape::Any),
+    later("ssh", &Shape::Any),
+    later("labels", &Dictionary),
+    later("cache_from", &VALUES),
+    later("cache_to", &VALUES),
+    later("no_cache", &Boolean),
+    later("no_cache_filter", &Texts),
+    later("additional_contexts", &Shape::Any),
+    later("pull", &Boolean),
+    later("extra_hosts", &HOSTS),
+    later("isolation", &Text),
+    later("network", &Text),
+    later("target", &Text),
+    later("secrets", &Shape::Any),
+    later("shm_size", &Bytes),
+    later("tags", &VALUES),
+    later("ulimits", &ULIMITS),
+    later("platforms", &VALUES),
+    later("privileged", &Boolean),
+];
+
 /// The keys of a dependency.
 pub(crate) const DEPENDENCY: &[Attribute] = &[yes("condition", &Text), yes("restart", &Boolean), yes("required", &Boolean)];
 
 /// The keys of `deploy`: swarm's, all but a few without an effect outside a swarm.
 pub(crate) const DEPLOY: &[Attribute] = &[
-    inert("mode", &Shape::Any),
+    inert("mode", &Text),
     yes("replicas", &Integer),
     inert("labels", &Dictionary),
-    inert("update_config", &Shape::Any),
-    inert("rollback_config", &Shape::Any),
-    not_yet("resources"),
-    not_yet("restart_policy"),
-    inert("placement", &Shape::Any),
-    inert("endpoint_mode", &Shape::Any),
+    inert("update_config", &Shape::Object(UPDATE)),
+    inert("rollback_config", &Shape::Object(UPDATE)),
+    yes("resources", &Shape::Object(RESOURCES)),
+    yes("restart_policy", &Shape::Object(RESTART_POLICY)),
+    inert("placement", &Shape::Object(PLACEMENT)),
+    inert("endpoint_mode", &Text),
 ];
+
+/// The keys of `deploy.update_config` and `deploy.rollback_config`.
+pub(crate) const UPDATE: &[Attribute] = &[
+    inert("parallelism", &Integer),
+    inert("delay", &Duration),
+    inert("failure_action", &Text),
+    inert("monitor", &Duration),
+    inert("max_failure_ratio", &Number),
+    inert("order", &Text),
+];
+
+/// The keys of `deploy.resources`.
+pub(crate) const RESOURCES: &[Attribute] =
+    &[yes("limits", &Shape::Object(LIMITS)), yes("reservations", &Shape::Object(RESERVATIONS))];
+
+/// The keys of `deploy.resources.limits`.
+pub(crate) const LIMITS: &[Attribute] = &[yes("cpus", &Number), yes("memory", &Bytes), yes("pids", &Integer)];
+
+/// The keys of `deploy.resources.reservations`: processors and kinds of things are a scheduler's, of which there is none.
+pub(crate) const RESERVATIONS: &[Attribute] =
+    &[inert("cpus", &Number), yes("memory", &Bytes), not_yet("devices"), inert("generic_resources", &Shape::Any)];
+
+/// The keys of `deploy.restart_policy`.
+pub(crate) const RESTART_POLICY: &[Attribute] =
+    &[yes("condition", &Text), inert("delay", &Duration), yes("max_attempts", &Integer), inert("window", &Duration)];
+
+/// The keys of `deploy.placement`.
+pub(crate) const PLACEMENT: &[Attribute] = &[
+    inert("constraints", &Shape::List(&Text, Unique::Value)),
+    inert("preferences", &Shape::List(&Shape::Object(PREFERENCE), Unique::Field("spread"))),
+    inert("max_replicas_per_node", &Integer),
+];
+
+/// The keys of a preference of `deploy.placement`.
+pub(crate) const PREFERENCE: &[Attribute] = &[inert("spread", &Text)];
+
+/// The keys of a device.
+pub(crate) const DEVICE: &[Attribute] = &[yes("source", &Text), yes("target", &Text), yes("permissions", &Text)];
+
+/// The keys of `logging`.
+pub(crate) const LOGGING: &[Attribute] = &[yes("driver", &Text), yes("options", &Dictionary)];
+
+/// The keys of a process limit in its long form.
+pub(crate) const ULIMIT: &[Attribute] = &[yes("soft", &Integer), yes("hard", &Integer)];
 
 /// The keys of an `env_file`.
 pub(crate) const ENV_FILE: &[Attribute] = &[yes("path", &Shape::Path), yes("required", &Boolean), yes("format", &Text)];
@@ -387,6 +484,7 @@ mod tests {
             Shape::Map(inner) => below(text, &format!("{path}.*"), inner),
             Shape::List(inner, _) => below(text, &format!("{path}[]"), inner),
             Shape::Short(_, inner) => below(text, path, inner),
+            Shape::Ulimit => rows(text, &format!("{path}."), ULIMIT),
             _ => {}
         }
     }

@@ -255,6 +255,53 @@ pub(crate) fn words(text: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
+/// A device, as the long form has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShortDevice {
+    /// The path on the host.
+    pub source: String,
+    /// The path in the container.
+    pub target: String,
+    /// Some of `r`, `w`, `m`.
+    pub permissions: String,
+}
+
+/// Returns whether the folder to build in is no folder of this machine.
+pub(crate) fn is_remote(context: &str) -> bool {
+    context.contains("://") || ["git@", "github.com/", "service:"].iter().any(|head| context.starts_with(head))
+}
+
+/// Expands `SOURCE[:TARGET[:PERMISSIONS]]`.
+pub(crate) fn device(text: &str) -> Result<ShortDevice, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, permissions) = match parts[..] {
+        [source] => (source, source, "rwm"),
+        [source, target] => (source, target, "rwm"),
+        [source, target, permissions] => (source, target, permissions),
+        _ => return Err(format!("confusing device mapping, please use long syntax: {text}")),
+    };
+    if source.is_empty() || target.is_empty() {
+        return Err(format!("a device needs a path: \"{text}\""));
+    }
+    Ok(ShortDevice { source: source.to_owned(), target: target.to_owned(), permissions: permissions.to_owned() })
+}
+
+/// Reads `NAME=ADDRESS` or `NAME:ADDRESS`, and writes the former.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let Some((name, address)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+        return Err(format!("invalid additional host, missing IP: {text}"));
+    };
+    if name.is_empty() {
+        return Err(format!("bad host name '{name}'"));
+    }
+    Ok(format!("{name}={}", bare_address(address)))
+}
+
+/// An address without the brackets that IPv6 ones may have.
+pub(crate) fn bare_address(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

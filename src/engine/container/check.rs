@@ -1,8 +1,12 @@
 //! What of a spec contradicts itself, in Docker's words.
 
 use crate::engine::container::{security, signal};
-use crate::resource::container::{ContainerSpec, NamespaceMode, NetworkMode, RestartPolicy};
+use crate::resource::container::{ContainerSpec, DeviceRule, NamespaceMode, NetworkMode, Resources, RestartPolicy};
 use crate::resource::failure::Failure;
+use crate::resource::sysctl::{self, SysctlNamespace};
+
+/// A container with less memory does not start.
+const LEAST_MEMORY: u64 = 6 << 20;
 
 /// Refuses what cannot be.
 pub(super) fn spec(spec: &ContainerSpec) -> Result<(), Failure> {
@@ -34,15 +38,104 @@ pub(super) fn spec(spec: &ContainerSpec) -> Result<(), Failure> {
     if let Some(adjustment) = spec.oom_score_adj.filter(|adjustment| !(-1000..=1000).contains(adjustment)) {
         return refuse(&format!("Invalid value {adjustment}, range for oom score adj is [-1000, 1000]"));
     }
+    if let Some(rule) = spec.device_rules.iter().find_map(|rule| rule.parse::<DeviceRule>().err()) {
+        return refuse(&rule);
+    }
+    sysctls(spec)?;
+    limits(&spec.resources, processors())?;
     if let Some(text) = &spec.stop_signal {
         signal::parse(text)?;
     }
     security::of(spec).map(drop)
 }
 
+/// How many processors there are.
+fn processors() -> u64 {
+    // What may be used by this thread is not what there is: a container's own choice is not bound to it.
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let ranges = online.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(last.parse::<u64>().ok()? - first.parse::<u64>().ok()? + 1)
+    });
+    ranges.sum::<u64>().max(1)
+}
+
+/// Limits that contradict each other, or are beyond every measure.
+fn limits(limits: &Resources, processors: u64) -> Result<(), Failure> {
+    let (memory, reservation) = (limits.memory.unwrap_or_default(), limits.memory_reservation.unwrap_or_default());
+    let swap = limits.memory_swap.and_then(|swap| u64::try_from(swap).ok()).unwrap_or_default();
+    let has_cpus = limits.nano_cpus.is_some_and(|nano| nano > 0);
+    let period = limits.cpu_period.unwrap_or_default();
+    let quota = limits.cpu_quota.unwrap_or_default();
+    let cpus = format!("range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available");
+    let wrong = [
+        (memory != 0 && memory < LEAST_MEMORY, "minimum memory limit allowed is 6MB"),
+        (memory > 0 && swap > 0 && swap < memory, "minimum memoryswap limit should be larger than memory limit, see usage"),
+        (memory == 0 && swap > 0, "you should always set the memory limit when using memoryswap limit, see usage"),
+        (reservation != 0 && reservation < LEAST_MEMORY, "minimum memory reservation allowed is 6MB"),
+        (memory > 0 && memory < reservation, "minimum memory limit can not be less than memory reservation limit, see usage"),
+        (has_cpus && period > 0, "conflicting options: Nano CPUs and CPU Period cannot both be set"),
+        (has_cpus && quota > 0, "conflicting options: Nano CPUs and CPU Quota cannot both be set"),
+        (limits.nano_cpus.is_some_and(|nano| nano > processors * 1_000_000_000), cpus.as_str()),
+        (
+            period != 0 && !(1000..=1_000_000).contains(&period),
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ),
+        ((1..1000).contains(&quota), "CPU cfs quota can not be less than 1ms (i.e. 1000)"),
+    ];
+    wrong.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, message)| Err(Failure::invalid(message)))
+}
+
+/// Kernel parameters that would change more than the container.
+fn sysctls(spec: &ContainerSpec) -> Result<(), Failure> {
+    for name in spec.sysctls.keys() {
+        let refuse = |what: &str| Err(Failure::invalid(format!("sysctl \"{name}\" {what}")));
+        match sysctl::namespace_of(name) {
+            None => return refuse("is not in a separate kernel namespace"),
+            Some(SysctlNamespace::Net) if spec.network == NetworkMode::Host => return refuse("not allowed in host network namespace"),
+            Some(SysctlNamespace::Ipc) if spec.ipc == NamespaceMode::Host => return refuse("is not allowed in the hosts ipc namespace"),
+            Some(SysctlNamespace::Uts) if spec.uts == NamespaceMode::Host => return refuse("is not allowed in the hosts uts namespace"),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_refused_in_dockers_words() {
+        let check = |changed: Resources, expected: &str| {
+            let refused = limits(&changed, 2).map_err(|failure| failure.message);
+            assert_eq!(refused.err().unwrap_or_default(), expected);
+        };
+        let plain = Resources::default;
+        check(plain(), "");
+        check(Resources { memory: Some(6 << 20), memory_swap: Some(-1), nano_cpus: Some(2_000_000_000), cpu_quota: Some(-1), ..plain() }, "");
+        check(Resources { memory: Some(5), ..plain() }, "minimum memory limit allowed is 6MB");
+        check(
+            Resources { nano_cpus: Some(2_100_000_000), ..plain() },
+            "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+        );
+        check(Resources { cpu_quota: Some(999), ..plain() }, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+        check(
+            Resources { memory_swap: Some(9), ..plain() },
+            "you should always set the memory limit when using memoryswap limit, see usage",
+        );
+    }
+
+    #[test]
+    fn kernel_parameters_of_the_machine_are_not_touched() {
+        let check = |name: &str, network: NetworkMode, expected: &str| {
+            let changed = ContainerSpec { sysctls: [(name.to_owned(), "1".to_owned())].into(), network, ..ContainerSpec::default() };
+            assert_eq!(spec(&changed).map_err(|failure| failure.message).err().unwrap_or_default(), expected);
+        };
+        check("net.core.somaxconn", NetworkMode::Bridge, "");
+        check("net.core.somaxconn", NetworkMode::Host, "sysctl \"net.core.somaxconn\" not allowed in host network namespace");
+        check("kernel.panic", NetworkMode::Bridge, "sysctl \"kernel.panic\" is not in a separate kernel namespace");
+    }
 
     #[test]
     fn contradictions_are_refused() {

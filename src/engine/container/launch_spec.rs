@@ -53,6 +53,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         mounts,
         files: spec.files.clone(),
         devices: spec.devices.clone(),
+        device_rules: spec.device_rules.clone(),
         privileged: spec.privileged,
         masked: security.masked,
         hostname: own_uts.then(|| record.effective.hostname.clone()),

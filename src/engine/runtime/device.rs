@@ -9,7 +9,7 @@ use crate::engine::runtime::beneath::{self, Kind};
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::LaunchSpec;
 use crate::engine::runtime::{mount, rootfs};
-use crate::resource::container::Device;
+use crate::resource::container::{Device, DeviceKind, DeviceRule, are_permissions};
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ pub(super) fn rules(spec: &LaunchSpec) -> Result<Option<Vec<Rule>>, LaunchError>
     for device in &spec.devices {
         let wrong = || LaunchError::Invalid(format!("`{}` are not permissions of a device: some of r, w, m are", device.permissions));
         let has = |letter| device.permissions.contains(letter);
-        if device.permissions.is_empty() || !device.permissions.chars().all(|letter| "rwm".contains(letter)) {
+        if !are_permissions(&device.permissions) {
             return Err(wrong());
         }
         rules.extend(asked(device)?.into_iter().map(|wanted| Rule {
@@ -208,6 +208,16 @@ pub(super) fn rules(spec: &LaunchSpec) -> Result<Option<Vec<Rule>>, LaunchError>
             write: has('w'),
             make: has('m'),
         }));
+    }
+    for text in &spec.device_rules {
+        let rule: DeviceRule = text.parse().map_err(LaunchError::Invalid)?;
+        for block in [false, true] {
+            let kind = if block { DeviceKind::Block } else { DeviceKind::Character };
+            if rule.kind == DeviceKind::All || rule.kind == kind {
+                let DeviceRule { major, minor, read, write, make, .. } = rule;
+                rules.push(Rule { block, major, minor, read, write, make });
+            }
+        }
     }
     Ok(Some(rules))
 }

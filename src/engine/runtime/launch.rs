@@ -30,6 +30,8 @@ pub struct LaunchSpec {
     pub files: Vec<InjectedFile>,
     /// Devices of the host beside the default ones.
     pub devices: Vec<Device>,
+    /// Devices it may use if it makes or has a node of them: `c 1:3 rwm`.
+    pub device_rules: Vec<String>,
     /// Every device of the host, and none refused; `/sys` and the control groups can be written. (Capabilities, seccomp and masked
     /// paths of a privileged container are said by their own fields.)
     pub privileged: bool,

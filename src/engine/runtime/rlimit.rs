@@ -6,26 +6,6 @@ use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::kernel;
 use crate::resource::container::Ulimit;
 
-/// Every limit by its name, in the order of the kernel's numbers.
-const NAMES: [&str; 16] = [
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
-
 /// What a container gets that asks for nothing: constants, as under Docker's unit file, and never what the engine happens to have. Where
 /// they cannot be had, as much of them as can.
 const DEFAULT: [(&str, i64); 3] = [("core", -1), ("nofile", 1 << 20), ("nproc", -1)];
@@ -47,7 +27,7 @@ pub(super) fn apply(ulimits: &BTreeMap<String, Ulimit>) -> Result<(), LaunchErro
 }
 
 fn number(name: &str) -> Option<u32> {
-    NAMES.iter().zip(0..).find(|(known, _)| **known == name).map(|(_, number)| number)
+    Ulimit::NAMES.iter().zip(0..).find(|(known, _)| **known == name).map(|(_, number)| number)
 }
 
 /// -1 is without limit, which the kernel writes as all ones.

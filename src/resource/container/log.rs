@@ -1,4 +1,6 @@
-//! Where a container's output goes.
+//! Where a container's output goes, and the options of Docker's log drivers that say it.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,91 @@ impl Default for LogSpec {
     fn default() -> Self {
         Self::JsonFile { max_size: None, max_file: None }
     }
+}
+
+/// Why a driver's options are none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogOptionError {
+    /// There is no such driver here.
+    #[error("log driver `{0}` is not supported; there are json-file and none")]
+    Driver(String),
+    /// The driver does not have the option.
+    #[error("log option `{0}` is not supported")]
+    Option(String),
+    /// The option's value is none.
+    #[error("log option `{name}`: {expected} is expected instead of `{value}`")]
+    Value {
+        /// The option.
+        name: String,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        value: String,
+    },
+}
+
+impl LogOptionError {
+    /// The option it is about; none when it is the driver.
+    pub fn option(&self) -> Option<&str> {
+        match self {
+            Self::Driver(_) => None,
+            Self::Option(name) | Self::Value { name, .. } => Some(name),
+        }
+    }
+}
+
+impl LogSpec {
+    /// Reads a driver, the default one where it is empty, and its options.
+    ///
+    /// # Errors
+    /// This engine does not do what is asked.
+    pub fn of_driver(driver: &str, options: &BTreeMap<String, String>) -> Result<Self, LogOptionError> {
+        match driver {
+            "none" => match options.keys().next() {
+                None => Ok(Self::None),
+                Some(name) => Err(LogOptionError::Option(name.clone())),
+            },
+            "" | "json-file" => json_file(options),
+            other => Err(LogOptionError::Driver(other.to_owned())),
+        }
+    }
+
+    /// The driver and its options, as [`of_driver`](Self::of_driver) reads them.
+    pub fn driver(&self) -> (&'static str, BTreeMap<String, String>) {
+        let mut options = BTreeMap::new();
+        match self {
+            Self::None => ("none", options),
+            Self::JsonFile { max_size, max_file } => {
+                if let Some(bytes) = max_size {
+                    options.insert("max-size".to_owned(), bytes.to_string());
+                }
+                if let Some(number) = max_file {
+                    options.insert("max-file".to_owned(), number.to_string());
+                }
+                ("json-file", options)
+            }
+        }
+    }
+}
+
+fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionError> {
+    let (mut max_size, mut max_file) = (None, None);
+    for (name, value) in options {
+        let expected = |expected| LogOptionError::Value { name: name.clone(), expected, value: value.clone() };
+        match name.as_str() {
+            "max-size" if value == "-1" => {}
+            "max-size" => max_size = Some(rotation_size(value).ok_or_else(|| expected("a size as in `10m`"))?),
+            "max-file" => {
+                let number = value.parse().ok().filter(|&number: &u32| number > 0);
+                max_file = Some(number.ok_or_else(|| expected("a number greater than 0"))?);
+            }
+            // Whoever writes waits until it is written: the only way here, and Docker's default.
+            "mode" if value == "blocking" => {}
+            "mode" => return Err(expected("`blocking`")),
+            _ => return Err(LogOptionError::Option(name.clone())),
+        }
+    }
+    Ok(LogSpec::JsonFile { max_size, max_file })
 }
 
 /// Reads a size as dockerd's json-file driver does (go-units' `FromHumanSize`): decimal multiples, though memory is counted in binary ones.
@@ -53,6 +140,31 @@ mod tests {
         check("10 MB", Some(10_000_000));
         for text in ["", "m", "-1", "10x", "0"] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn options_say_where_the_output_goes() {
+        let read = |driver: &str, options: &[(&str, &str)]| {
+            let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            LogSpec::of_driver(driver, &options).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("", &[]), Ok(LogSpec::default()));
+        assert_eq!(read("none", &[]), Ok(LogSpec::None));
+        assert_eq!(
+            read("json-file", &[("max-size", "1k"), ("max-file", "3"), ("mode", "blocking")]),
+            Ok(LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3) })
+        );
+        for (driver, option, value, expect) in [
+            ("syslog", "", "", "log driver `syslog` is not supported; there are json-file and none"),
+            ("none", "max-size", "1m", "log option `max-size` is not supported"),
+            ("", "x", "1", "log option `x` is not supported"),
+            ("", "max-size", "x", "log option `max-size`: a size as in `10m` is expected instead of `x`"),
+            ("", "max-file", "0", "log option `max-file`: a number greater than 0 is expected instead of `0`"),
+            ("", "mode", "non-blocking", "log option `mode`: `blocking` is expected instead of `non-blocking`"),
+        ] {
+            let options: &[(&str, &str)] = if option.is_empty() { &[] } else { &[(option, value)] };
+            assert_eq!(read(driver, options), Err(expect.to_owned()));
         }
     }
 }

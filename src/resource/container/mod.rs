@@ -1,5 +1,6 @@
 //! Containers: what decides one (its spec), what it is doing (its state), and what a list returns of it (its info).
 
+mod device;
 mod log;
 mod port;
 mod request;
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::resource::container::log::{LogSpec, rotation_size};
+pub use crate::resource::container::device::{Device, DeviceKind, DeviceRule, are_permissions};
+pub use crate::resource::container::log::{LogOptionError, LogSpec, rotation_size};
 pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
 pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
@@ -49,6 +51,8 @@ pub struct ContainerSpec {
     pub domainname: Option<String>,
     /// Labels, beside the image's.
     pub labels: BTreeMap<String, String>,
+    /// Notes for whoever runs it, which this engine only keeps and tells.
+    pub annotations: BTreeMap<String, String>,
     /// A pseudo-terminal instead of pipes.
     pub tty: bool,
     /// Standard input stays open without a client.
@@ -99,6 +103,8 @@ pub struct ContainerSpec {
     pub security_options: Vec<String>,
     /// Devices of the host.
     pub devices: Vec<Device>,
+    /// Devices it may use beside: `c 1:3 mr`, as version 1 of control groups spells them.
+    pub device_rules: Vec<String>,
     /// Kernel parameters of its namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// Process limits.
@@ -137,6 +143,7 @@ impl Default for ContainerSpec {
             hostname: None,
             domainname: None,
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             tty: false,
             stdin_open: false,
             stdin_once: false,
@@ -162,6 +169,7 @@ impl Default for ContainerSpec {
             cap_drop: BTreeSet::new(),
             security_options: Vec::new(),
             devices: Vec::new(),
+            device_rules: Vec::new(),
             sysctls: BTreeMap::new(),
             ulimits: BTreeMap::new(),
             resources: Resources::default(),
@@ -386,17 +394,6 @@ pub struct EndpointState {
     pub dns_names: Vec<String>,
 }
 
-/// A device of the host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    /// The path on the host.
-    pub source: String,
-    /// The path in the container.
-    pub target: String,
-    /// `r`, `w` and `m`.
-    pub permissions: String,
-}
-
 /// A process limit; -1 is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
@@ -404,6 +401,28 @@ pub struct Ulimit {
     pub soft: i64,
     /// How far it may be raised.
     pub hard: i64,
+}
+
+impl Ulimit {
+    /// Every limit by its name, in the order of the kernel's numbers.
+    pub const NAMES: [&str; 16] = [
+        "cpu",
+        "fsize",
+        "data",
+        "stack",
+        "core",
+        "rss",
+        "nproc",
+        "nofile",
+        "memlock",
+        "as",
+        "locks",
+        "sigpending",
+        "msgqueue",
+        "nice",
+        "rtprio",
+        "rttime",
+    ];
 }
 
 /// Control-group limits; absent ones are not set.
@@ -416,6 +435,10 @@ pub struct Resources {
     pub memory_reservation: Option<u64>,
     /// Bytes of memory and swap together; -1 is without limit.
     pub memory_swap: Option<i64>,
+    /// How readily its memory is swapped out, 0 to 100; only version 1 of control groups has it.
+    pub memory_swappiness: Option<u64>,
+    /// It waits when its memory is used up instead of being killed; only version 1 of control groups has it.
+    pub oom_kill_disable: bool,
     /// Processors in billionths.
     pub nano_cpus: Option<u64>,
     /// Relative weight of its processor time, 2 to 262144.

@@ -33,6 +33,9 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("VolumeDriver", json!(""));
     set("VolumesFrom", or_null(spec.volumes_from.clone()));
     set("ConsoleSize", json!([0, 0]));
+    if !spec.annotations.is_empty() {
+        set("Annotations", json!(spec.annotations));
+    }
     set("CapAdd", or_null(spec.cap_add.iter().map(|name| capability_to_text(name)).collect()));
     set("CapDrop", or_null(spec.cap_drop.iter().map(|name| capability_to_text(name)).collect()));
     set("CgroupnsMode", json!(namespace_text(&spec.cgroup, "private")));
@@ -65,7 +68,7 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
         set("Mounts", Value::Array(mounts));
     }
     set("Devices", Value::Array(devices));
-    set("DeviceCgroupRules", Value::Null);
+    set("DeviceCgroupRules", or_null(spec.device_rules.clone()));
     set("DeviceRequests", Value::Null);
     set("MaskedPaths", paths.clone());
     set("ReadonlyPaths", paths);
@@ -119,6 +122,8 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     for value in fields.list("Devices")? {
         spec.devices.push(device_from_json(&fields.path("Devices"), value, fields.mood())?);
     }
+    spec.device_rules = fields.texts("DeviceCgroupRules")?;
+    spec.annotations = fields.text_map("Annotations")?;
     limit::from_fields(fields, spec)?;
     // A file the client wrote; the terminal's first size, which it sends again by resize; no users are mapped, as `host` asks for.
     fields.ignore("ContainerIDFile");

@@ -28,8 +28,8 @@ pub(super) fn to_json(spec: &ContainerSpec, host: &mut Map<String, Value>) {
     set("CpusetMems", json!(""));
     set("MemoryReservation", json!(limits.memory_reservation.unwrap_or_default()));
     set("MemorySwap", json!(limits.memory_swap.unwrap_or_default()));
-    set("MemorySwappiness", Value::Null);
-    set("OomKillDisable", Value::Null);
+    set("MemorySwappiness", json!(limits.memory_swappiness));
+    set("OomKillDisable", if limits.oom_kill_disable { json!(true) } else { Value::Null });
     set("PidsLimit", json!(limits.pids));
     set("Ulimits", Value::Array(ulimits));
     set("CpuCount", json!(0));
@@ -44,6 +44,8 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
         memory: fields.unsigned("Memory")?,
         memory_reservation: fields.unsigned("MemoryReservation")?,
         memory_swap: fields.signed("MemorySwap")?,
+        memory_swappiness: swappiness(fields)?,
+        oom_kill_disable: fields.flag("OomKillDisable")?,
         nano_cpus: fields.unsigned("NanoCpus")?,
         cpu_shares: fields.unsigned("CpuShares")?,
         cpu_quota: fields.signed("CpuQuota")?,
@@ -59,6 +61,16 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
         limit.finish()?;
         spec.ulimits.insert(name, Ulimit { soft, hard });
     }
-    // The command line sends -1 for "as the kernel has it".
-    fields.inert("MemorySwappiness", &[json!(-1)])
+    Ok(())
+}
+
+/// The command line sends -1 for "as the kernel has it".
+fn swappiness(fields: &mut Fields) -> Result<Option<u64>, WireError> {
+    match fields.get::<i64>("MemorySwappiness", "an integer")? {
+        None | Some(-1) => Ok(None),
+        Some(number) => match u64::try_from(number) {
+            Ok(number) if number <= 100 => Ok(Some(number)),
+            _ => Err(WireError::malformed(fields.path("MemorySwappiness"), "0 to 100")),
+        },
+    }
 }

@@ -2,6 +2,9 @@
 
 mod file;
 mod health;
+mod host;
+mod image;
+mod limit;
 mod mount;
 mod network;
 mod port;

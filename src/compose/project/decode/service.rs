@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compose::project::decode::{command, dictionary, duration, entries, file, flag, health, integer, mount, port, text, texts};
+use crate::compose::project::decode::{
+    command, dictionary, duration, entries, file, flag, health, host, image, integer, limit, mount, port, text, texts,
+};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::model::{Dependency, Service, ServiceNetwork};
 use crate::compose::project::node::Node;
@@ -10,7 +12,6 @@ use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
 use crate::resource::capability;
 use crate::resource::container::RestartPolicy;
-use crate::resource::image::ImageReference;
 use crate::resource::name::{ContainerName, ServiceName};
 use crate::resource::operation::Condition;
 
@@ -37,11 +38,14 @@ impl Decoder<'_> {
         let name: ServiceName = self.key.parse().ok()?;
         let node = self.node;
         node.as_map()?;
+        host::refuse_foreign(self);
         let replicas = self.replicas();
         let mut mounts = mount::mounts(self);
         let files = file::files(self, &mut mounts);
         Some(Service {
-            image: self.image(),
+            image: image::reference(self),
+            pull_policy: image::pull_policy(self),
+            platform: image::platform(self),
             command: command(node, "command"),
             entrypoint: command(node, "entrypoint"),
             environment: self.environment(),
@@ -50,6 +54,10 @@ impl Decoder<'_> {
             hostname: text(node, "hostname"),
             container_name: self.container_name(replicas),
             labels: dictionary(node, "labels"),
+            annotations: dictionary(node, "annotations"),
+            attach: flag(node, "attach").unwrap_or(true),
+            domainname: text(node, "domainname"),
+            group_add: texts(node, "group_add"),
             init: flag(node, "init").unwrap_or_default(),
             tty: flag(node, "tty").unwrap_or_default(),
             stdin_open: flag(node, "stdin_open").unwrap_or_default(),
@@ -63,6 +71,22 @@ impl Decoder<'_> {
             files,
             networks: self.networks(),
             depends_on: self.dependencies(),
+            extra_hosts: host::extra_hosts(self),
+            dns: host::dns(self),
+            dns_search: texts(node, "dns_search"),
+            dns_opt: texts(node, "dns_opt"),
+            mac_address: host::mac_address(self),
+            security_opt: host::security_options(self),
+            devices: host::devices(self),
+            device_cgroup_rules: host::device_rules(self),
+            sysctls: host::sysctls(self),
+            ulimits: limit::ulimits(self),
+            resources: limit::resources(self),
+            shm_size: limit::shm_size(self),
+            oom_score_adj: limit::oom_score_adj(self),
+            uts: host::namespace(self, "uts", ""),
+            cgroup: host::namespace(self, "cgroup", "private"),
+            logging: host::logging(self),
             read_only: flag(node, "read_only").unwrap_or_default(),
             privileged: flag(node, "privileged").unwrap_or_default(),
             cap_add: self.capabilities("cap_add"),
@@ -78,18 +102,6 @@ impl Decoder<'_> {
         let mut problem = Diagnostic::error(code, message).at(span.unwrap_or(self.place));
         problem.hint = hint;
         self.problems.push(problem);
-    }
-
-    fn image(&mut self) -> String {
-        let image = text(self.node, "image").unwrap_or_default();
-        if image.is_empty() && !self.broken && self.node.get("build").is_none() {
-            let message = format!("service \"{}\" has neither an image nor a build context specified", self.key);
-            self.error("no-image", None, message, Some("give it an `image`".to_owned()));
-        } else if let Some(Err(error)) = (!image.is_empty()).then(|| image.parse::<ImageReference>()) {
-            let span = self.node.get("image").map(|node| node.span);
-            self.error("image", span, format!("services.{}.image: {error}", self.key), None);
-        }
-        image
     }
 
     fn environment(&self) -> BTreeMap<String, Option<String>> {
@@ -132,6 +144,10 @@ impl Decoder<'_> {
     }
 
     fn restart(&mut self) -> RestartPolicy {
+        let deployed = self.node.get("deploy").and_then(|deploy| deploy.get("restart_policy")).filter(|policy| policy.as_map().is_some());
+        if let Some(policy) = deployed {
+            return self.deployed_restart(policy);
+        }
         let Some(node) = self.node.get("restart") else { return RestartPolicy::No };
         let Some(word) = node.as_text() else { return RestartPolicy::No };
         let (policy, attempts) = match word.split_once(':') {
@@ -152,6 +168,41 @@ impl Decoder<'_> {
                 RestartPolicy::No
             }
         }
+    }
+
+    /// `deploy.restart_policy`, which is above `restart`.
+    fn deployed_restart(&mut self, node: &Node) -> RestartPolicy {
+        let attempts = node.get("max_attempts").filter(|attempts| !attempts.is_null());
+        let maximum = integer(node, "max_attempts").unwrap_or_default();
+        let path = self.path("deploy.restart_policy");
+        let Ok(maximum) = u32::try_from(maximum) else {
+            self.error("restart", attempts.map(|node| node.span), format!("{path}.max_attempts cannot be {maximum}"), None);
+            return RestartPolicy::No;
+        };
+        let word = text(node, "condition").unwrap_or_default();
+        let policy = match word.as_str() {
+            "on-failure" => return RestartPolicy::OnFailure { maximum },
+            // Docker Compose's, whatever the specification says: nothing is restarted then.
+            "" => {
+                let message = format!("{path} without a `condition` restarts nothing");
+                self.problems.push(Diagnostic::warning("restart", message).at(node.span).hint("write `condition: on-failure`, or `any`"));
+                return RestartPolicy::No;
+            }
+            "none" | "no" => RestartPolicy::No,
+            "any" | "always" => RestartPolicy::Always,
+            "unless-stopped" => RestartPolicy::UnlessStopped,
+            _ => {
+                let message = format!("{path}.condition: there is no condition `{word}`");
+                let hint = Some("there are none, on-failure and any".to_owned());
+                self.error("restart", node.get("condition").map(|node| node.span), message, hint);
+                return RestartPolicy::No;
+            }
+        };
+        if maximum > 0 {
+            let message = format!("{path}.max_attempts: maximum retry count can only be used with 'on-failure'");
+            self.error("restart", attempts.map(|node| node.span), message, Some("write `condition: on-failure`".to_owned()));
+        }
+        policy
     }
 
     fn networks(&mut self) -> BTreeMap<String, ServiceNetwork> {
@@ -244,6 +295,11 @@ impl Decoder<'_> {
     /// Returns the items of a list of the service.
     pub(super) fn items(&self, key: &str) -> &[Node] {
         self.node.get(key).and_then(Node::as_list).unwrap_or_default()
+    }
+
+    /// Returns the texts of a list of the service, and where each was written.
+    pub(super) fn lines(&self, key: &str) -> Vec<(String, Span)> {
+        self.items(key).iter().filter_map(|item| Some((item.as_text()?.to_owned(), item.span))).collect()
     }
 
     /// Returns the path of an attribute, for messages.

@@ -113,7 +113,9 @@ fn is_left_out(attribute: &Attribute, value: &Output) -> bool {
         ("create_host_path", value) => *value == Output::Bool(true),
         ("init" | "scale" | "replicas" | "retries" | "enable_ipv4" | "enable_ipv6" | "required" | "attach", value) => value.is_null(),
         ("command" | "entrypoint", value) => value.is_null(),
-        ("ipam", value) => is_empty(value),
+        ("soft" | "hard" | "parallelism" | "max_attempts" | "logging", value) => value.is_null(),
+        // Structures within structures, and no pointers.
+        ("ipam" | "resources" | "placement", value) => is_empty(value),
         (_, Output::Object(map)) if matches!(attribute.shape, Shape::Object(_) | Shape::Any) => {
             map.is_empty() && matches!(attribute.shape, Shape::Any)
         }
@@ -136,6 +138,7 @@ fn shaped(node: &Node, shape: &Shape, form: Form) -> Output {
     match (shape, &node.value) {
         (Shape::Short(_, long), _) => shaped(node, long, form),
         (Shape::Object(attributes), Value::Map(_)) => object(node, attributes, form),
+        (Shape::Ulimit, Value::Map(_)) => object(node, schema::ULIMIT, form),
         (Shape::Map(inner), Value::Map(map)) => {
             sorted(map.iter().map(|(key, entry)| (key.clone(), shaped(&entry.node, inner, form))).collect(), form)
         }

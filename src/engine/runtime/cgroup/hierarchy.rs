@@ -131,7 +131,8 @@ pub(super) fn wanted(resources: &Resources) -> Vec<&'static str> {
             wanted.push(controller);
         }
     };
-    want("memory", resources.memory.is_some() || resources.memory_reservation.is_some() || resources.memory_swap.is_some());
+    let sizes = resources.memory.or(resources.memory_reservation).or(resources.memory_swappiness);
+    want("memory", sizes.is_some() || resources.memory_swap.is_some() || resources.oom_kill_disable);
     want(
         "cpu",
         resources.nano_cpus.is_some() || resources.cpu_shares.is_some() || resources.cpu_quota.is_some() || resources.cpu_period.is_some(),

@@ -64,6 +64,16 @@ pub(super) fn set_unified(group: &Group, controllers: &[String], resources: &Res
     let limited = wanted(resources);
     let sets = |controller: &str| has(controller) && limited.contains(&controller);
     if sets("memory") {
+        let only_before = [
+            (resources.memory_swappiness.is_some(), "a swappiness of its own"),
+            (resources.oom_kill_disable, "to wait when its memory is used up (oom_kill_disable)"),
+        ];
+        if let Some((_, what)) = only_before.into_iter().find(|(asked, _)| *asked) {
+            return Err(LaunchError::Unavailable {
+                what: what.to_owned(),
+                reason: "memory is controlled by version 2 of control groups here, which has no such thing".to_owned(),
+            });
+        }
         if let Some(memory) = resources.memory {
             group.set("memory.max", &memory.to_string())?;
         }
@@ -108,6 +118,12 @@ pub(super) fn set_legacy(parents: &[&Group], group: &Group, controllers: &[Strin
         }
         if let Some(both) = memory_and_swap(resources) {
             set_swap(group, "memory.memsw.limit_in_bytes", &both.to_string(), resources)?;
+        }
+        if let Some(swappiness) = resources.memory_swappiness {
+            group.set("memory.swappiness", &swappiness.to_string())?;
+        }
+        if resources.oom_kill_disable {
+            group.set("memory.oom_control", "1")?;
         }
     }
     if has("cpu") {

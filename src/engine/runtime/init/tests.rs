@@ -50,6 +50,7 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
         mounts: ["/usr", "/bin", "/lib", "/lib64"].into_iter().filter(|path| Path::new(path).exists()).map(bind).collect(),
         files: Vec::new(),
         devices: Vec::new(),
+        device_rules: Vec::new(),
         privileged: false,
         masked: true,
         hostname: Some("box".to_owned()),

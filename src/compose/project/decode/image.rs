@@ -1,0 +1,73 @@
+//! Where a service's image comes from, and when.
+
+use std::time::Duration;
+
+use crate::compose::project::decode::service::Decoder;
+use crate::compose::project::decode::text;
+use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::model::PullPolicy;
+use crate::compose::project::scalar;
+use crate::resource::image::{ImageReference, Platform};
+
+const DAY: u64 = 86_400;
+
+pub(super) fn reference(decoder: &mut Decoder<'_>) -> String {
+    let image = text(decoder.node, "image").unwrap_or_default();
+    let build = decoder.node.get("build").filter(|build| !build.is_null());
+    if !image.is_empty() {
+        if let Err(error) = image.parse::<ImageReference>() {
+            let span = decoder.node.get("image").map(|node| node.span);
+            decoder.error("image", span, format!("services.{}.image: {error}", decoder.key), None);
+        }
+        if let Some(build) = build {
+            let message = format!("{} has no effect yet: the image is used as it is here, or pulled", decoder.path("build"));
+            decoder.problems.push(Diagnostic::warning("not-yet", message).at(build.span));
+        }
+    } else if let Some(build) = build {
+        let hint = format!("build it elsewhere, and name what comes of it: `image: {}`", decoder.key);
+        decoder.error("not-yet", Some(build.span), format!("{} is not yet supported", decoder.path("build")), Some(hint));
+    } else if !decoder.broken {
+        let message = format!("service \"{}\" has neither an image nor a build context specified", decoder.key);
+        decoder.error("no-image", None, message, Some("give it an `image`".to_owned()));
+    }
+    image
+}
+
+pub(super) fn platform(decoder: &mut Decoder<'_>) -> Option<String> {
+    let node = decoder.node.get("platform")?;
+    let text = node.as_text().filter(|text| !text.is_empty())?;
+    if let Err(error) = text.parse::<Platform>() {
+        let message = format!("{}: {error}", decoder.path("platform"));
+        decoder.error("platform", Some(node.span), message, Some("write `os/arch[/variant]`, as in linux/amd64".to_owned()));
+    }
+    Some(text.to_owned())
+}
+
+pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
+    let Some(node) = decoder.node.get("pull_policy") else { return PullPolicy::Missing };
+    let Some(word) = node.as_text() else { return PullPolicy::Missing };
+    let known = match word {
+        "missing" | "if_not_present" => Some(PullPolicy::Missing),
+        "always" | "refresh" => Some(PullPolicy::Always),
+        "never" => Some(PullPolicy::Never),
+        "daily" => Some(PullPolicy::Every(Duration::from_secs(DAY))),
+        "weekly" => Some(PullPolicy::Every(Duration::from_secs(7 * DAY))),
+        "build" => {
+            let message = format!("{}: to build images is not yet supported", decoder.path("pull_policy"));
+            decoder.error("not-yet", Some(node.span), message, Some("build it elsewhere, and write `pull_policy: missing`".to_owned()));
+            return PullPolicy::Missing;
+        }
+        // An amount with one of Docker Compose's letters each; `scalar` reads more of them.
+        _ => word
+            .strip_prefix("every_")
+            .filter(|age| age.ends_with(['w', 'd', 'h', 'm', 's']) && age.bytes().all(|byte| byte.is_ascii_digit() || b"wdhms".contains(&byte)))
+            .and_then(scalar::duration)
+            .map(PullPolicy::Every),
+    };
+    known.unwrap_or_else(|| {
+        let message = format!("{}: there is no policy `{word}`", decoder.path("pull_policy"));
+        let hint = "there are always, never, missing, daily, weekly, refresh, and `every_` with an age such as 12h";
+        decoder.error("pull-policy", Some(node.span), message, Some(hint.to_owned()));
+        PullPolicy::Missing
+    })
+}
