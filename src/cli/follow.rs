@@ -238,7 +238,11 @@ impl Follower {
             }
             return None;
         }
-        self.printer.status(&name, &format!("exited with code {code}"));
+        let why = match &state {
+            Some(ContainerState::Exited { status, .. }) if status.out_of_memory => " (out of memory)",
+            _ => "",
+        };
+        self.printer.status(&name, &format!("exited with code {code}{why}"));
         Some(Occurrence::Exited { service, container: name, code })
     }
 

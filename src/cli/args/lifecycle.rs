@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::error::CommandError;
+use crate::compose::project::model;
 
 /// Services by name; shell patterns are allowed.
 #[derive(Debug, Default, Args)]
@@ -49,6 +50,16 @@ impl BuildArgs {
         };
         Err(CommandError::local(format!("{flag} is not supported: Gantry does not build images yet"))
             .hint("build the image elsewhere and bring it in with `gantry image load -i FILE` or `gantry pull`"))
+    }
+}
+
+impl From<PullPolicy> for model::PullPolicy {
+    fn from(policy: PullPolicy) -> Self {
+        match policy {
+            PullPolicy::Always => Self::Always,
+            PullPolicy::Missing => Self::Missing,
+            PullPolicy::Never => Self::Never,
+        }
     }
 }
 

@@ -144,12 +144,18 @@ impl Scene<'_> {
             Some(self.options.services.iter().map(ToString::to_string).collect())
         };
         let clock = if self.args.timestamps { Clock::Here } else { Clock::Off };
-        Follower::new(self.client, printer, watch.subscribe(), services, named(&self.args.no_attach), clock)
+        let mut hidden = named(&self.args.no_attach);
+        if self.args.attach.is_empty() {
+            let silent = self.project.services.values().filter(|service| !service.attach);
+            hidden.extend(silent.map(|service| service.name.to_string()));
+        }
+        Follower::new(self.client, printer, watch.subscribe(), services, hidden, clock)
     }
 
     fn shows(&self, service: &str) -> bool {
         let targeted = self.options.services.is_empty() || self.args.attach_dependencies || self.options.services.contains(service);
-        let attached = if self.args.attach.is_empty() { targeted } else { self.args.attach.iter().any(|it| it == service) };
+        let wants = || self.project.services.get(service).is_none_or(|service| service.attach);
+        let attached = if self.args.attach.is_empty() { targeted && wants() } else { self.args.attach.iter().any(|it| it == service) };
         attached && !self.args.no_attach.iter().any(|it| it == service)
     }
 

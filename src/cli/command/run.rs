@@ -6,7 +6,6 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
-use crate::cli::args::lifecycle::PullPolicy;
 use crate::cli::args::one_off::RunArgs;
 use crate::cli::await_container::Watch;
 use crate::cli::command::up;
@@ -45,15 +44,16 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         // A volume that only this command mounts is the project's all the same.
         project.volumes.extend(whole.volumes.get_key_value(key).map(|(key, volume)| (key.clone(), volume.clone())));
     }
+    up::override_policies(&mut project, args.pull);
     let options = UpOptions {
         remove_orphans: args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS"),
         ignore_orphans: says("COMPOSE_IGNORE_ORPHANS"),
-        pull: args.pull != Some(PullPolicy::Never),
         ..UpOptions::default()
     };
     let client = context.client().await?;
-    if args.pull == Some(PullPolicy::Always) && !context.dry_run {
-        let pulls = plan::pull(&project, &BTreeSet::new());
+    let due = if context.dry_run { BTreeSet::new() } else { up::due(client, &project).await };
+    if !due.is_empty() {
+        let pulls = plan::pull(&project, &due);
         prepare(args, context, client, &project, &pulls, &one_off).await?;
     }
     let observed = observe::project(client, &project.name, Some(&project)).await?;

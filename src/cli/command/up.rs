@@ -1,21 +1,23 @@
 //! `up`: the project becomes what its files say, and its output is shown unless it is left in the background.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
-use crate::cli::args::lifecycle::{PullPolicy, UpArgs};
+use crate::cli::args::lifecycle::{self, UpArgs};
 use crate::cli::await_container::{Watch, last_probe};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
 use crate::cli::environment;
 use crate::cli::error::{About, CommandError};
+use crate::cli::follow;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
 use crate::cli::output::progress::Status;
 use crate::compose::plan::{self, ObservedState, Plan, Recreate, UpOptions};
-use crate::compose::project::model::Project;
+use crate::compose::project::model::{Project, PullPolicy};
 use crate::resource::container::{ContainerInfo, HealthStatus};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::operation::Operation;
@@ -45,7 +47,8 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
         return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
     }
     let targeted = names(whole, &args.services.services)?;
-    let project = whole.select(&args.services.services, !args.no_deps)?;
+    let mut project = whole.select(&args.services.services, !args.no_deps)?;
+    override_policies(&mut project, args.pull);
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
@@ -54,8 +57,9 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     let step = trace::span("connect");
     let client = context.client().await?;
     drop(step);
-    if args.pull == Some(PullPolicy::Always) && !context.dry_run {
-        let pulls = plan::pull(&project, &BTreeSet::new());
+    let due = if context.dry_run { BTreeSet::new() } else { due(client, &project).await };
+    if !due.is_empty() {
+        let pulls = plan::pull(&project, &due);
         carry_out(context, client, &project.name, &pulls, "pull", args.quiet_pull).await?;
     }
     let step = trace::span("observe");
@@ -98,6 +102,33 @@ fn refuse(args: &UpArgs, context: &Context) -> Result<(), CommandError> {
         return Err(CommandError::local("--menu is not supported: there is no bar of keys").hint("leave it out, or say --menu=false"));
     }
     Ok(())
+}
+
+/// A policy of the command line is above those of the file.
+pub(super) fn override_policies(project: &mut Project, policy: Option<lifecycle::PullPolicy>) {
+    if let Some(policy) = policy {
+        project.services.values_mut().for_each(|service| Arc::make_mut(service).pull_policy = policy.into());
+    }
+}
+
+/// The services whose image is to be pulled although it may be here.
+pub(super) async fn due(client: &Client, project: &Project) -> BTreeSet<ServiceName> {
+    let mut due = BTreeSet::new();
+    for (name, service) in &project.services {
+        let is_due = match service.pull_policy {
+            PullPolicy::Always => true,
+            PullPolicy::Missing | PullPolicy::Never => false,
+            // What is not here is pulled by the plan itself.
+            PullPolicy::Every(age) => match client.image(&service.image).await {
+                Ok(image) => image.last_tagged.is_none_or(|tagged| follow::now().since(tagged) > age),
+                Err(_) => false,
+            },
+        };
+        if is_due {
+            due.insert(name.clone());
+        }
+    }
+    due
 }
 
 /// Removes what a plan that failed has made and nothing runs in.
@@ -143,7 +174,7 @@ fn options(
         start: !args.no_start,
         wait: args.wait,
         timeout: seconds(args.timeout),
-        pull: args.pull != Some(PullPolicy::Never),
+        pull: true,
         scale: scale.collect::<Result<_, _>>()?,
     })
 }

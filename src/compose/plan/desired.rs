@@ -99,7 +99,7 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         working_dir: service.working_dir.clone(),
         user: service.user.clone(),
         hostname: service.hostname.clone(),
-        platform: service.platform.clone(),
+        platform: platform(project, service),
         group_add: service.group_add.clone(),
         domainname: service.domainname.clone(),
         labels: service.labels.clone(),
@@ -146,6 +146,12 @@ fn written(file: &ServiceFile) -> Option<InjectedFile> {
     let FileWay::Written { uid, gid, mode, content } = &file.way else { return None };
     let content = content.as_ref().map(|content| content.0.clone()).unwrap_or_default();
     Some(InjectedFile { target: file.target.clone(), content, uid: *uid, gid: *gid, mode: *mode })
+}
+
+/// The platform of a service's image: its own, or that of the environment.
+pub(super) fn platform(project: &Project, service: &Service) -> Option<String> {
+    let default = || project.environment.get("DOCKER_DEFAULT_PLATFORM").filter(|text| !text.is_empty());
+    service.platform.as_ref().or_else(default).cloned()
 }
 
 /// A mount whose volume has its name in the engine instead of its key in the project.

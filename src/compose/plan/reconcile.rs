@@ -12,7 +12,7 @@ use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::plan::teardown::{self, Patience};
 use crate::compose::plan::{desired, label, network, volume};
-use crate::compose::project::model::{FileWay, Project, Service};
+use crate::compose::project::model::{FileWay, Project, PullPolicy, Service};
 use crate::resource::container::{ContainerSpec, HealthTest, MountSource};
 use crate::resource::name::{ContainerName, NetworkName, ServiceName};
 use crate::resource::operation::{Condition, Operation};
@@ -120,13 +120,16 @@ pub fn restart(project: Option<&Project>, observed: &ObservedState, services: &B
     Ok(plan)
 }
 
-/// Plans that every image of the project is pulled, whether it is here or not; images shared by services once.
+/// Plans that every image of the named services is pulled, whether it is here or not, but where a service never wants that; images shared
+/// by services once.
 pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
     let mut plan = Plan::default();
     let mut seen = BTreeSet::new();
     for (name, service) in &project.services {
-        if (services.is_empty() || services.contains(name)) && seen.insert(&service.image) {
-            plan.push(Operation::PullImage { image: service.image.clone(), platform: None }, [], Cause::Asked);
+        let named = services.is_empty() || services.contains(name);
+        if named && service.pull_policy != PullPolicy::Never && seen.insert(&service.image) {
+            let platform = desired::platform(project, service);
+            plan.push(Operation::PullImage { image: service.image.clone(), platform }, [], Cause::Asked);
         }
     }
     plan
@@ -256,10 +259,11 @@ impl<'a> Builder<'a> {
         if self.decider.image(service).is_some() || self.images.contains_key(&service.image) {
             return Ok(());
         }
-        if !self.decider.options.pull {
+        if !self.decider.options.pull || service.pull_policy == PullPolicy::Never {
             return Err(PlanError::ImageMissing { image: service.image.clone(), service: service.name.clone() });
         }
-        let operation = Operation::PullImage { image: service.image.clone(), platform: None };
+        let platform = desired::platform(self.decider.project, service);
+        let operation = Operation::PullImage { image: service.image.clone(), platform };
         let step = self.plan.push(operation, [], Cause::Missing);
         self.images.insert(service.image.clone(), step);
         Ok(())

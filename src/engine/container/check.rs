@@ -1,7 +1,7 @@
 //! What of a spec contradicts itself, in Docker's words.
 
 use crate::engine::container::{security, signal};
-use crate::resource::container::{ContainerSpec, DeviceRule, NamespaceMode, NetworkMode, Resources, RestartPolicy};
+use crate::resource::container::{ContainerSpec, DeviceRule, IpcMode, NamespaceMode, NetworkMode, Resources, RestartPolicy};
 use crate::resource::failure::Failure;
 use crate::resource::sysctl::{self, SysctlNamespace};
 
@@ -93,7 +93,7 @@ fn sysctls(spec: &ContainerSpec) -> Result<(), Failure> {
         match sysctl::namespace_of(name) {
             None => return refuse("is not in a separate kernel namespace"),
             Some(SysctlNamespace::Net) if spec.network == NetworkMode::Host => return refuse("not allowed in host network namespace"),
-            Some(SysctlNamespace::Ipc) if spec.ipc == NamespaceMode::Host => return refuse("is not allowed in the hosts ipc namespace"),
+            Some(SysctlNamespace::Ipc) if spec.ipc == IpcMode::Host => return refuse("is not allowed in the hosts ipc namespace"),
             Some(SysctlNamespace::Uts) if spec.uts == NamespaceMode::Host => return refuse("is not allowed in the hosts uts namespace"),
             Some(_) => {}
         }
