@@ -100,8 +100,12 @@ impl Watch {
         let error = match (condition, &info.state) {
             (Condition::Completed, ContainerState::Exited { status, .. }) => {
                 let service = info.spec.labels.get(crate::compose::plan::label::SERVICE).map_or(info.name.as_str(), String::as_str);
-                CommandError::new(format!("service \"{service}\" didn't complete successfully: exit {}{}", status.code, out_of_memory(status)))
-                    .hint(format!("`gantry logs {service}` shows all it wrote; `gantry up` runs it again"))
+                CommandError::new(format!(
+                    "service \"{service}\" didn't complete successfully: exit {}{}",
+                    status.code,
+                    out_of_memory(status)
+                ))
+                .hint(format!("`gantry logs {service}` shows all it wrote; `gantry up` runs it again"))
             }
             _ if waiter.is_empty() => CommandError::new(why),
             _ => CommandError::new(format!("dependency failed to start: {why}")),
@@ -110,7 +114,11 @@ impl Watch {
             (Some(health), ContainerState::Running { .. }) => error.detail(last_probe(health)),
             (_, ContainerState::Exited { status, .. }) => {
                 let error = if status.error.is_empty() { error } else { error.detail(status.error.clone()) };
-                let error = if status.out_of_memory { error.detail("out of memory: the kernel ended it at its limit, or the machine's") } else { error };
+                let error = if status.out_of_memory {
+                    error.detail("out of memory: the kernel ended it at its limit, or the machine's")
+                } else {
+                    error
+                };
                 match self.last_lines(info).await {
                     Some(lines) => error.detail(lines),
                     None => error,
@@ -176,7 +184,9 @@ fn verdict(info: &ContainerInfo, condition: Condition, for_caller: bool) -> Verd
     let health = info.health.as_ref().map(|health| health.status);
     match (&info.state, condition) {
         (ContainerState::Exited { status, .. }, Condition::Completed) if status.code == 0 => Verdict::Good,
-        (ContainerState::Exited { status, .. }, _) => Verdict::Bad(format!("container {name} exited ({}){}", status.code, out_of_memory(status))),
+        (ContainerState::Exited { status, .. }, _) => {
+            Verdict::Bad(format!("container {name} exited ({}){}", status.code, out_of_memory(status)))
+        }
         (ContainerState::Removing | ContainerState::Dead, _) => Verdict::Bad(format!("container {name} is {}", info.state.word())),
         // Whoever waits with `--wait` is content while a job still runs; nobody can depend on it before it ends.
         (ContainerState::Running { .. }, Condition::Completed) => Verdict::Wait,

@@ -198,7 +198,9 @@ impl Loader<'_> {
         let around = Around { environment: &found.environment, reader: self.reader };
         let Decoded { mut services, networks, volumes, secrets, configs } =
             decode(&document, around, |node| is_enabled(node, &profiles), &mut self.problems);
-        for (name, service) in services.iter_mut().filter(|(name, service)| wanted.contains(name.as_str()) && !service.security_opt.is_empty()) {
+        for (name, service) in
+            services.iter_mut().filter(|(name, service)| wanted.contains(name.as_str()) && !service.security_opt.is_empty())
+        {
             let Some(node) = document.get("services").and_then(|services| services.get(name.as_str())) else { continue };
             let base = Self::base(self.sources, &found);
             seccomp_file::resolve(Arc::make_mut(service), node, base, self.reader, &mut self.problems);

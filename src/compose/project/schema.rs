@@ -308,8 +308,7 @@ pub(crate) const UPDATE: &[Attribute] = &[
 ];
 
 /// The keys of `deploy.resources`.
-pub(crate) const RESOURCES: &[Attribute] =
-    &[yes("limits", &Shape::Object(LIMITS)), yes("reservations", &Shape::Object(RESERVATIONS))];
+pub(crate) const RESOURCES: &[Attribute] = &[yes("limits", &Shape::Object(LIMITS)), yes("reservations", &Shape::Object(RESERVATIONS))];
 
 /// The keys of `deploy.resources.limits`.
 pub(crate) const LIMITS: &[Attribute] = &[yes("cpus", &Number), yes("memory", &Bytes), yes("pids", &Integer)];

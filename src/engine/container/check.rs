@@ -113,7 +113,10 @@ mod tests {
         };
         let plain = Resources::default;
         check(plain(), "");
-        check(Resources { memory: Some(6 << 20), memory_swap: Some(-1), nano_cpus: Some(2_000_000_000), cpu_quota: Some(-1), ..plain() }, "");
+        check(
+            Resources { memory: Some(6 << 20), memory_swap: Some(-1), nano_cpus: Some(2_000_000_000), cpu_quota: Some(-1), ..plain() },
+            "",
+        );
         check(Resources { memory: Some(5), ..plain() }, "minimum memory limit allowed is 6MB");
         check(
             Resources { nano_cpus: Some(2_100_000_000), ..plain() },

@@ -16,7 +16,12 @@ pub(super) fn extra_hosts(decoder: &mut Decoder<'_>) -> Vec<(String, String)> {
         let Some((name, address)) = line.split_once('=') else { continue };
         if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
             let message = format!("{}: `{address}` is no address for {name}", decoder.path("extra_hosts"));
-            decoder.error("extra-hosts", Some(span), message, Some("write `name=address`, or `name=host-gateway` for the machine itself".to_owned()));
+            decoder.error(
+                "extra-hosts",
+                Some(span),
+                message,
+                Some("write `name=address`, or `name=host-gateway` for the machine itself".to_owned()),
+            );
         }
         hosts.push((name.to_owned(), address.to_owned()));
     }
@@ -62,7 +67,12 @@ pub(super) fn devices(decoder: &mut Decoder<'_>) -> Vec<Device> {
         };
         if !source.starts_with('/') && source.contains('/') && source.contains('=') {
             let hint = "name the device's path, `/dev/…`";
-            decoder.error("not-yet", place("source"), format!("{path}: devices of the CDI (`{source}`) are not yet supported"), Some(hint.to_owned()));
+            decoder.error(
+                "not-yet",
+                place("source"),
+                format!("{path}: devices of the CDI (`{source}`) are not yet supported"),
+                Some(hint.to_owned()),
+            );
             continue;
         }
         for (key, value) in [("source", &source), ("target", &target)] {

@@ -60,7 +60,9 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
         // An amount with one of Docker Compose's letters each; `scalar` reads more of them.
         _ => word
             .strip_prefix("every_")
-            .filter(|age| age.ends_with(['w', 'd', 'h', 'm', 's']) && age.bytes().all(|byte| byte.is_ascii_digit() || b"wdhms".contains(&byte)))
+            .filter(|age| {
+                age.ends_with(['w', 'd', 'h', 'm', 's']) && age.bytes().all(|byte| byte.is_ascii_digit() || b"wdhms".contains(&byte))
+            })
             .and_then(scalar::duration)
             .map(PullPolicy::Every),
     };

@@ -122,7 +122,8 @@ fn check(decoder: &mut Decoder<'_>, limits: &Limits<'_>) {
     if amount("cpus").is_some() {
         for name in ["cpu_quota", "cpu_period"] {
             if amount(name).is_some_and(|number| number > 0.0) {
-                let message = format!("cannot stand beside {}", if decoder.node.get("cpus").is_some() { "cpus" } else { "deploy.resources" });
+                let message =
+                    format!("cannot stand beside {}", if decoder.node.get("cpus").is_some() { "cpus" } else { "deploy.resources" });
                 refuse(decoder, name, &message, Some("`cpus` is a quota of its own: keep one of the two"));
             }
         }
