@@ -11,7 +11,7 @@ use crate::cli::await_container::Watch;
 use crate::cli::error::{About, CommandError};
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{Plan, label};
-use crate::resource::container::{ContainerSpec, MountSource, StopOptions, Stopped};
+use crate::resource::container::{ContainerSpec, StopOptions, Stopped};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
 use crate::resource::network::NetworkSpec;
@@ -144,18 +144,26 @@ impl Applier {
             Operation::CreateNetwork { name, spec } => match client.create_network(name.as_str(), &spec).await {
                 // The engine was still obeying a client that was killed, or another one beside this.
                 Err(failure) if failure.kind == FailureKind::Conflict && self.has_network(name.as_str(), &spec).await => {}
-                created => drop(created?),
+                Err(failure) => return Err(CommandError::from(failure).during(&format!("cannot create network {name}"))),
+                Ok(_) => {}
             },
             Operation::RemoveNetwork { name } => return in_use(client.remove_network(&name).await),
-            Operation::CreateVolume { name, spec } => drop(client.create_volume(Some(name.as_str()), &spec).await?),
+            Operation::CreateVolume { name, spec } => match client.create_volume(Some(name.as_str()), &spec).await {
+                Err(failure) => return Err(CommandError::from(failure).during(&format!("cannot create volume {name}"))),
+                Ok(_) => {}
+            },
             Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
-            Operation::CreateContainer { name, spec, inherit } => self.create(name.as_str(), *spec, inherit.as_deref()).await?,
+            Operation::CreateContainer { name, spec, .. } => self.create(name.as_str(), *spec).await?,
             Operation::RenameContainer { from, to } => client.rename_container(&from, to.as_str()).await?,
             Operation::ConnectNetwork { network, container, endpoint } => {
                 client.connect_network(network.as_str(), container.as_str(), &endpoint).await?;
             }
             Operation::DisconnectNetwork { network, container } => {
-                client.disconnect_network(&network, container.as_str(), true).await?;
+                match client.disconnect_network(&network, container.as_str(), true).await {
+                    // With its own `--rm` it was gone when it was stopped.
+                    Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure.into()),
+                    _ => {}
+                }
             }
             Operation::UnpauseContainer { name } => client.unpause_container(name.as_str()).await?,
             Operation::StartContainer { name } => match client.start_container(name.as_str()).await {
@@ -187,7 +195,6 @@ impl Applier {
         Ok(Outcome::Done)
     }
 
-    /// Makes a container; anonymous volumes of the one it replaces are mounted where they were, unless something else is now.
     /// Whether the network has been made meanwhile, for the same project and just so.
     async fn has_network(&self, name: &str, spec: &NetworkSpec) -> bool {
         self.client.network(name).await.is_ok_and(|found| found.spec.labels == spec.labels)
@@ -199,29 +206,7 @@ impl Applier {
         found.is_ok_and(|found| found.spec.labels.get(label::CONFIG_HASH) == spec.labels.get(label::CONFIG_HASH))
     }
 
-    async fn create(&self, name: &str, mut spec: ContainerSpec, inherit: Option<&str>) -> Result<(), CommandError> {
-        if let Some(old) = inherit {
-            let old = self.client.container(old).await?;
-            for mount in old.mounts.into_iter().filter(|mount| mount.anonymous) {
-                let Some(volume) = mount.name else { continue };
-                match spec.mounts.iter_mut().find(|it| it.target == mount.target) {
-                    Some(wanted) => {
-                        if let MountSource::Volume { name: name @ None, .. } = &mut wanted.source {
-                            *name = Some(volume);
-                        }
-                    }
-                    None => {
-                        let source = MountSource::Volume {
-                            name: Some(volume),
-                            no_copy: true,
-                            subpath: None,
-                            labels: std::collections::BTreeMap::new(),
-                        };
-                        spec.mounts.push(crate::resource::container::Mount { target: mount.target, read_only: !mount.writable, source });
-                    }
-                }
-            }
-        }
+    async fn create(&self, name: &str, mut spec: ContainerSpec) -> Result<(), CommandError> {
         if !spec.labels.contains_key(label::IMAGE) {
             // The image came in after the plan was made.
             let image = self.client.image(&spec.image).await?;
@@ -260,11 +245,11 @@ impl Applier {
 fn about(operation: &Operation) -> Option<About> {
     Some(match operation {
         Operation::PullImage { image, .. } => About::Image(image.clone()),
-        Operation::CreateNetwork { name, .. } => About::Network(name.to_string()),
-        Operation::CreateVolume { name, .. } => About::Volume(name.to_string()),
         Operation::CreateContainer { name, spec, .. } => {
             About::Container(spec.labels.get(label::REPLACE).unwrap_or(&name.to_string()).clone())
         }
+        Operation::CreateNetwork { name, .. } | Operation::ConnectNetwork { network: name, .. } => About::Network(name.to_string()),
+        Operation::CreateVolume { name, .. } => About::Volume(name.to_string()),
         Operation::AwaitContainer { name, condition: Condition::Healthy, .. } => About::Health(name.to_string()),
         Operation::StartContainer { name } | Operation::UnpauseContainer { name } | Operation::AwaitContainer { name, .. } => {
             About::Container(name.to_string())

@@ -13,6 +13,8 @@ pub(crate) enum About {
     Image(String),
     /// A container, by name.
     Container(String),
+    /// A service.
+    Service(String),
     /// The health of a container, by name.
     Health(String),
     /// A network, by its name in the engine.
@@ -118,18 +120,19 @@ impl CommandError {
     #[must_use]
     pub(crate) fn placed(mut self, project: &Project) -> Self {
         let spoken = if self.inner { "" } else { self.message.as_str() };
-        let of = |service: Option<&str>, attribute| service.and_then(|service| project.place(service, attribute, spoken));
+        let of_service = |service: Option<&str>, attribute| project.place(service?, attribute, spoken);
         let place = match self.about.as_deref() {
-            None => None,
+            None => return self,
             Some(About::Image(image)) => {
                 let user = project.services.values().find(|service| service.image == *image);
-                of(user.map(|service| service.name.as_str()), Some("image"))
+                of_service(user.map(|service| service.name.as_str()), Some("image"))
             }
-            Some(About::Container(name)) => of(project.service_of(name), None),
-            Some(About::Health(name)) => of(project.service_of(name), Some("healthcheck")),
+            Some(About::Service(name)) => of_service(Some(name), None),
+            Some(About::Container(name)) => of_service(project.service_of(name), None),
+            Some(About::Health(name)) => of_service(project.service_of(name), Some("healthcheck")),
             Some(About::File(section, key)) => project.place_of(section, key),
-            Some(About::Network(name)) => project.place_of_network(name),
-            Some(About::Volume(name)) => project.place_of_volume(name),
+            Some(About::Network(name)) => project.place_of_network(name, spoken),
+            Some(About::Volume(name)) => project.place_of_volume(name, spoken),
         };
         let Some(place) = place else { return self };
         let way = match place.attribute.as_deref() {
@@ -213,6 +216,10 @@ impl From<PlanError> for CommandError {
             PlanError::Content { kind, key, .. } => Self::local(message)
                 .about(About::File(kind.section(), key))
                 .hint("set the variable, in the environment or in `.env`, or make the file"),
+            PlanError::NothingToShare { service, with, .. } => {
+                let hint = format!("give `{with}` a container: start it, or do not scale it to 0");
+                Self::new(message).about(About::Service(service.to_string())).hint(hint)
+            }
             PlanError::NothingToStart(_) => Self::new(message).hint("`gantry up` creates it"),
             PlanError::Cycle(_) | PlanError::NamedTwice { .. } | PlanError::Name(_) | PlanError::UnknownService(_) => Self::local(message),
         }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod ask;
 mod await_container;
 mod command;
 mod context;

@@ -35,7 +35,9 @@ pub(crate) async fn project(client: &Client, name: &ProjectName, project: Option
     let named: BTreeSet<&str> = project.iter().flat_map(|it| it.networks.values()).map(|network| network.name.as_str()).collect();
     networks.retain(|it| is_ours(&it.spec.labels) || named.contains(it.name.as_str()) || named.contains(it.id.to_string().as_str()));
     let named: BTreeSet<&str> = project.iter().flat_map(|it| it.volumes.values()).map(|volume| volume.name.as_str()).collect();
-    volumes.retain(|it| is_ours(&it.spec.labels) || named.contains(it.name.as_str()));
+    // Those without a name of their own belong to whoever mounts them.
+    let mounted: BTreeSet<&str> = containers.iter().flat_map(|it| &it.mounts).filter_map(|mount| mount.name.as_deref()).collect();
+    volumes.retain(|it| is_ours(&it.spec.labels) || named.contains(it.name.as_str()) || it.anonymous && mounted.contains(it.name.as_str()));
     Ok(ObservedState::new(name, containers, networks, volumes, images?))
 }
 

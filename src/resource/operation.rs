@@ -58,7 +58,7 @@ pub enum Operation {
         name: ContainerName,
         /// What is wanted.
         spec: Box<ContainerSpec>,
-        /// The container whose anonymous volumes it takes over.
+        /// The container whose place it takes, with that one's anonymous volumes.
         inherit: Option<String>,
     },
     /// Gives a container another name.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::api::client::Client;
 use crate::cli::args::lifecycle::{RemoveArgs, RestartArgs, StopArgs};
+use crate::cli::ask;
 use crate::cli::command::{label_names, seconds, up};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -82,7 +83,7 @@ pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, Co
     if args.force {
         context.terminal.line(&question);
         context.terminal.flush();
-    } else if !context.dry_run && !confirm(context, &question)? {
+    } else if !context.dry_run && !ask::confirm(&context.terminal, &question)? {
         return Ok(0);
     }
     up::apply(context, scene.client, &scene.name, &plan, "rm").await?;
@@ -97,13 +98,4 @@ fn removed(plan: &Plan) -> Vec<&str> {
             _ => None,
         })
         .collect()
-}
-
-/// Asks, and reads one line; what is not yes is no.
-fn confirm(context: &Context, question: &str) -> Result<bool, CommandError> {
-    context.terminal.raw_note(format!("{question} [yN] ").as_bytes());
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| CommandError::local(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "true" | "1" | "t"))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::{self, UpArgs};
+use crate::cli::ask;
 use crate::cli::await_container::{Watch, last_probe};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
@@ -52,7 +53,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
-    let options = options(&args, &project, targeted, remove_orphans, ignore_orphans)?;
+    let mut options = options(&args, &project, targeted, remove_orphans, ignore_orphans)?;
     drop(step);
     let step = trace::span("connect");
     let client = context.client().await?;
@@ -65,6 +66,13 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     let step = trace::span("observe");
     let observed = observe::project(client, &project.name, Some(&project)).await?;
     drop(step);
+    for volume in plan::changed_volumes(&project, &observed) {
+        let question = format!("Volume \"{volume}\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?");
+        let asks = !context.dry_run && ask::is_somebody_there();
+        if args.yes || asks && ask::confirm(&context.terminal, &question)? {
+            options.renew_volumes.insert(volume);
+        }
+    }
     let step = trace::span("plan");
     let plan = plan::up(&project, &observed, &options)?;
     drop(step);
@@ -169,6 +177,7 @@ fn options(
             (false, false) => Recreate::Diverged,
         },
         renew_anonymous_volumes: args.renew_anon_volumes,
+        renew_volumes: BTreeSet::new(),
         remove_orphans,
         ignore_orphans,
         start: !args.no_start,

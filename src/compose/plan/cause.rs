@@ -28,6 +28,13 @@ pub enum Divergence {
     Volume(String),
     /// What was written into it at these paths is another content now.
     Files(Vec<String>),
+    /// It shares something with another service's container, and that is made anew, or was.
+    Shares {
+        /// The other service.
+        with: ServiceName,
+        /// What it shares: `network`, `pid`, `ipc` or `volumes`.
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for Divergence {
@@ -43,6 +50,7 @@ impl fmt::Display for Divergence {
             Self::Network(name) => write!(formatter, "not on network {name}"),
             Self::Volume(target) => write!(formatter, "no volume at {target}"),
             Self::Files(targets) => write!(formatter, "content changed: {}", targets.join(", ")),
+            Self::Shares { with, what } => write!(formatter, "shares {what} with {with}, which is made anew"),
         }
     }
 }
@@ -73,6 +81,8 @@ pub enum Cause {
     RestartsWith(ServiceName),
     /// Its network is made anew.
     NetworkChanged(String),
+    /// Its volume is made anew.
+    VolumeChanged(String),
     /// The caller wants to know that it is up.
     Wait,
     /// The run that made it failed.
@@ -94,6 +104,7 @@ impl fmt::Display for Cause {
             Self::DependencyOf(service) => write!(formatter, "{service} depends on it"),
             Self::RestartsWith(service) => write!(formatter, "restarts with {service}"),
             Self::NetworkChanged(network) => write!(formatter, "network {network} changed"),
+            Self::VolumeChanged(volume) => write!(formatter, "volume {volume} changed"),
             Self::Wait => formatter.write_str("--wait"),
             Self::Failed => formatter.write_str("what it was made for failed"),
             Self::Asked => formatter.write_str("asked"),

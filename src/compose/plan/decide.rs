@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::plan::cause::{Cause, Divergence};
 use crate::compose::plan::graph::ServiceGraph;
+use crate::compose::plan::known::Known;
 use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
-use crate::compose::plan::{desired, label, replica};
+use crate::compose::plan::{desired, label, replica, sharing};
 use crate::compose::project::model::{Project, Service};
 use crate::resource::container::{ContainerSpec, ContainerState};
 use crate::resource::id::ImageId;
@@ -25,8 +26,17 @@ pub(super) enum Action<'a> {
     Restart(Cause),
     /// It is replaced.
     Replace(&'a Replica, Divergence),
+    /// It goes, and one of the same name is made where it was.
+    Remake(&'a Replica, Cause),
     /// It is made.
     Create,
+}
+
+impl Action<'_> {
+    /// Whether a container is made.
+    pub(super) const fn makes(&self) -> bool {
+        matches!(self, Self::Create | Self::Replace(..) | Self::Remake(..))
+    }
 }
 
 /// One container that is wanted.
@@ -53,33 +63,45 @@ pub(super) struct Decision<'a> {
     pub(super) surplus: Vec<(&'a Replica, Cause)>,
 }
 
+/// What exists and is to be made anew, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changed {
+    pub(super) networks: BTreeSet<String>,
+    pub(super) volumes: BTreeSet<String>,
+}
+
 /// The part of the world that decisions are made from.
 pub(super) struct Decider<'a> {
     pub(super) project: &'a Project,
     pub(super) observed: &'a ObservedState,
     pub(super) options: &'a UpOptions,
+    /// What is called how, as far as it is there.
+    pub(super) known: Known,
 }
 
 impl<'a> Decider<'a> {
-    /// Decides for every service, dependencies first. `changed_networks` are the names of networks that are made anew.
-    pub(super) fn decide(
-        &self,
-        graph: &ServiceGraph,
-        changed_networks: &BTreeSet<String>,
-    ) -> Result<BTreeMap<ServiceName, Decision<'a>>, PlanError> {
+    /// Decides for every service, dependencies first.
+    pub(super) fn decide(&self, graph: &ServiceGraph, changed: &Changed) -> Result<BTreeMap<ServiceName, Decision<'a>>, PlanError> {
         let mut decisions: BTreeMap<ServiceName, Decision<'a>> = BTreeMap::new();
         for name in graph.order() {
             let service = &self.project.services[name];
             let recreated = |other: &ServiceName| {
                 let decision = decisions.get(other);
-                decision.is_some_and(|it| it.wanted.iter().any(|wanted| matches!(wanted.action, Action::Replace(..))))
+                decision.is_some_and(|it| it.wanted.iter().any(|wanted| matches!(wanted.action, Action::Replace(..) | Action::Remake(..))))
             };
             let with = service.depends_on.iter().find(|(other, dependency)| dependency.restart && recreated(other));
             let with = with.map(|(other, _)| Cause::RestartsWith(other.clone()));
             let mut decision = self.of_service(service)?;
             for wanted in &mut decision.wanted {
-                let Some(existing) = wanted.existing.filter(|existing| existing.is_up()) else { continue };
-                let network = changed_networks.iter().find(|network| existing.is_on(network));
+                let Some(existing) = wanted.existing else { continue };
+                sharing::follow(self, service, wanted, existing, &decisions);
+                if let Some(volume) = changed.volumes.iter().find(|volume| existing.mounts(volume)) {
+                    wanted.action = Action::Remake(existing, Cause::VolumeChanged(volume.clone()));
+                }
+                if !existing.is_up() {
+                    continue;
+                }
+                let network = changed.networks.iter().find(|network| existing.is_on(network));
                 let cause = network.map(|network| Cause::NetworkChanged(network.clone())).or_else(|| with.clone());
                 if let (Action::Keep | Action::Unpause, Some(cause)) = (&wanted.action, cause)
                     && self.options.start
@@ -103,8 +125,8 @@ impl<'a> Decider<'a> {
     }
 
     /// The wanted container of a number.
-    pub(super) fn spec(&self, service: &Service, number: u32) -> ContainerSpec {
-        desired::container(self.project, service, number, self.image(service))
+    pub(super) fn spec(&self, service: &Service, number: u32, known: &Known) -> ContainerSpec {
+        desired::container(self.project, service, number, self.image(service), known)
     }
 
     fn of_service(&self, service: &'a Service) -> Result<Decision<'a>, PlanError> {
@@ -160,7 +182,7 @@ impl<'a> Decider<'a> {
         }
     }
 
-    fn policy(&self, service: &ServiceName) -> Recreate {
+    pub(super) fn policy(&self, service: &ServiceName) -> Recreate {
         let targeted = self.options.services.is_empty() || self.options.services.contains(service);
         if targeted { self.options.recreate } else { self.options.recreate_dependencies }
     }
@@ -169,7 +191,7 @@ impl<'a> Decider<'a> {
         if self.policy(&service.name) == Recreate::Always {
             return Some(Divergence::Forced);
         }
-        let spec = self.spec(service, existing.number);
+        let spec = self.spec(service, existing.number, &self.known);
         // A container left under its temporary name gets the right one; that alone is no reason to replace it.
         let name = if misnamed { &existing.info.name } else { name };
         replica::divergence(existing, name, service, &spec, self.image(service))

@@ -1,11 +1,13 @@
 //! A service and a number become the container that is wanted.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
+use crate::compose::plan::known::Known;
 use crate::compose::plan::one_off::OneOff;
-use crate::compose::plan::{fingerprint, graph, label};
+use crate::compose::plan::{endpoint, fingerprint, graph, label};
 use crate::compose::project::model::{FileWay, Project, Service, ServiceFile};
-use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, Mount, MountSource, NetworkMode, RestartPolicy};
+use crate::compose::project::other::{ServiceIpc, ServicePid};
+use crate::resource::container::{ContainerSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, RestartPolicy};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ContainerName, NameError};
 
@@ -20,17 +22,20 @@ pub(super) fn name(project: &Project, service: &Service, number: u32) -> Result<
     }
 }
 
-/// The container that is wanted for a number of a service; `image` is what the image's reference means now, if that is known.
-pub fn container(project: &Project, service: &Service, number: u32, image: Option<ImageId>) -> ContainerSpec {
-    let mut spec = labelled(project, service, template(project, service), image);
+/// The container that is wanted for a number of a service; `image` is what the image's reference means now, if that is known, and
+/// `known` what is called how that it refers to.
+pub fn container(project: &Project, service: &Service, number: u32, image: Option<ImageId>, known: &Known) -> ContainerSpec {
+    // Whoever bears a name it refers to is not a wish of the service's, so its digest tells nothing of it.
+    let canonical = fingerprint::of_container(&template(project, service, None));
+    let mut spec = labelled(project, service, template(project, service, Some(known)), &canonical, image);
     spec.labels.insert(label::NUMBER.to_owned(), number.to_string());
     spec.labels.insert(label::ONE_OFF.to_owned(), "False".to_owned());
     spec
 }
 
 /// The container of its own in which a service's command runs once. The service is as the command line wants it.
-pub(super) fn one_off(project: &Project, service: &Service, one_off: &OneOff, image: Option<ImageId>) -> ContainerSpec {
-    let mut spec = template(project, service);
+pub(super) fn one_off(project: &Project, service: &Service, one_off: &OneOff, image: Option<ImageId>, known: &Known) -> ContainerSpec {
+    let mut spec = template(project, service, Some(known));
     spec.restart = RestartPolicy::No;
     spec.stdin_once = service.stdin_open;
     spec.auto_remove = one_off.remove;
@@ -38,15 +43,15 @@ pub(super) fn one_off(project: &Project, service: &Service, one_off: &OneOff, im
         // It must not answer in the service's name; to its own the engine sees.
         spec.endpoints.values_mut().for_each(|endpoint| endpoint.aliases.clear());
     }
-    let mut spec = labelled(project, service, spec, image);
+    let canonical = fingerprint::of_container(&spec);
+    let mut spec = labelled(project, service, spec, &canonical, image);
     spec.labels.insert(label::SLUG.to_owned(), one_off.slug.clone());
     spec.labels.insert(label::ONE_OFF.to_owned(), "True".to_owned());
     spec
 }
 
-/// Adds the labels of every container of a service.
-fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, image: Option<ImageId>) -> ContainerSpec {
-    let canonical = fingerprint::of_container(&spec);
+/// Adds the labels of every container of a service; `canonical` is what is kept of the specification.
+fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, canonical: &Value, image: Option<ImageId>) -> ContainerSpec {
     let join = |paths: &[std::path::PathBuf]| paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(",");
     let mut add = |key: &str, value: String| spec.labels.insert(key.to_owned(), value);
     add(label::PROJECT, project.name.to_string());
@@ -58,7 +63,7 @@ fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, image
         add(label::ENVIRONMENT_FILES, join(&project.env_files));
     }
     add(label::DEPENDS_ON, graph::write_dependencies(&service.depends_on));
-    add(label::CONFIG_HASH, fingerprint::hash(&canonical));
+    add(label::CONFIG_HASH, fingerprint::hash(canonical));
     add(label::SPEC, canonical.to_string());
     if let Some(image) = image {
         add(label::IMAGE, image.to_string());
@@ -68,29 +73,16 @@ fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, image
 
 /// The digest in a service's containers' `config-hash` label: what `config --hash` prints.
 pub fn service_hash(project: &Project, service: &Service) -> String {
-    fingerprint::hash(&fingerprint::of_container(&template(project, service)))
+    fingerprint::hash(&fingerprint::of_container(&template(project, service, None)))
 }
 
 /// All of the container that is the same for every number, without the labels that Compose adds.
-fn template(project: &Project, service: &Service) -> ContainerSpec {
-    let names = service.networks.keys().filter_map(|key| Some((key, &project.networks.get(key)?.name)));
-    let mut endpoints: BTreeMap<String, EndpointSpec> = names
-        .map(|(key, name)| {
-            // The engine itself answers to the container's name; the service's name is what makes replicas one.
-            let mut aliases = vec![service.name.to_string()];
-            aliases.extend(service.networks[key].aliases.iter().filter(|alias| **alias != *service.name.as_str()).cloned());
-            (name.clone(), EndpointSpec { aliases, ..EndpointSpec::default() })
-        })
-        .collect();
-    let network = match endpoints.keys().next() {
-        Some(first) => NetworkMode::Named(first.clone()),
-        None => NetworkMode::None,
-    };
-    if let NetworkMode::Named(first) = &network
-        && let Some(endpoint) = endpoints.get_mut(first)
-    {
-        endpoint.mac_address = endpoint.mac_address.take().or_else(|| service.mac_address.clone());
-    }
+fn template(project: &Project, service: &Service, known: Option<&Known>) -> ContainerSpec {
+    let (network, endpoints) = endpoint::of(project, service, known);
+    let volumes_from = service.volumes_from.iter().map(|it| {
+        let mode = if it.read_only { ":ro" } else { "" };
+        format!("{}{mode}", endpoint::container(&it.from, known))
+    });
     ContainerSpec {
         image: service.image.clone(),
         entrypoint: service.entrypoint.clone(),
@@ -115,8 +107,21 @@ fn template(project: &Project, service: &Service) -> ContainerSpec {
         ports: service.ports.clone(),
         files: service.files.iter().filter_map(written).collect(),
         mounts: service.mounts.iter().map(|mount| in_engine(project, mount)).collect(),
+        volumes_from: volumes_from.collect(),
         network,
         endpoints,
+        pid: match &service.pid {
+            ServicePid::Private => NamespaceMode::Private,
+            ServicePid::Host => NamespaceMode::Host,
+            ServicePid::With(other) => NamespaceMode::Container(endpoint::container(other, known)),
+        },
+        ipc: match &service.ipc {
+            ServiceIpc::Private => IpcMode::Private,
+            ServiceIpc::Shareable => IpcMode::Shareable,
+            ServiceIpc::None => IpcMode::None,
+            ServiceIpc::Host => IpcMode::Host,
+            ServiceIpc::With(other) => IpcMode::Container(endpoint::container(other, known)),
+        },
         read_only: service.read_only,
         privileged: service.privileged,
         cap_add: service.cap_add.clone(),

@@ -42,6 +42,11 @@ impl Replica {
     pub fn is_on(&self, network: &str) -> bool {
         self.info.endpoints.iter().any(|endpoint| endpoint.network_name == network)
     }
+
+    /// Whether it mounts the volume of that name.
+    pub fn mounts(&self, volume: &str) -> bool {
+        self.info.mounts.iter().any(|mount| mount.name.as_deref() == Some(volume))
+    }
 }
 
 /// What an engine has of a project: taken once per plan.

@@ -30,6 +30,8 @@ pub struct UpOptions {
     pub recreate_dependencies: Recreate,
     /// Replaced containers get new anonymous volumes.
     pub renew_anonymous_volumes: bool,
+    /// Volumes, by name, that exist otherwise than they are wanted and may be made anew, their data lost.
+    pub renew_volumes: BTreeSet<String>,
     /// Containers of services that no file names are removed.
     pub remove_orphans: bool,
     /// Orphans are not even mentioned (`COMPOSE_IGNORE_ORPHANS`).
@@ -53,6 +55,7 @@ impl Default for UpOptions {
             recreate: Recreate::Diverged,
             recreate_dependencies: Recreate::Diverged,
             renew_anonymous_volumes: false,
+            renew_volumes: BTreeSet::new(),
             remove_orphans: false,
             ignore_orphans: false,
             start: true,
@@ -112,6 +115,16 @@ pub enum PlanError {
         image: String,
         /// The service.
         service: ServiceName,
+    },
+    /// A container that shares something of a service's that has no container.
+    #[error("service \"{service}\" cannot share {what} with service \"{with}\": that has no container")]
+    NothingToShare {
+        /// The service.
+        service: ServiceName,
+        /// The one without a container.
+        with: ServiceName,
+        /// What is to be shared.
+        what: &'static str,
     },
     /// A named container cannot exist more than once.
     #[error(

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::plan::cause::Cause;
-use crate::compose::plan::decide::{Action, Decider, Decision, Wanted, temporary_name};
+use crate::compose::plan::decide::{Action, Changed, Decider, Decision, Wanted, temporary_name};
 use crate::compose::plan::graph::ServiceGraph;
-use crate::compose::plan::network::Standing;
+use crate::compose::plan::known::Known;
 use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::plan::teardown::{self, Patience};
-use crate::compose::plan::{desired, label, network, volume};
+use crate::compose::plan::{desired, inherit, label, sharing};
 use crate::compose::project::model::{FileWay, Project, PullPolicy, Service};
-use crate::resource::container::{ContainerSpec, HealthTest, MountSource};
-use crate::resource::name::{ContainerName, NetworkName, ServiceName};
+use crate::resource::container::{ContainerSpec, HealthTest, IpcMode, MountSource, NamespaceMode, NetworkMode};
+use crate::resource::name::{ContainerName, ServiceName};
 use crate::resource::operation::{Condition, Operation};
 
 /// Plans that the project is as its files want it, and runs.
@@ -23,13 +23,16 @@ use crate::resource::operation::{Condition, Operation};
 /// Services wait for each other, something external is missing, or a name is none.
 pub fn up(project: &Project, observed: &ObservedState, options: &UpOptions) -> Result<Plan, PlanError> {
     let graph = ServiceGraph::new(project)?;
-    let changed = changed_networks(project, observed);
-    let decider = Decider { project, observed, options };
+    let changed = Changed::of(project, observed, options);
+    let mut known = Known::observed(project, observed);
+    let decider = Decider { project, observed, options, known: known.clone() };
     let decisions = decider.decide(&graph, &changed)?;
-    let mut builder = Builder::new(decider, &graph);
+    known.will_be(&decisions);
+    sharing::check(project, &decisions, &known)?;
+    let mut builder = Builder::new(decider, &graph, &decisions, known);
     builder.orphans()?;
-    builder.images(&decisions)?;
-    builder.everything(&decisions, &changed)?;
+    builder.images()?;
+    builder.everything(&changed)?;
     builder.renamed_networks();
     if options.wait {
         builder.wait();
@@ -46,20 +49,23 @@ pub fn run(project: &Project, observed: &ObservedState, options: &UpOptions, one
     let project = &one_off.applied(project)?;
     let service = &project.services[&one_off.service];
     let graph = ServiceGraph::new(project)?;
-    let changed = changed_networks(project, observed);
-    let decider = Decider { project, observed, options };
+    let changed = Changed::of(project, observed, options);
+    let mut known = Known::observed(project, observed);
+    let decider = Decider { project, observed, options, known: known.clone() };
     let mut decisions = decider.decide(&graph, &changed)?;
+    known.will_be(&decisions);
+    sharing::check_service(service, &known)?;
     if let Some(own) = decisions.get_mut(&one_off.service) {
         own.surplus.clear();
         // Only what a dependency or a network takes along is stopped, and starts again.
         own.wanted.retain(|wanted| matches!(wanted.action, Action::Restart(_)));
     }
-    let mut builder = Builder::new(decider, &graph);
+    let mut builder = Builder::new(decider, &graph, &decisions, known);
     builder.orphans()?;
-    builder.images(&decisions)?;
+    builder.images()?;
     builder.image(service)?;
     require_contents(service)?;
-    builder.everything(&decisions, &changed)?;
+    builder.everything(&changed)?;
     builder.one_off(service, one_off);
     Ok(builder.plan)
 }
@@ -146,41 +152,29 @@ fn require_contents(service: &Service) -> Result<(), PlanError> {
     })
 }
 
-/// Names of the project's networks that exist otherwise than they are wanted.
-fn changed_networks(project: &Project, observed: &ObservedState) -> BTreeSet<String> {
-    let used = used_networks(project);
-    let ours = project.networks.iter().filter(|(key, network)| used.contains(*key) && !network.external);
-    ours.filter(|(_, network)| {
-        let existing = observed.network(&network.name);
-        existing.is_some_and(|info| network::standing(project, &network.spec, info) == Standing::Differs)
-    })
-    .map(|(_, network)| network.name.clone())
-    .collect()
-}
-
-fn used_networks(project: &Project) -> BTreeSet<&String> {
-    project.services.values().flat_map(|service| service.networks.keys()).collect()
-}
-
-fn used_volumes(project: &Project) -> BTreeSet<&str> {
-    project.services.values().flat_map(|service| service.volume_keys()).collect()
-}
-
-struct Builder<'a> {
-    decider: Decider<'a>,
-    graph: &'a ServiceGraph,
+/// Writes the operations of one `up`, in order.
+pub(super) struct Builder<'a> {
+    pub(super) decider: Decider<'a>,
+    /// What everything will be called.
+    pub(super) known: Known,
+    pub(super) graph: &'a ServiceGraph,
+    pub(super) decisions: &'a BTreeMap<ServiceName, Decision<'a>>,
     patience: Patience,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// The step after which a network, by name, can be used.
-    networks: BTreeMap<String, StepId>,
-    /// The step after which a volume, by name, can be used.
-    volumes: BTreeMap<String, StepId>,
+    pub(super) networks: BTreeMap<String, StepId>,
+    /// The step after which a volume, by name, can be used, or made.
+    pub(super) volumes: BTreeMap<String, StepId>,
     /// The steps that bring images in. What comes from outside may fail: nothing is made before all of it is here.
-    images: BTreeMap<String, StepId>,
+    pub(super) images: BTreeMap<String, StepId>,
+    /// The step after which a container has its name.
+    named: BTreeMap<String, StepId>,
     /// The step after which an existing container, by name, is stopped.
     stops: BTreeMap<String, StepId>,
+    /// Steps that do something to an existing container, before which it must not go.
+    pub(super) touches: BTreeMap<String, Vec<StepId>>,
     /// Steps that put a kept container back on its networks.
-    joins: BTreeMap<String, Vec<StepId>>,
+    pub(super) joins: BTreeMap<String, Vec<StepId>>,
     /// For each service its containers, and the step that starts each, if it does not run already.
     running: BTreeMap<ServiceName, Vec<(ContainerName, Option<StepId>)>>,
     /// Removals of orphans.
@@ -188,16 +182,20 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(decider: Decider<'a>, graph: &'a ServiceGraph) -> Self {
+    fn new(decider: Decider<'a>, graph: &'a ServiceGraph, decisions: &'a BTreeMap<ServiceName, Decision<'a>>, known: Known) -> Self {
         Self {
             patience: Patience::new(Some(decider.project), decider.observed),
             decider,
+            known,
             graph,
+            decisions,
             plan: Plan::default(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
+            named: BTreeMap::new(),
             stops: BTreeMap::new(),
+            touches: BTreeMap::new(),
             joins: BTreeMap::new(),
             running: BTreeMap::new(),
             orphans: Vec::new(),
@@ -205,18 +203,19 @@ impl<'a> Builder<'a> {
     }
 
     /// Networks, volumes, and every container that was decided upon.
-    fn everything(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>, changed: &BTreeSet<String>) -> Result<(), PlanError> {
-        self.restarts(decisions);
-        self.networks(changed)?;
+    fn everything(&mut self, changed: &Changed) -> Result<(), PlanError> {
+        self.restarts();
+        self.remove_volumes(&changed.volumes);
+        self.networks(&changed.networks)?;
         self.volumes()?;
-        let (project, graph) = (self.decider.project, self.graph);
+        let (project, graph, decisions) = (self.decider.project, self.graph, self.decisions);
         graph.order().iter().try_for_each(|name| self.service(&project.services[name], &decisions[name]))
     }
 
     /// The container of a command that runs once.
     fn one_off(&mut self, service: &Service, one_off: &OneOff) {
         let image = self.decider.image(service);
-        let spec = desired::one_off(self.decider.project, service, one_off, image);
+        let spec = desired::one_off(self.decider.project, service, one_off, image, &self.known);
         let mut after = self.needs(&spec);
         after.extend(self.gates(service));
         after.extend(self.removal(one_off.name.as_str()));
@@ -243,10 +242,10 @@ impl<'a> Builder<'a> {
     }
 
     /// Pulls of images that are missing and from which something is made.
-    fn images(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>) -> Result<(), PlanError> {
-        for (name, decision) in decisions {
+    fn images(&mut self) -> Result<(), PlanError> {
+        for (name, decision) in self.decisions {
             let service = &self.decider.project.services[name];
-            let makes = decision.wanted.iter().any(|it| matches!(it.action, Action::Create | Action::Replace(..)));
+            let makes = decision.wanted.iter().any(|it| it.action.makes());
             if makes {
                 self.image(service)?;
             }
@@ -269,27 +268,39 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Stops of what is started again later, dependants first.
-    fn restarts(&mut self, decisions: &BTreeMap<ServiceName, Decision<'a>>) {
+    /// Stops of what is started again later, and of what would be cut off from the namespace it lives in, dependants first.
+    fn restarts(&mut self) {
         for name in self.graph.order().iter().rev() {
-            for wanted in &decisions[name].wanted {
-                if let (Action::Restart(cause), Some(existing)) = (&wanted.action, wanted.existing) {
+            let cut_off = sharing::is_cut_off(&self.decider.project.services[name], self.decisions);
+            for wanted in &self.decisions[name].wanted {
+                let cause = match &wanted.action {
+                    Action::Restart(cause) => cause.clone(),
+                    Action::Remake(_, cause) if cut_off => cause.clone(),
+                    Action::Replace(_, divergence) if cut_off => Cause::Diverged(divergence.clone()),
+                    _ => continue,
+                };
+                if let Some(existing) = wanted.existing {
                     let after = self.stops_of_dependants(name);
-                    self.stop(existing, &after, cause.clone());
+                    self.stop(existing, &after, cause);
                 }
             }
         }
     }
 
     /// The steps before a container of a service stops, to start again or to be replaced: images are here, dependants have stopped.
-    fn stops_of_dependants(&self, service: &ServiceName) -> Vec<StepId> {
+    pub(super) fn stops_of_dependants(&self, service: &ServiceName) -> Vec<StepId> {
         let dependants = self.graph.dependants(service).into_iter();
         let stops = dependants.flat_map(|name| self.decider.observed.replicas(name)).filter_map(|it| self.stops.get(it.name()));
         stops.chain(self.images.values()).copied().collect()
     }
 
+    /// Whether an existing container is stopped before it is started again.
+    pub(super) fn is_stopped(&self, existing: &Replica) -> bool {
+        self.stops.contains_key(existing.name())
+    }
+
     /// Stops an existing container once; `None` when it does not run.
-    fn stop(&mut self, existing: &Replica, after: &[StepId], cause: Cause) -> Option<StepId> {
+    pub(super) fn stop(&mut self, existing: &Replica, after: &[StepId], cause: Cause) -> Option<StepId> {
         if !existing.is_up() {
             return None;
         }
@@ -306,91 +317,15 @@ impl<'a> Builder<'a> {
         Some(step)
     }
 
-    /// Stops and removes an existing container.
-    fn discard(&mut self, existing: &Replica, after: &[StepId], volumes: bool, cause: Cause) -> StepId {
+    /// Stops and removes an existing container, once.
+    pub(super) fn discard(&mut self, existing: &Replica, after: &[StepId], volumes: bool, cause: Cause) -> StepId {
+        if let Some(removed) = self.removal(existing.name()) {
+            return removed;
+        }
         let stopped = self.stop(existing, after, cause.clone());
-        let after = stopped.into_iter().chain(after.iter().copied());
+        let touches = self.touches.get(existing.name()).cloned().unwrap_or_default();
+        let after = stopped.into_iter().chain(after.iter().copied()).chain(touches);
         self.plan.push(Operation::RemoveContainer { name: existing.name().to_owned(), volumes }, after, cause)
-    }
-
-    fn networks(&mut self, changed: &BTreeSet<String>) -> Result<(), PlanError> {
-        let project = self.decider.project;
-        let used = used_networks(project);
-        for (key, network) in project.networks.iter().filter(|(key, _)| used.contains(key)) {
-            let existing = self.decider.observed.network(&network.name);
-            if network.external {
-                existing.ok_or_else(|| PlanError::ExternalNetwork(network.name.clone()))?;
-                continue;
-            }
-            let name: NetworkName = network.name.parse()?;
-            if changed.contains(&network.name) {
-                self.remake_network(key, &name)?;
-                continue;
-            }
-            match existing {
-                Some(info) if network::standing(project, &network.spec, info) == Standing::Foreign => {
-                    self.plan.warnings.push(Warning::ForeignNetwork(name));
-                }
-                Some(_) => {}
-                None => {
-                    let spec = Box::new(network::wanted(project, key, network));
-                    let after: Vec<StepId> = self.images.values().copied().collect();
-                    let step = self.plan.push(Operation::CreateNetwork { name, spec }, after, Cause::Missing);
-                    self.networks.insert(network.name.clone(), step);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Stops what is on a network, takes it off, makes the network anew, and puts what stays back on it, with all its names.
-    fn remake_network(&mut self, key: &str, name: &NetworkName) -> Result<(), PlanError> {
-        let (project, observed) = (self.decider.project, self.decider.observed);
-        let cause = Cause::NetworkChanged(name.to_string());
-        let mut freed = Vec::new();
-        let attached: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(|it| it.is_on(name.as_str())).collect();
-        for replica in &attached {
-            let after = self.stops_of_dependants(&replica.service);
-            let stopped = self.stop(replica, &after, cause.clone());
-            let operation = Operation::DisconnectNetwork { network: name.to_string(), container: replica.info.name.clone() };
-            freed.push(self.plan.push(operation, stopped, cause.clone()));
-        }
-        let removed = self.plan.push(Operation::RemoveNetwork { name: name.to_string() }, freed, cause.clone());
-        let spec = Box::new(network::wanted(project, key, &project.networks[key]));
-        let created = self.plan.push(Operation::CreateNetwork { name: name.clone(), spec }, [removed], cause.clone());
-        self.networks.insert(name.to_string(), created);
-        for replica in attached {
-            let Some(service) = project.services.get(&replica.service) else { continue };
-            let Some(endpoint) = self.decider.spec(service, replica.number).endpoints.remove(name.as_str()) else { continue };
-            let container = replica.info.name.clone();
-            let operation = Operation::ConnectNetwork { network: name.clone(), container, endpoint: Box::new(endpoint) };
-            let step = self.plan.push(operation, [created], cause.clone());
-            self.joins.entry(replica.name().to_owned()).or_default().push(step);
-        }
-        Ok(())
-    }
-
-    fn volumes(&mut self) -> Result<(), PlanError> {
-        let project = self.decider.project;
-        let used = used_volumes(project);
-        for (key, volume) in project.volumes.iter().filter(|(key, _)| used.contains(key.as_str())) {
-            let existing = self.decider.observed.volume(&volume.name);
-            match existing.map(|info| volume::standing(project, &volume.spec, info)) {
-                None if volume.external => return Err(PlanError::ExternalVolume(volume.name.clone())),
-                None => {
-                    let spec = Box::new(volume::wanted(project, key, volume));
-                    let operation = Operation::CreateVolume { name: volume.name.parse()?, spec };
-                    let after: Vec<StepId> = self.images.values().copied().collect();
-                    let step = self.plan.push(operation, after, Cause::Missing);
-                    self.volumes.insert(volume.name.clone(), step);
-                }
-                Some(_) if volume.external => {}
-                Some(Standing::Same) => {}
-                Some(Standing::Differs) => self.plan.warnings.push(Warning::VolumeDiffers(volume.name.clone())),
-                Some(Standing::Foreign) => self.plan.warnings.push(Warning::ForeignVolume(volume.name.clone())),
-            }
-        }
-        Ok(())
     }
 
     fn service(&mut self, service: &'a Service, decision: &Decision<'a>) -> Result<(), PlanError> {
@@ -433,9 +368,14 @@ impl<'a> Builder<'a> {
     /// The steps after which a wanted container exists under its name, and why it is to be started, if it is.
     fn prepare(&mut self, service: &Service, wanted: &Wanted<'a>) -> Result<(Vec<StepId>, Option<Cause>), PlanError> {
         let mut ready = wanted.existing.and_then(|it| self.joins.get(it.name()).cloned()).unwrap_or_default();
-        if let (Some(from), false) = (wanted.misnamed, matches!(wanted.action, Action::Replace(..))) {
+        if let (Some(existing), false) = (wanted.existing, wanted.action.makes()) {
+            ready.extend(self.missing_networks(service, wanted.number, existing));
+        }
+        if let (Some(from), false) = (wanted.misnamed, wanted.action.makes()) {
             let operation = Operation::RenameContainer { from: from.to_owned(), to: wanted.name.clone() };
-            ready.push(self.plan.push(operation, ready.clone(), Cause::Interrupted));
+            let renamed = self.plan.push(operation, ready.clone(), Cause::Interrupted);
+            self.named.insert(wanted.name.to_string(), renamed);
+            ready.push(renamed);
         }
         Ok(match &wanted.action {
             Action::Keep | Action::Unpause => (ready, None),
@@ -446,19 +386,33 @@ impl<'a> Builder<'a> {
             }
             Action::Create => {
                 require_contents(service)?;
-                let spec = self.decider.spec(service, wanted.number);
+                let spec = self.decider.spec(service, wanted.number, &self.known);
                 let mut after = self.needs(&spec);
                 // An orphan may have the very name: a renamed service with a `container_name` does.
                 after.extend(self.removal(wanted.name.as_str()));
                 let operation = Operation::CreateContainer { name: wanted.name.clone(), spec: Box::new(spec), inherit: None };
-                (vec![self.plan.push(operation, after, Cause::Missing)], Some(Cause::Created))
+                let created = self.plan.push(operation, after, Cause::Missing);
+                self.named.insert(wanted.name.to_string(), created);
+                (vec![created], Some(Cause::Created))
+            }
+            Action::Remake(old, cause) => {
+                require_contents(service)?;
+                let spec = self.successor(service, wanted.number, old);
+                let mut after = self.needs(&spec);
+                after.extend(self.removal(old.name()));
+                after.extend(self.removal(wanted.name.as_str()));
+                let inherit = Some(old.name().to_owned());
+                let operation = Operation::CreateContainer { name: wanted.name.clone(), spec: Box::new(spec), inherit };
+                let created = self.plan.push(operation, after, cause.clone());
+                self.named.insert(wanted.name.to_string(), created);
+                (vec![created], Some(cause.clone()))
             }
             Action::Replace(old, divergence) => {
                 require_contents(service)?;
                 let cause = Cause::Diverged(divergence.clone());
                 let renew = self.decider.options.renew_anonymous_volumes;
                 let temporary = temporary_name(old, &wanted.name)?;
-                let mut spec = self.decider.spec(service, wanted.number);
+                let mut spec = self.successor(service, wanted.number, old);
                 spec.labels.insert(label::REPLACE.to_owned(), wanted.name.to_string());
                 let mut after = self.needs(&spec);
                 // A replacement that an interrupted run left has the name of this one.
@@ -472,19 +426,35 @@ impl<'a> Builder<'a> {
                 after.extend(ready);
                 let removed = self.discard(old, &after, renew, cause.clone());
                 let operation = Operation::RenameContainer { from: temporary.to_string(), to: wanted.name.clone() };
-                (vec![self.plan.push(operation, [removed], cause.clone())], Some(Cause::Diverged(divergence.clone())))
+                let renamed = self.plan.push(operation, [removed], cause.clone());
+                self.named.insert(wanted.name.to_string(), renamed);
+                (vec![renamed], Some(cause))
             }
         })
     }
 
-    /// The steps before a container can be made: its image, networks and volumes.
+    /// The container of a number, with the anonymous volumes of the one before it unless new ones were asked for.
+    fn successor(&self, service: &Service, number: u32, old: &Replica) -> ContainerSpec {
+        let mut spec = self.decider.spec(service, number, &self.known);
+        if !self.decider.options.renew_anonymous_volumes {
+            inherit::anonymous(service, self.decider.observed, old, &mut spec);
+        }
+        spec
+    }
+
+    /// The steps before a container can be made: its image, networks and volumes, and those it shares something with.
     fn needs(&self, spec: &ContainerSpec) -> Vec<StepId> {
         let volumes = spec.mounts.iter().filter_map(|mount| match &mount.source {
             MountSource::Volume { name: Some(name), .. } => self.volumes.get(name),
             _ => None,
         });
         let networks = spec.endpoints.keys().filter_map(|name| self.networks.get(name));
-        self.images.values().chain(networks).chain(volumes).copied().collect()
+        let network = if let NetworkMode::Container(name) = &spec.network { Some(name) } else { None };
+        let pid = if let NamespaceMode::Container(name) = &spec.pid { Some(name) } else { None };
+        let ipc = if let IpcMode::Container(name) = &spec.ipc { Some(name) } else { None };
+        let lenders = spec.volumes_from.iter().map(|it| it.split(':').next().unwrap_or(it));
+        let shared = [network, pid, ipc].into_iter().flatten().map(String::as_str).chain(lenders).filter_map(|name| self.named.get(name));
+        self.images.values().chain(networks).chain(volumes).chain(shared).copied().collect()
     }
 
     /// The steps before a service's containers may start: its dependencies, as it wants them.
@@ -527,7 +497,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn removal(&self, container: &str) -> Option<StepId> {
+    pub(super) fn removal(&self, container: &str) -> Option<StepId> {
         self.plan.find(|operation| matches!(operation, Operation::RemoveContainer { name, .. } if name == container))
     }
 

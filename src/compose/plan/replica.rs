@@ -29,17 +29,20 @@ pub(super) fn divergence(
 }
 
 fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
-    // The text it was made from: nothing to read, nothing to compare.
-    let written = wanted.labels.get(label::SPEC).map(String::as_str);
-    if written.is_some() && replica.label(label::SPEC) == written {
-        return None;
+    // Both as the files want them: what a container refers to has a name or an id by the time it is made.
+    let label = |key: &str| wanted.labels.get(key).map(String::as_str);
+    if let Some(kept) = replica.label(label::SPEC) {
+        if label(label::SPEC) == Some(kept) {
+            return None;
+        }
+        if let (Some(kept), Some(canonical)) =
+            (fingerprint::read::<ContainerSpec>(kept), label(label::SPEC).and_then(fingerprint::read::<ContainerSpec>))
+        {
+            let changes = diff::changes(&kept, &canonical);
+            return (!changes.is_empty()).then_some(Divergence::Spec(changes));
+        }
     }
-    let canonical = fingerprint::of_container(wanted);
-    if let Some(kept) = replica.label(label::SPEC).and_then(fingerprint::read::<ContainerSpec>) {
-        let changes = diff::changes(&kept, &canonical);
-        return (!changes.is_empty()).then_some(Divergence::Spec(changes));
-    }
-    (replica.label(label::CONFIG_HASH) != Some(&fingerprint::hash(&canonical))).then_some(Divergence::Hash)
+    (replica.label(label::CONFIG_HASH) != label(label::CONFIG_HASH)).then_some(Divergence::Hash)
 }
 
 fn changed_image(replica: &Replica, image: Option<ImageId>) -> Option<Divergence> {

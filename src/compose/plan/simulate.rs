@@ -7,7 +7,9 @@ use crate::compose::plan::{ObservedState, Plan, label};
 use crate::compose::project::model::Project;
 use crate::compose::project::source::Reader;
 use crate::compose::project::{Sources, load};
-use crate::resource::container::{ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, MountInfo, MountSource};
+use crate::resource::container::{
+    ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, IpcMode, MountInfo, MountSource, NamespaceMode, NetworkMode,
+};
 use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::network::{NetworkInfo, NetworkSpec};
@@ -54,6 +56,8 @@ pub(super) struct World {
     volumes: BTreeMap<String, VolumeInfo>,
     images: BTreeMap<String, ImageId>,
     born: u8,
+    /// Counts starts.
+    moment: i64,
 }
 
 impl World {
@@ -162,7 +166,7 @@ impl World {
                 assert!(user.is_none(), "volume {name} is in use");
                 self.volumes.remove(name).expect("the volume");
             }
-            Operation::CreateContainer { name, spec, inherit } => self.create_container(name, spec, inherit.as_deref()),
+            Operation::CreateContainer { name, spec, .. } => self.create_container(name, spec),
             Operation::RenameContainer { from, to } => {
                 assert!(!self.containers.contains_key(to.as_str()), "container {to} exists");
                 let mut info = self.containers.remove(from).expect("the container");
@@ -171,16 +175,23 @@ impl World {
             }
             Operation::ConnectNetwork { network, container, .. } => {
                 let id = self.networks.get(network.as_str()).expect("the network").id;
-                self.change(container.as_str(), |info| info.endpoints.push(endpoint(id, network.as_str())));
+                self.change(container.as_str(), |info| {
+                    assert!(!info.endpoints.iter().any(|it| *network == *it.network_name), "{container} is on {network} already");
+                    info.endpoints.push(endpoint(id, network.as_str()));
+                });
             }
             Operation::DisconnectNetwork { network, container } => {
                 self.change(container.as_str(), |info| info.endpoints.retain(|it| it.network_name != *network));
             }
             Operation::UnpauseContainer { name } | Operation::StartContainer { name } => {
                 let networks: BTreeSet<String> = self.networks.keys().cloned().collect();
+                let owners = self.owners(name.as_str());
+                assert!(owners.iter().all(|owner| owner.state.is_running()), "{name} shares something of what does not run");
+                self.moment += 1;
+                let started_at = Timestamp::from_nanos(self.moment);
                 self.change(name.as_str(), |info| {
                     assert!(info.endpoints.iter().all(|it| networks.contains(&it.network_name)), "{name} is on a network that is gone");
-                    info.state = ContainerState::Running { pid: 1, started_at: Timestamp::from_nanos(0), paused: false };
+                    info.state = ContainerState::Running { pid: 1, started_at, paused: false };
                 });
             }
             Operation::AwaitContainer { name, .. } => {
@@ -191,8 +202,12 @@ impl World {
             Operation::RemoveContainer { name, volumes } => {
                 let info = self.containers.remove(name).expect("the container");
                 assert!(!matches!(info.state, ContainerState::Running { .. }), "container {name} runs");
-                let anonymous = info.mounts.iter().filter(|it| it.anonymous && *volumes).filter_map(|it| it.name.as_ref());
-                anonymous.for_each(|volume| drop(self.volumes.remove(volume)));
+                for volume in info.mounts.iter().filter(|_| *volumes).filter_map(|it| it.name.as_ref()) {
+                    let used = self.containers.values().any(|it| it.mounts.iter().any(|mount| mount.name.as_ref() == Some(volume)));
+                    if !used && self.volumes.get(volume).is_some_and(|it| it.anonymous) {
+                        self.volumes.remove(volume);
+                    }
+                }
             }
         }
     }
@@ -215,16 +230,56 @@ impl World {
         self.volumes.insert(name.to_owned(), VolumeInfo { name: name.parse().expect("a good name"), created, spec, mountpoint, anonymous });
     }
 
+    /// The containers whose namespaces a container lives in.
+    fn owners(&self, name: &str) -> Vec<&ContainerInfo> {
+        let spec = &self.containers.get(name).expect("the container").spec;
+        let network = if let NetworkMode::Container(id) = &spec.network { Some(id) } else { None };
+        let pid = if let NamespaceMode::Container(id) = &spec.pid { Some(id) } else { None };
+        let ipc = if let IpcMode::Container(id) = &spec.ipc { Some(id) } else { None };
+        let by_id = |id: &String| self.containers.values().find(|it| it.id.to_string() == *id).expect("whose namespace it lives in");
+        [network, pid, ipc].into_iter().flatten().map(by_id).collect()
+    }
+
+    /// Fails where a container runs in a namespace that ended, or without a network it wants.
     #[track_caller]
-    fn create_container(&mut self, name: &ContainerName, spec: &ContainerSpec, inherit: Option<&str>) {
+    pub(super) fn check_whole(&self) {
+        let since = |info: &ContainerInfo| match info.state {
+            ContainerState::Running { started_at, .. } => started_at,
+            _ => panic!("{} does not run\n{}", info.name, self.text()),
+        };
+        for (name, info) in self.containers.iter().filter(|(_, info)| info.state.is_running()) {
+            for owner in self.owners(name) {
+                assert!(since(owner) < since(info), "{name} outlived the namespace of {}\n{}", owner.name, self.text());
+            }
+            let missing = info.spec.endpoints.keys().find(|it| !info.endpoints.iter().any(|endpoint| endpoint.network_name == **it));
+            assert!(missing.is_none(), "{name} is not on {missing:?}\n{}", self.text());
+        }
+    }
+
+    /// The id of a container.
+    #[track_caller]
+    fn pin(&self, name: &mut String) {
+        *name = self.containers.get(name.as_str()).expect("the container whose namespace it is to share").id.to_string();
+    }
+
+    #[track_caller]
+    fn create_container(&mut self, name: &ContainerName, spec: &ContainerSpec) {
         assert!(!self.containers.contains_key(name.as_str()), "container {name} exists");
         let image = *self.images.get(&spec.image).expect("the image");
-        let kept = inherit.map(|old| self.containers.get(old).expect("the container before").mounts.clone()).unwrap_or_default();
+        let mut spec = spec.clone();
+        if let NetworkMode::Container(name) = &mut spec.network {
+            self.pin(name);
+        }
+        if let NamespaceMode::Container(name) = &mut spec.pid {
+            self.pin(name);
+        }
+        if let IpcMode::Container(name) = &mut spec.ipc {
+            self.pin(name);
+        }
         let mut mounts = Vec::new();
         for mount in &spec.mounts {
             let MountSource::Volume { name, .. } = &mount.source else { continue };
-            let before = kept.iter().find(|it| it.anonymous && it.target == mount.target).and_then(|it| it.name.clone());
-            let volume = name.clone().or(before).unwrap_or_else(|| ContainerId::from_bytes(self.id()).short());
+            let volume = name.clone().unwrap_or_else(|| ContainerId::from_bytes(self.id()).short());
             if !self.volumes.contains_key(&volume) {
                 assert!(name.is_none(), "volume {volume} does not exist");
                 self.create_volume(&volume, VolumeSpec::default(), true);
@@ -238,6 +293,14 @@ impl World {
                 propagation: String::new(),
                 name: Some(volume),
             });
+        }
+        for lender in &spec.volumes_from {
+            let lender = lender.split(':').next().unwrap_or(lender);
+            for mount in &self.containers.get(lender).expect("the container whose volumes it is to have").mounts {
+                if !mounts.iter().any(|own| own.target == mount.target) {
+                    mounts.push(mount.clone());
+                }
+            }
         }
         let endpoints = spec.endpoints.keys().map(|name| endpoint(self.networks.get(name).expect("the network").id, name)).collect();
         let info = ContainerInfo {

@@ -70,7 +70,7 @@ impl fmt::Display for Warning {
             Self::VolumeDiffers(name) => write!(
                 formatter,
                 "volume \"{name}\" exists but doesn't match its definition in the compose file; it is kept as it is, with its data \
-                 (`gantry down -v` removes it)"
+                 (`gantry up -y` makes it anew, without them)"
             ),
             Self::NothingToAwait(service) => write!(formatter, "service \"{service}\" has no container to wait for"),
         }

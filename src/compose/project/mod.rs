@@ -18,6 +18,7 @@ pub mod model;
 mod name;
 mod node;
 mod normalize;
+pub mod other;
 pub mod place;
 mod render;
 mod scalar;

@@ -1,7 +1,7 @@
 //! A resolved application: nothing left to interpolate, merge, default or look up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::compose::project::node::Node;
+use crate::compose::project::other::{Link, ServiceIpc, ServiceNetworkMode, ServicePid, VolumesFrom};
 use crate::compose::project::source::SourceMap;
 use crate::resource::container::{
     ContainerPort, Device, HealthCheck, LogSpec, Mount, MountSource, NamespaceMode, PortBinding, Resources, RestartPolicy, Ulimit,
@@ -106,8 +107,20 @@ pub struct Service {
     pub mounts: Vec<Mount>,
     /// Secrets and configs, in the order of their kinds and of the file; those that a bind shows are among the mounts, too.
     pub files: Vec<ServiceFile>,
+    /// Whose volumes and binds it has, too.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// Where its network lives.
+    pub network_mode: ServiceNetworkMode,
     /// Networks by key in the project.
     pub networks: BTreeMap<String, ServiceNetwork>,
+    /// A hardware address on the first of its networks.
+    pub mac_address: Option<String>,
+    /// Names of its own for others.
+    pub links: Vec<Link>,
+    /// The process-id namespace.
+    pub pid: ServicePid,
+    /// The IPC namespace.
+    pub ipc: ServiceIpc,
     /// What it waits for.
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// Host names and their addresses, or `host-gateway`.
@@ -118,8 +131,6 @@ pub struct Service {
     pub dns_search: Vec<String>,
     /// Options of `resolv.conf`.
     pub dns_opt: Vec<String>,
-    /// The hardware address on its first network.
-    pub mac_address: Option<String>,
     /// The root file system cannot be written.
     pub read_only: bool,
     /// Privileged.
@@ -160,6 +171,22 @@ impl Service {
     /// The keys of the project's secrets, or of its configs, that it uses.
     pub fn file_keys(&self, kind: FileKind) -> impl Iterator<Item = &str> {
         self.files.iter().filter(move |file| file.kind == kind).map(|file| file.key.as_str())
+    }
+
+    /// The keys of its networks, the first of them first: by priority, then by key.
+    pub fn networks_in_order(&self) -> Vec<&str> {
+        let mut keys: Vec<(&String, &ServiceNetwork)> = self.networks.iter().collect();
+        keys.sort_by_key(|(key, network)| (std::cmp::Reverse(network.priority), *key));
+        keys.into_iter().map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// The services whose namespaces it lives in, and what it shares with each.
+    pub fn shares(&self) -> impl Iterator<Item = (&ServiceName, &'static str)> {
+        let network = if let ServiceNetworkMode::With(other) = &self.network_mode { Some(other) } else { None };
+        let pid = if let ServicePid::With(other) = &self.pid { Some(other) } else { None };
+        let ipc = if let ServiceIpc::With(other) = &self.ipc { Some(other) } else { None };
+        let all = [(network, "network"), (pid, "pid"), (ipc, "ipc")];
+        all.into_iter().filter_map(|(other, what)| Some((other?.service()?, what)))
     }
 
     /// The keys of the project's volumes that it mounts.
@@ -286,6 +313,20 @@ pub enum PullPolicy {
 pub struct ServiceNetwork {
     /// Names beside the service's and the container's own.
     pub aliases: Vec<String>,
+    /// A static v4 address.
+    pub ipv4_address: Option<Ipv4Addr>,
+    /// A static v6 address.
+    pub ipv6_address: Option<Ipv6Addr>,
+    /// Further addresses, of use on the link alone.
+    pub link_local_ips: Vec<IpAddr>,
+    /// A hardware address.
+    pub mac_address: Option<String>,
+    /// What the interface is called inside.
+    pub interface_name: Option<String>,
+    /// The network with the greatest one is the first of the service.
+    pub priority: i64,
+    /// The network with the greatest one has the default route.
+    pub gw_priority: i64,
 }
 
 /// What a service waits for in another.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::compose::project::conform::{Base, absolute};
 use crate::compose::project::node::{Entry, Map, Node, Value};
+use crate::compose::project::source::Span;
 
 /// Completes a merged document.
 pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environment: &BTreeMap<String, String>) {
@@ -71,6 +72,7 @@ fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, Strin
         let span = entry.node.span;
         fill(&mut entry.node, "required", Value::Boolean(true), span);
     }
+    implied_dependencies(node);
     for port in list_mut(node, "ports") {
         let span = port.span;
         fill(port, "mode", Value::Text("ingress".to_owned()), span);
@@ -121,7 +123,39 @@ fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, Strin
     node.get("networks").is_some_and(|networks| networks.get("default").is_some())
 }
 
-fn fill(node: &mut Node, key: &str, value: Value, span: crate::compose::project::source::Span) {
+/// Whose namespace a service lives in, whom it has a name for, and whose volumes it has, it depends on.
+fn implied_dependencies(service: &mut Node) {
+    let mut implied: Vec<(String, bool, Span)> = Vec::new();
+    for item in service.get("links").and_then(Node::as_list).into_iter().flatten() {
+        let name = item.as_text().map(|text| text.split(':').next().unwrap_or(text));
+        implied.extend(name.map(|name| (name.to_owned(), true, item.span)));
+    }
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let Some(value) = service.get(key) else { continue };
+        let name = value.as_text().and_then(|text| text.strip_prefix("service:"));
+        implied.extend(name.map(|name| (name.to_owned(), true, value.span)));
+    }
+    for item in service.get("volumes_from").and_then(Node::as_list).into_iter().flatten() {
+        let name = item.as_text().filter(|text| !text.starts_with("container:"));
+        implied.extend(name.map(|text| (text.split(':').next().unwrap_or(text).to_owned(), false, item.span)));
+    }
+    let span = service.span;
+    for (name, restart, place) in implied.into_iter().filter(|(name, ..)| !name.is_empty()) {
+        if service.get("depends_on").is_none_or(Node::is_null) {
+            service.set("depends_on", Node::map(span));
+        }
+        let Some(dependencies) = service.get_mut("depends_on").and_then(Node::as_map_mut) else { return };
+        let mut terms = Node::map(place);
+        terms.set("condition", Node::text("service_started", place));
+        if restart {
+            terms.set("restart", Node::new(Value::Boolean(true), place));
+        }
+        terms.set("required", Node::new(Value::Boolean(true), place));
+        dependencies.entry(name).or_insert(Entry { key: place, node: terms });
+    }
+}
+
+fn fill(node: &mut Node, key: &str, value: Value, span: Span) {
     if node.get(key).is_none_or(Node::is_null) {
         node.set(key, Node::new(value, span));
     }

@@ -36,35 +36,35 @@ impl Project {
     /// Returns the place of a service's attribute; without one, or where the file does not write it, that of the value that the message
     /// speaks of; at last that of the service itself.
     pub fn place(&self, service: &str, attribute: Option<&str>, message: &str) -> Option<Place> {
-        let entry = self.document.get("services")?.as_map()?.get(service)?;
+        self.place_in("services", service, attribute, message)
+    }
+
+    /// Returns the place of a network, by its name in the engine.
+    pub fn place_of_network(&self, name: &str, message: &str) -> Option<Place> {
+        let (key, _) = self.networks.iter().find(|(_, network)| network.name == name)?;
+        self.place_in("networks", key, None, message)
+    }
+
+    /// Returns the place of a volume, by its name in the engine.
+    pub fn place_of_volume(&self, name: &str, message: &str) -> Option<Place> {
+        let (key, _) = self.volumes.iter().find(|(_, volume)| volume.name == name)?;
+        self.place_in("volumes", key, None, message)
+    }
+
+    /// Returns the place of a thing of the project, by its section and its key there.
+    pub fn place_of(&self, section: &str, key: &str) -> Option<Place> {
+        self.place_in(section, key, None, "")
+    }
+
+    fn place_in(&self, section: &str, key: &str, attribute: Option<&str>, message: &str) -> Option<Place> {
+        let entry = self.document.get(section)?.as_map()?.get(key)?;
         let written = attribute.and_then(|name| Some((entry.node.as_map()?.get(name)?.node.span, name)));
         let (span, attribute) = match written.or_else(|| spoken_of(&entry.node, message)) {
             Some((span, name)) => (span, Some(name.to_owned())),
             None => (entry.key, None),
         };
-        Some(self.place_at(span, format!("services.{service}"), attribute))
-    }
-
-    /// Returns the place of a network, by its name in the engine.
-    pub fn place_of_network(&self, name: &str) -> Option<Place> {
-        let (key, _) = self.networks.iter().find(|(_, network)| network.name == name)?;
-        self.place_of("networks", key)
-    }
-
-    /// Returns the place of a volume, by its name in the engine.
-    pub fn place_of_volume(&self, name: &str) -> Option<Place> {
-        let (key, _) = self.volumes.iter().find(|(_, volume)| volume.name == name)?;
-        self.place_of("volumes", key)
-    }
-
-    /// Returns the place of a thing of the project, by its section and its key there.
-    pub fn place_of(&self, section: &str, key: &str) -> Option<Place> {
-        let entry = self.document.get(section)?.as_map()?.get(key)?;
-        Some(self.place_at(entry.key, format!("{section}.{key}"), None))
-    }
-
-    fn place_at(&self, span: Span, owner: String, attribute: Option<String>) -> Place {
-        Place { file: self.sources.get(span.source).path.clone(), line: span.line, column: span.column, owner, attribute }
+        let file = self.sources.get(span.source).path.clone();
+        Some(Place { file, line: span.line, column: span.column, owner: format!("{section}.{key}"), attribute })
     }
 
     /// The service of a container with this name, one that `run` made included.
@@ -123,13 +123,16 @@ mod tests {
 networks:
   n: {external: true, name: other}
 volumes:
-  data: {}
+  data: {driver_opts: {colour: red}}
 ",
         );
         let text = |place: Option<super::Place>| place.map(|place| place.to_string());
-        assert_eq!(text(project.place_of_network("other")).as_deref(), Some("-:3:3: networks.n"));
-        assert_eq!(text(project.place_of_network("p_n")), None);
-        assert_eq!(text(project.place_of_volume("p_data")).as_deref(), Some("-:5:3: volumes.data"));
+        assert_eq!(text(project.place_of_network("other", "it is gone")).as_deref(), Some("-:3:3: networks.n"));
+        assert_eq!(text(project.place_of_network("p_n", "it is gone")), None);
+        assert_eq!(
+            text(project.place_of_volume("p_data", "option colour=red is not supported")).as_deref(),
+            Some("-:5:32: volumes.data.driver_opts")
+        );
     }
 
     #[test]

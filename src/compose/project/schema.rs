@@ -193,7 +193,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("env_file", &Shape::Short(Form::EnvFiles, &Shape::List(&Shape::Object(ENV_FILE), Unique::Field("path")))),
     yes("expose", &Shape::List(&Scalar, Unique::Value)),
     not_yet("extends"),
-    not_yet("external_links"),
+    yes("external_links", &Shape::List(&Text, Unique::Value)),
     yes("extra_hosts", &HOSTS),
     yes("group_add", &Shape::List(&Scalar, Unique::Value)),
     not_yet("gpus"),
@@ -201,11 +201,11 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("healthcheck", &Shape::Object(HEALTHCHECK)),
     yes("image", &Text),
     yes("init", &Boolean),
-    not_yet("ipc"),
+    yes("ipc", &Text),
     inert("isolation", &Shape::Any),
     yes("labels", &Dictionary),
     yes("label_file", &Shape::Short(Form::Paths, &Shape::List(&Shape::Path, Unique::Value))),
-    not_yet("links"),
+    yes("links", &NAMES),
     yes("logging", &Shape::Short(Form::Logging, &Shape::Object(LOGGING))),
     yes("mem_limit", &Bytes),
     yes("mem_reservation", &Bytes),
@@ -213,11 +213,11 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("mem_swappiness", &Bytes),
     yes("mac_address", &Text),
     not_yet("models"),
-    not_yet("network_mode"),
+    yes("network_mode", &Text),
     yes("networks", &Shape::Short(Form::Names, &Shape::Map(&Shape::Object(SERVICE_NETWORK)))),
     yes("oom_kill_disable", &Boolean),
     yes("oom_score_adj", &Integer),
-    not_yet("pid"),
+    yes("pid", &Text),
     yes("pids_limit", &Integer),
     yes("platform", &Text),
     yes("ports", &Shape::Short(Form::Ports, &Shape::List(&Shape::Object(PORT), Unique::Port))),
@@ -245,7 +245,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("userns_mode", &Text),
     yes("uts", &Text),
     yes("volumes", &Shape::List(&Shape::Short(Form::Mount, &Shape::Object(MOUNT)), Unique::Field("target"))),
-    not_yet("volumes_from"),
+    yes("volumes_from", &Shape::List(&Text, Unique::Value)),
     yes("working_dir", &Text),
     not_yet("post_start"),
     not_yet("pre_start"),
@@ -357,14 +357,14 @@ pub(crate) const HEALTHCHECK: &[Attribute] = &[
 /// The keys of a service's place on a network.
 pub(crate) const SERVICE_NETWORK: &[Attribute] = &[
     yes("aliases", &NAMES),
-    not_yet("driver_opts"),
-    not_yet("gw_priority"),
-    not_yet("interface_name"),
-    not_yet("ipv4_address"),
-    not_yet("ipv6_address"),
-    not_yet("link_local_ips"),
-    not_yet("mac_address"),
-    not_yet("priority"),
+    yes("driver_opts", &Dictionary),
+    yes("gw_priority", &Integer),
+    yes("interface_name", &Text),
+    yes("ipv4_address", &Text),
+    yes("ipv6_address", &Text),
+    yes("link_local_ips", &NAMES),
+    yes("mac_address", &Text),
+    yes("priority", &Integer),
     not_yet("use_service_name_alias"),
 ];
 
@@ -394,7 +394,7 @@ pub(crate) const MOUNT: &[Attribute] = &[
 
 /// The keys of a mount's `bind`.
 pub(crate) const MOUNT_BIND: &[Attribute] =
-    &[inert("selinux", &Text), yes("propagation", &Text), yes("create_host_path", &Boolean), not_yet("recursive")];
+    &[inert("selinux", &Text), yes("propagation", &Text), yes("create_host_path", &Boolean), yes("recursive", &Text)];
 
 /// The keys of a mount's `volume`.
 pub(crate) const MOUNT_VOLUME: &[Attribute] = &[yes("labels", &Dictionary), yes("nocopy", &Boolean), yes("subpath", &Text)];

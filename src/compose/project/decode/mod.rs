@@ -1,5 +1,6 @@
 //! From a complete document to the model. What has the wrong type was reported before and is passed over here in silence.
 
+mod endpoint;
 mod file;
 mod health;
 mod host;
@@ -7,6 +8,7 @@ mod image;
 mod limit;
 mod mount;
 mod network;
+mod other;
 mod port;
 mod service;
 

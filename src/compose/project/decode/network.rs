@@ -43,7 +43,15 @@ pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) 
 fn pools(key: &str, ipam: &Node, problems: &mut Vec<Diagnostic>) -> Vec<IpamPool> {
     if let Some(driver) = text(ipam, "driver").filter(|driver| !matches!(driver.as_str(), "" | "default")) {
         let at = ipam.get("driver").map_or(ipam.span, |driver| driver.span);
-        problems.push(Diagnostic::error("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not yet supported")).at(at));
+        problems.push(
+            Diagnostic::error("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not yet supported"))
+                .at(at)
+                .hint("there is `default`"),
+        );
+    }
+    for (option, entry) in ipam.get("options").and_then(Node::as_map).into_iter().flatten() {
+        let message = format!("networks.{key}: the default ipam driver has no option `{option}`");
+        problems.push(Diagnostic::error("not-yet", message).at(entry.key).hint("remove it to go on without it"));
     }
     let mut pools = Vec::new();
     for item in ipam.get("config").and_then(Node::as_list).unwrap_or_default() {
@@ -103,7 +111,7 @@ fn pool(report: &mut Report<'_>) -> Option<IpamPool> {
             reserved.insert(name.clone(), address);
         }
     }
-    let outside = |address: IpAddr| mask(address, subnet.prefix) != subnet.address || address.is_ipv4() != subnet.address.is_ipv4();
+    let outside = |address: IpAddr| !contains(subnet, address);
     for key in ["gateway", "ip_range"] {
         let address = if key == "gateway" { gateway } else { range.map(|range| range.address) };
         if let (Some(node), true) = (item.get(key), address.is_some_and(outside)) {
@@ -113,7 +121,13 @@ fn pool(report: &mut Report<'_>) -> Option<IpamPool> {
     Some(IpamPool { subnet, range, gateway, reserved })
 }
 
-fn subnet(text: &str) -> Option<Subnet> {
+/// Whether an address lies in a block.
+pub(super) fn contains(block: Subnet, address: IpAddr) -> bool {
+    address.is_ipv4() == block.address.is_ipv4() && mask(address, block.prefix) == mask(block.address, block.prefix)
+}
+
+/// Reads an address block.
+pub(super) fn subnet(text: &str) -> Option<Subnet> {
     let (address, prefix) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let prefix: u8 = prefix.parse().ok()?;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::project::decode::{
-    command, dictionary, duration, entries, file, flag, health, host, image, integer, limit, mount, port, text, texts,
+    command, dictionary, duration, endpoint, entries, file, flag, health, host, image, integer, limit, mount, other, port, text, texts,
 };
 use crate::compose::project::diagnostic::Diagnostic;
-use crate::compose::project::model::{Dependency, Service, ServiceNetwork};
+use crate::compose::project::model::{Dependency, Service};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
@@ -42,6 +42,7 @@ impl Decoder<'_> {
         let replicas = self.replicas();
         let mut mounts = mount::mounts(self);
         let files = file::files(self, &mut mounts);
+        let networks = endpoint::networks(self);
         Some(Service {
             image: image::reference(self),
             pull_policy: image::pull_policy(self),
@@ -69,13 +70,18 @@ impl Decoder<'_> {
             expose: port::exposed(self),
             mounts,
             files,
-            networks: self.networks(),
+            volumes_from: other::volumes_from(self),
+            network_mode: other::network_mode(self),
+            mac_address: endpoint::mac_address(self, &networks),
+            networks,
+            links: other::links(self),
+            pid: other::pid(self),
+            ipc: other::ipc(self),
             depends_on: self.dependencies(),
             extra_hosts: host::extra_hosts(self),
             dns: host::dns(self),
             dns_search: texts(node, "dns_search"),
             dns_opt: texts(node, "dns_opt"),
-            mac_address: host::mac_address(self),
             security_opt: host::security_options(self),
             devices: host::devices(self),
             device_cgroup_rules: host::device_rules(self),
@@ -203,15 +209,6 @@ impl Decoder<'_> {
             self.error("restart", attempts.map(|node| node.span), message, Some("write `condition: on-failure`".to_owned()));
         }
         policy
-    }
-
-    fn networks(&mut self) -> BTreeMap<String, ServiceNetwork> {
-        let mut networks = BTreeMap::new();
-        for (key, entry) in self.node.get("networks").and_then(Node::as_map).into_iter().flatten() {
-            self.defined("networks", "network", key, entry.key);
-            networks.insert(key.clone(), ServiceNetwork { aliases: texts(&entry.node, "aliases") });
-        }
-        networks
     }
 
     /// Reports a network or volume that the project does not have.

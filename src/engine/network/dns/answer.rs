@@ -65,7 +65,8 @@ fn known<'a>(table: &NameTable, asker: ContainerId, question: &Question<'a>, tur
         let name = Name::new(&host).ok()?.into_owned();
         return Some(if wants(TYPE::PTR) { vec![RData::PTR(PTR(name))] } else { Vec::new() });
     }
-    let Addresses { v4, v6 } = table.find(asker, &name)?;
+    let found = table.find(asker, &name)?;
+    let Addresses { v4, v6 } = &*found;
     let mut records = Vec::new();
     if wants(TYPE::A) {
         records.extend(rotated(v4, turn).map(|address| RData::A(A { address: u32::from(address) })));

@@ -1,5 +1,6 @@
 //! Who is called what, and by whom: an immutable table, replaced as a whole; the parts that did not change are shared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -78,14 +79,20 @@ pub(in crate::engine::network) struct NameTable {
 impl NameTable {
     /// What a name means to a container: the first of its networks that knows it decides. The name is in lower case, without a
     /// final dot.
-    pub(in crate::engine::network) fn find(&self, asker: ContainerId, name: &str) -> Option<&Addresses> {
+    pub(in crate::engine::network) fn find(&self, asker: ContainerId, name: &str) -> Option<Cow<'_, Addresses>> {
         self.askers.get(&asker)?.realms.iter().find_map(|(network, links)| {
             let realm = self.realms.get(network)?;
-            let linked = links.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
-            match linked {
-                Some((_, target)) => realm.containers.get(target).or_else(|| realm.find(&target.to_ascii_lowercase())),
-                None => realm.find(name),
+            let mut linked = links.iter().filter(|(alias, _)| alias.eq_ignore_ascii_case(name)).peekable();
+            if linked.peek().is_none() {
+                return realm.find(name).map(Cow::Borrowed);
             }
+            // One name for several containers is that of all of them.
+            let found = linked.filter_map(|(_, target)| realm.containers.get(target).or_else(|| realm.find(&target.to_ascii_lowercase())));
+            found.map(Cow::Borrowed).reduce(|mut all, more| {
+                all.to_mut().v4.extend(&more.v4);
+                all.to_mut().v6.extend(&more.v6);
+                all
+            })
         })
     }
 
@@ -141,7 +148,8 @@ mod tests {
         second.add("other-db-1", &state(shared, [10, 1, 0, 2], &["other-db-1", "db", "cache"]));
         let realms = [(own, Arc::new(first)), (shared, Arc::new(second))].into();
         let mut table = NameTable { realms, ..NameTable::default() };
-        let links = vec![("store".to_owned(), "shop-db-2".to_owned())];
+        let link = |target: &str, alias: &str| (alias.to_owned(), target.to_owned());
+        let links = vec![link("shop-db-2", "store"), link("shop-db-2", "both"), link("shop-db-1", "both"), link("gone", "nobody")];
         table.askers.insert(asker, Arc::new(Asker { realms: vec![(own, links), (shared, vec![])], upstreams: vec![], outside: true }));
 
         let check = |name: &str, expect: &[&str]| {
@@ -153,6 +161,7 @@ mod tests {
         check("db.shared", &["10.1.0.2"]);
         check("cache", &["10.1.0.2"]);
         check("store", &["10.0.0.3"]);
+        check("both", &["10.0.0.3", "10.0.0.2"]);
         check("nobody", &[]);
         check("", &[]);
         assert_eq!(table.host(asker, "10.0.0.3".parse().expect("an address")), Some("shop-db-2.shop_default"));
