@@ -198,12 +198,72 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
         ("ps --filter name=x", ["--filter is `name=x`", "status=WORD"]),
         ("--progress tty --ansi never config", ["can't use --progress tty", ""]),
         ("--dry-run kill", ["no dry run", ""]),
+        ("up --wait --abort-on-container-failure", ["--wait", "--abort-on-container-failure"]),
+        ("up --wait --exit-code-from web", ["--wait", "--exit-code-from"]),
+        ("up --wait --attach web", ["--wait", "--attach"]),
+        ("up --wait --attach-dependencies", ["--wait", "--attach-dependencies"]),
+        ("up --wait --watch", ["--wait", "--watch"]),
+        ("up -d --abort-on-container-exit", ["--detach", "--abort-on-container-exit"]),
+        ("up -d --abort-on-container-failure", ["--detach", "--abort-on-container-failure"]),
+        ("up -d --attach web", ["--detach", "--attach"]),
+        ("up -d --attach-dependencies", ["--detach", "--attach-dependencies"]),
+        ("up -d --watch", ["--detach", "--watch"]),
+        ("up --build --no-build", ["--build", "--no-build"]),
+        ("up --no-build --watch", ["--no-build", "--watch"]),
+        ("up --no-recreate -V", ["--no-recreate", "--renew-anon-volumes"]),
+        ("up --no-recreate --always-recreate-deps", ["--no-recreate", "--always-recreate-deps"]),
+        ("up --build", ["--build is not supported", "gantry image load"]),
+        ("up --quiet-build", ["--quiet-build is not supported", "gantry pull"]),
+        ("up --watch", ["--watch is not supported", "gantry up"]),
+        ("up --menu", ["--menu is not supported", "--menu=false"]),
+        ("up --pull sometimes", ["sometimes", "always, missing, never"]),
+        ("up --attach wbe", ["no such service: wbe", ""]),
+        ("up --no-attach wbe", ["no such service: wbe", ""]),
+        ("up --exit-code-from wbe", ["no such service: wbe", ""]),
+        ("up job --no-deps web-that-is-not", ["no such service: web-that-is-not", ""]),
+        ("create --force-recreate --no-recreate", ["--force-recreate", "--no-recreate"]),
+        ("create --build", ["--build is not supported", "gantry image load"]),
+        ("create --scale web=x", ["`x` is not a number of containers", "--scale"]),
+        ("create wbe", ["no such service: wbe", "did you mean `web`?"]),
+        ("scale", ["SERVICE=N", "Usage"]),
+        ("scale web", ["`web` is not SERVICE=NUMBER", ""]),
+        ("scale web=-1", ["`-1` is not a number of containers", ""]),
+        ("scale wbe=1", ["no such service: wbe", ""]),
+        ("wait", ["SERVICE", "Usage"]),
+        ("attach", ["SERVICE", "Usage"]),
+        ("attach --detach-keys ctrl-1 web", ["Invalid escape keys (ctrl-1) provided", "--detach-keys"]),
+        ("down --rmi some", ["some", "local, all"]),
+        ("down -t -1", ["-1", "--help"]),
+        ("run", ["SERVICE", "Usage"]),
+        ("run wbe", ["no such service: wbe", "did you mean `web`?"]),
+        ("run --nosuch web", ["--nosuch", "--help"]),
+        ("run -p 80 -P web", ["--publish", "--service-ports"]),
+        ("run -p 80/http web", ["`http` is no protocol", "--publish"]),
+        ("run --tty -T web", ["--tty", "--no-tty"]),
+        ("run --tty web", ["the input device is not a TTY", "`-T`"]),
+        ("run -T --label team web", ["label must be set as KEY=VALUE", "--label"]),
+        ("run -T --cap-add NET_ADMN web", ["`NET_ADMN` is not a capability", "did you mean `NET_ADMIN`?"]),
+        ("run -T --entrypoint 'a web", ["--entrypoint", "quote"]),
+        ("run -T -v a:b:c:d web", ["invalid spec: a:b:c:d", ""]),
+        ("run -T -v ./x:y web", ["the target `y` must be an absolute path", ""]),
+        ("run -T --env-from-file nope.env web", ["--env-from-file nope.env", "No such file"]),
+        ("run -T --name not/good web", ["not/good", ""]),
+        ("run -T --build web", ["--build is not supported", "gantry image load"]),
+        ("run -T --quiet-build web", ["--quiet-build is not supported", ""]),
     ] {
         refused(&folder.run(arguments), &words);
     }
     let unknown = folder.run("upp");
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("unrecognized subcommand 'upp'") && unknown.stdout.contains("Commands:"), "{}", unknown.stderr);
+}
+
+#[test]
+fn orphans_cannot_be_both_left_alone_and_removed() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]).with("COMPOSE_IGNORE_ORPHANS", "true");
+    for command in ["up -d --remove-orphans", "create --remove-orphans", "run -T --remove-orphans web"] {
+        refused(&folder.run(command), &["cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"]);
+    }
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl Applier {
             Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
             Operation::CreateVolume { name, .. } => (format!("Volume {name}"), "Creating", "Created"),
             Operation::RemoveVolume { name } => (format!("Volume {name}"), "Removing", "Removed"),
+            Operation::RemoveImage { name } => (format!("Image {name}"), "Removing", "Removed"),
             // What runs in it speaks for itself.
             Operation::CreateContainer { spec, .. } if spec.labels.get(label::ONE_OFF).is_some_and(|it| it == "True") => return None,
             Operation::CreateContainer { name, spec, .. } => match spec.labels.get(label::REPLACE) {
@@ -153,6 +154,7 @@ impl Applier {
                 Ok(_) => {}
             },
             Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
+            Operation::RemoveImage { name } => return in_use(client.remove_image(&name, false, false).await.map(drop)),
             Operation::CreateContainer { name, spec, .. } => self.create(name.as_str(), *spec).await?,
             Operation::RenameContainer { from, to } => client.rename_container(&from, to.as_str()).await?,
             Operation::ConnectNetwork { network, container, endpoint } => {

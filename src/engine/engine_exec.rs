@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::container::attach::{self, AttachReader, AttachWriter, UntilKnown};
 use crate::engine::container::entry::Container;
 use crate::engine::container::exec;
+use crate::engine::runtime::error::LaunchError;
 use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
 use crate::resource::container::ContainerState;
 use crate::resource::detach::DetachKeys;
@@ -54,7 +55,7 @@ impl Engine {
                     Ok((Ok(attached.map(|attached| (UntilKnown::new(attached.output, known), attached.input))), container))
                 }
                 Err(error) => {
-                    let code = error.exit_code();
+                    let code = error.exec_code();
                     engine.shared.execs.ended(&id, code);
                     engine.tell_exec(&container, &id, "exec_die", &[("exitCode", code.to_string())]);
                     Ok((Err(error), container))
@@ -70,7 +71,8 @@ impl Engine {
                 Ok(Some(attach::guard(keys, output, input, left)))
             }
             Ok(None) => Ok(None),
-            Err(error) if detach => Err(error.into()),
+            // What makes no sense is told before there are streams.
+            Err(error) if detach || matches!(error, LaunchError::Invalid(_)) => Err(error.into()),
             Err(error) => {
                 Ok(Some((AttachReader::message(&format!("{}\r\n", error.chain()), spec.tty), AttachWriter::new(tokio::io::sink()))))
             }

@@ -52,6 +52,11 @@ pub enum Operation {
         /// Its name.
         name: String,
     },
+    /// Removes a name of an image, and the image with its last; one still in use is left with a warning.
+    RemoveImage {
+        /// Its name.
+        name: String,
+    },
     /// Makes a container.
     CreateContainer {
         /// Its name.

@@ -163,7 +163,7 @@ fn attach_joins_what_runs_already() {
         let message = bottle.gantry(arguments).failure(1);
         assert!(message.contains(told), "{arguments:?}: {message}");
     }
-    bottle.gantry(["unpause"]).success();
+    bottle.gantry(["unpause", "reads"]).success();
 }
 
 #[test]

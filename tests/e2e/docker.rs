@@ -141,7 +141,16 @@ fn containers_are_run_attached_to_and_left_by_their_keys() {
     let client = format!("{} -H unix://{}", foreign("usr/bin/docker").display(), bottle.socket().display());
     assert_eq!(docker(&["run", "--rm", "busybox:test", "echo", "first and last"]).success(), "first and last\n");
     assert_eq!(docker(&["run", "--rm", "busybox:test", "sh", "-c", "exit 7"]).code, 7);
-    assert_eq!(docker(&["run", "--rm", "busybox:test", "/no/such"]).code, 127);
+    for (arguments, code, word) in [
+        (["run", "--rm", "busybox:test", "/no/such"].as_slice(), 127, "/no/such"),
+        (&["run", "--rm", "busybox:test", "/etc/passwd"], 126, "permission denied"),
+        (&["run", "--rm", "-u", "nosuch", "busybox:test", "true"], 125, "unable to find user nosuch"),
+    ] {
+        let told = docker(arguments).failure(code);
+        assert!(told.starts_with("docker: Error response from daemon: ") && told.contains(word), "{told}");
+        // And no more than that: an empty line and where help is.
+        assert_eq!(told.lines().count(), 3, "{told}");
+    }
     assert_eq!(bottle.shell(&format!("echo typed | {client} run --rm -i busybox:test cat")).success(), "typed\n");
     let long = bottle.shell(&format!("{client} run --rm busybox:test seq 1 200000 | md5sum; seq 1 200000 | md5sum")).success();
     let sums: Vec<&str> = long.lines().collect();

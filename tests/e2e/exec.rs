@@ -21,6 +21,10 @@ fn streams_and_codes_come_back() {
         bottle.gantry(["exec", "-T", "-e", "X=1", "-u", "app", "-w", "/tmp", "a", "sh", "-c", "echo $X $OWN $(id -u) $(pwd)"]).success(),
         "1 yes-it-is 1000 /tmp\n"
     );
+    let nobody = bottle.gantry(["exec", "-T", "-u", "nosuch", "a", "true"]).failure(1);
+    assert!(nobody.contains("unable to find user nosuch: no matching entries in passwd file"), "{nobody}");
+    let nowhere = bottle.gantry(["exec", "-T", "-w", "/nope", "a", "true"]);
+    assert!(nowhere.code == 127 && nowhere.stdout.contains("/nope"), "{nowhere:?}");
 }
 
 #[test]

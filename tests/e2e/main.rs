@@ -11,6 +11,7 @@ mod docker;
 mod down;
 mod engine;
 mod exec;
+mod flags;
 mod health;
 mod killed;
 mod left_behind;

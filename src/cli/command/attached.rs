@@ -33,7 +33,6 @@ pub(super) async fn run(
     plan: &Plan,
 ) -> Result<u8, CommandError> {
     let scene = Scene { args, options, context, client, project };
-    scene.check_services()?;
     let mut interrupt = Interrupt::listen()?;
     up::tell_warnings(context, plan);
     let watch = Watch::begin(client, project.name.as_str()).await?;
@@ -116,16 +115,6 @@ struct Ending {
 }
 
 impl Scene<'_> {
-    fn check_services(&self) -> Result<(), CommandError> {
-        let named = self.args.attach.iter().chain(&self.args.no_attach).chain(&self.args.exit_code_from);
-        for name in named {
-            if !self.project.services.contains_key(name.as_str()) {
-                return Err(CommandError::local(format!("no such service: {name}")));
-            }
-        }
-        Ok(())
-    }
-
     /// Whoever is shown has its colour and its room before anything is written, in the order of names.
     fn follower(&self, watch: &Watch, shown: &BTreeSet<String>) -> Follower {
         let style = LineStyle {

@@ -53,6 +53,10 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
+    let shown = args.attach.iter().chain(&args.no_attach).chain(&args.exit_code_from);
+    if let Some(name) = shown.into_iter().find(|name| !project.services.contains_key(name.as_str())) {
+        return Err(CommandError::local(format!("no such service: {name}")));
+    }
     let mut options = options(&args, &project, targeted, remove_orphans, ignore_orphans)?;
     drop(step);
     let step = trace::span("connect");

@@ -39,7 +39,7 @@ pub use graph::{Cycle, ServiceGraph};
 pub use known::Known;
 pub use observed::{ObservedState, Replica};
 pub use one_off::OneOff;
-pub use options::{DownOptions, PlanError, Recreate, StopPlanOptions, UpOptions};
+pub use options::{DownOptions, ImageScope, PlanError, Recreate, StopPlanOptions, UpOptions};
 pub use reconcile::{pull, restart, run, start, up};
 pub use renew::changed_volumes;
 pub use steps::{Plan, Step, StepId, Warning};

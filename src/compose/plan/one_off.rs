@@ -88,3 +88,80 @@ impl OneOff {
         service
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::plan::simulate::{World, project};
+    use crate::compose::plan::{self, UpOptions};
+    use crate::resource::operation::Operation;
+
+    const SHOP: &str = "
+services:
+  web: {image: web, command: serve, depends_on: {db: {condition: service_healthy}}, ports: ['80:80'], cap_drop: [CHOWN], volumes: ['data:/data']}
+  db: {image: db, healthcheck: {test: x}}
+volumes: {data: }
+";
+
+    fn one_off() -> OneOff {
+        OneOff {
+            service: "web".parse().expect("a name"),
+            name: "p-web-run-0123456789ab".parse().expect("a name"),
+            slug: "0123456789ab".to_owned(),
+            command: Vec::new(),
+            entrypoint: None,
+            environment: BTreeMap::new(),
+            user: None,
+            working_dir: None,
+            cap_add: BTreeSet::new(),
+            cap_drop: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            ports: Some(Vec::new()),
+            mounts: Vec::new(),
+            tty: false,
+            stdin: true,
+            remove: true,
+            use_aliases: false,
+        }
+    }
+
+    #[test]
+    fn it_starts_once_what_it_waits_for_is_well() {
+        let project = project(SHOP);
+        let options = UpOptions::default();
+        let world = World::after(&plan::up(&project, &World::default().observed(&project), &options).expect("a plan"));
+        let plan = plan::run(&project, &world.observed(&project), &options, &one_off()).expect("a plan");
+        assert_eq!(
+            plan.to_string(),
+            "#1 wait until container p-db-1 is healthy (web depends on it)\n\
+             #2 create container p-web-run-0123456789ab after #1 (asked)\n\
+             #3 start container p-web-run-0123456789ab after #2 (created)\n"
+        );
+        let alone = project.select(&["web".to_owned()], false).expect("a service");
+        let plan = plan::run(&alone, &world.observed(&alone), &options, &one_off()).expect("a plan");
+        assert_eq!(plan.steps().len(), 2, "{plan}");
+    }
+
+    #[test]
+    fn flags_stand_above_the_files() {
+        let wanted = OneOff {
+            entrypoint: Some(vec!["sh".to_owned()]),
+            cap_add: BTreeSet::from(["CHOWN".to_owned()]),
+            cap_drop: BTreeSet::from(["KILL".to_owned()]),
+            mounts: vec![crate::compose::project::flag::mount("other:/data", std::path::Path::new("/")).expect("a mount")],
+            ..one_off()
+        };
+        let project = project(SHOP);
+        let plan = plan::run(&project, &World::default().observed(&project), &UpOptions::default(), &wanted).expect("a plan");
+        let created = plan.steps().iter().find_map(|step| match &step.operation {
+            Operation::CreateContainer { name, spec, .. } if *name == wanted.name => Some(spec),
+            _ => None,
+        });
+        let spec = created.expect("it is made");
+        assert_eq!((spec.entrypoint.clone(), spec.command.clone()), (Some(vec!["sh".to_owned()]), Some(Vec::new())));
+        assert_eq!((spec.cap_add.len(), spec.cap_drop.clone()), (1, BTreeSet::from(["KILL".to_owned()])));
+        assert_eq!((spec.ports.len(), spec.mounts.len()), (0, 1));
+        assert!(spec.stdin_open && spec.stdin_once && spec.auto_remove);
+        assert!(spec.endpoints.values().all(|endpoint| endpoint.aliases.is_empty()));
+    }
+}

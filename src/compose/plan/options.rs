@@ -76,8 +76,19 @@ pub struct DownOptions {
     pub volumes: bool,
     /// Containers of services that no file names go, too.
     pub remove_orphans: bool,
+    /// Images go, too.
+    pub images: Option<ImageScope>,
     /// From the stop signal to SIGKILL; each container's own when absent.
     pub timeout: Option<Duration>,
+}
+
+/// Which images `down` removes.
+#[derive(Clone, Debug, Default)]
+pub struct ImageScope {
+    /// Those that services name; otherwise only those that were built for the project.
+    pub all: bool,
+    /// Images with the project's label: a name of each, and the service it was built for.
+    pub built: Vec<(String, String)>,
 }
 
 /// Choices of `stop` and `rm`.

@@ -166,6 +166,7 @@ impl World {
                 assert!(user.is_none(), "volume {name} is in use");
                 self.volumes.remove(name).expect("the volume");
             }
+            Operation::RemoveImage { name } => drop(self.images.remove(name)),
             Operation::CreateContainer { name, spec, .. } => self.create_container(name, spec),
             Operation::RenameContainer { from, to } => {
                 assert!(!self.containers.contains_key(to.as_str()), "container {to} exists");

@@ -140,6 +140,7 @@ impl fmt::Display for Sentence<'_> {
             Operation::RemoveNetwork { name } => write!(formatter, "remove network {name}"),
             Operation::CreateVolume { name, .. } => write!(formatter, "create volume {name}"),
             Operation::RemoveVolume { name } => write!(formatter, "remove volume {name}"),
+            Operation::RemoveImage { name } => write!(formatter, "remove image {name}"),
             Operation::CreateContainer { name, .. } => write!(formatter, "create container {name}"),
             Operation::RenameContainer { from, to } => write!(formatter, "rename container {from} to {to}"),
             Operation::ConnectNetwork { network, container, .. } => write!(formatter, "connect container {container} to {network}"),

@@ -7,7 +7,7 @@ use crate::compose::plan::cause::Cause;
 use crate::compose::plan::graph::{self, ServiceGraph};
 use crate::compose::plan::label;
 use crate::compose::plan::observed::{ObservedState, Replica};
-use crate::compose::plan::options::{DownOptions, PlanError, StopPlanOptions};
+use crate::compose::plan::options::{DownOptions, ImageScope, PlanError, StopPlanOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::project::model::Project;
 use crate::resource::name::{ProjectName, ServiceName};
@@ -116,7 +116,42 @@ pub fn down(
             plan.push(Operation::RemoveVolume { name: info.name.to_string() }, users, Cause::Asked);
         }
     }
+    if let Some(scope) = &options.images {
+        let is_taken = |service: &str| selected.as_ref().is_none_or(|it| it.contains(service));
+        for name in images(project, observed, scope, options.remove_orphans, is_taken) {
+            plan.push(Operation::RemoveImage { name }, removals.values().copied(), Cause::Asked);
+        }
+    }
     Ok(plan)
+}
+
+/// The images that go with a project, each once: those built for it, and those that its services name, as far as they are here.
+fn images(
+    project: Option<&Project>,
+    observed: &ObservedState,
+    scope: &ImageScope,
+    orphans: bool,
+    is_taken: impl Fn(&str) -> bool,
+) -> BTreeSet<String> {
+    let is_known = |service: &str| match project {
+        Some(project) => project.services.contains_key(service),
+        None => observed.all().any(|it| it.service == *service),
+    };
+    let built = scope.built.iter().filter(|(_, service)| orphans || (is_known(service) && is_taken(service)));
+    let mut names: BTreeSet<String> = built.map(|(name, _)| name.clone()).collect();
+    match project {
+        _ if !scope.all => {}
+        Some(project) => {
+            let taken = project.services.values().filter(|service| is_taken(service.name.as_str()));
+            names.extend(taken.map(|service| service.image.clone()).filter(|image| observed.images.contains_key(image)));
+        }
+        // Without files, what the containers were made from. An id has no name to be removed by.
+        None => {
+            let taken = observed.all().filter(|it| is_taken(it.service.as_str())).map(|it| it.info.spec.image.clone());
+            names.extend(taken.filter(|image| !image.starts_with("sha256:")));
+        }
+    }
+    names
 }
 
 /// Plans that containers of the named services are stopped, dependants first. Those that are stopped already are in the plan, too:

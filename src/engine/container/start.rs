@@ -115,7 +115,8 @@ impl Engine {
                 }
                 let status = ExitStatus { code, out_of_memory: false, error: failure.message.clone() };
                 container.update(|life| {
-                    life.last = status.clone();
+                    // Who started it is told why; who waits gets the code alone, as from Docker.
+                    life.last = ExitStatus { error: String::new(), ..status.clone() };
                     life.ends += 1;
                     if let Err(error) = life.change(Change::StartFailed { status, at: clock::now() }) {
                         tracing::error!(container = %container.id(), %error, "the state of a container is not what it should be");

@@ -23,7 +23,7 @@ impl Shared {
         let mut removed = Vec::new();
         match &named {
             Some(given) => {
-                if let ([_], false, Some(used)) = (names.as_slice(), force, &used) {
+                if let (true, false, Some(used)) = (is_single_reference(&names), force, &used) {
                     return Err(ImageError::InUse(format!(
                         "unable to remove repository reference \"{name}\" (must force) - container {} is using its referenced image {}",
                         used.container,
@@ -101,6 +101,12 @@ fn with_orphaned_digests(names: &[Name], given: &Name) -> Vec<Name> {
     gone
 }
 
+/// Whether the names are at most one tag and digests of its own repository: with the last of them the image goes.
+fn is_single_reference(names: &[Name]) -> bool {
+    let repositories: BTreeSet<&str> = names.iter().map(Name::repository).collect();
+    repositories.len() == 1 && names.iter().filter(|name| matches!(name, Name::Tag(_))).count() <= 1
+}
+
 fn refuse_by_id(state: &State, id: &ImageId, names: &[Name], force: bool, used: Option<&ImageUse>) -> Result<(), ImageError> {
     let short = id.short();
     let refuse = |reason: String| Err(ImageError::InUse(format!("unable to delete {short} {reason}")));
@@ -131,4 +137,25 @@ fn chains(layers: &[Digest]) -> Vec<Digest> {
         });
     }
     chains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_and_digests_of_its_repository_are_one_reference() {
+        let digest = |repository: &str| Name::Digest(format!("docker.io/library/{repository}@sha256:00"));
+        let tag = |text: &str| Name::Tag(format!("docker.io/library/{text}"));
+        for (names, expect) in [
+            (vec![tag("a:1")], true),
+            (vec![digest("a")], true),
+            (vec![tag("a:1"), digest("a")], true),
+            (vec![tag("a:1"), tag("a:2")], false),
+            (vec![tag("a:1"), digest("b")], false),
+            (vec![], false),
+        ] {
+            assert_eq!(is_single_reference(&names), expect, "{names:?}");
+        }
+    }
 }

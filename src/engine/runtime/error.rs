@@ -107,6 +107,15 @@ impl LaunchError {
         }
     }
 
+    /// The exit code that Docker gives an exec that failed this way: a folder that is missing counts like a program that is.
+    pub fn exec_code(&self) -> i32 {
+        match self {
+            Self::Step { source, .. } if *source == Errno(libc::ENOENT) => 127,
+            Self::Step { source, .. } if *source == Errno(libc::EACCES) => 126,
+            _ => self.exit_code(),
+        }
+    }
+
     /// The message and its causes in one line.
     pub fn chain(&self) -> String {
         match self {
