@@ -98,8 +98,6 @@ fn what_is_made_anew_is_what_the_flags_say() {
     assert_eq!(renewed(&["-V", "a"]), (true, false, true));
     assert_eq!(renewed(&["--force-recreate", "a"]), (true, false, false));
     assert_eq!(renewed(&["--renew-anon-volumes", "-y"]), (true, true, true));
-    // The volumes of what was replaced went with it.
-    assert_eq!(bottle.get("/volumes")["Volumes"].as_array().map_or(0, Vec::len), 1);
 }
 
 #[test]
@@ -122,7 +120,11 @@ fn what_is_shown_is_what_the_flags_say() {
         says("from-b").replace("DEPENDS", "[]"),
         says("from-c").replace("DEPENDS", "[]")
     ));
+    // What is not shown is not waited for, either.
+    let all_ended =
+        || ["a", "b", "c"].iter().all(|name| !["running", "created"].contains(&bottle.state(&format!("project-{name}-1")).as_str()));
     let shown = |flags: &[&str]| {
+        bottle.eventually("the last ones have ended", all_ended);
         let text = bottle.gantry([&["up"], flags].concat()).success();
         ["a", "b", "c"].into_iter().filter(|name| text.contains(&format!("from-{name} 42"))).collect::<String>()
     };
@@ -139,6 +141,7 @@ fn what_is_shown_is_what_the_flags_say() {
         assert_eq!(shown(flags), expected, "{flags:?}");
     }
     let line = |flags: &[&str]| {
+        bottle.eventually("the last ones have ended", all_ended);
         let text = bottle.gantry([&["up", "--attach", "a"], flags].concat()).success();
         text.lines().find(|line| line.contains("from-a 42")).unwrap_or_default().to_owned()
     };
