@@ -296,3 +296,11 @@ fn images_are_pulled_as_the_flags_say() {
     let quiet = run(&["--quiet-pull"]);
     assert!(quiet.stderr.contains("Pulled") && !quiet.stderr.contains("Pull complete"), "{quiet:?}");
 }
+
+#[test]
+fn want_of_memory_is_named() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  app: {image: IMAGE, mem_limit: 16m, memswap_limit: 16m, command: [sh, -c, 'exec tail /dev/zero']}\n");
+    let told = bottle.gantry(["run", "--rm", "-T", "app"]).failure(137);
+    assert!(told.contains("want of memory"), "{told}");
+}
