@@ -44,6 +44,7 @@ fn prepare_one(mount: &LaunchMount) -> Result<Prepared<'_>, LaunchError> {
     let mut place = rootfs::host(path).map_err(failed)?;
     if let Some(subpath) = subpath {
         // A volume's content is a stranger's: no link in it may lead out.
+        let failed = |error: Errno| LaunchError::step(format!("bind `{subpath}` of {} at {}", path.display(), mount.target), error);
         place = beneath::open(&place, subpath, OFlags::PATH).map_err(failed)?;
     }
     let kind = if beneath::file_type(&place).map_err(failed)? == FileType::Directory { Kind::Directory } else { Kind::File };
