@@ -140,7 +140,11 @@ impl CommandError {
                 "check the name and the registry, or bring it in with `gantry image load -i FILE` or `gantry image import FILE NAME`"
             }
             Some("command" | "entrypoint") => "write a program that is in the image, with its path if it is not in PATH",
+            Some("ports") if self.message.contains("cannot listen") => "publish on an address of this host, or on all of them",
             Some("ports") => "publish another port, or stop what holds this one",
+            Some("volumes") if ["ot a directory", "s a directory"].iter().any(|words| self.message.contains(words)) => {
+                "bind a file over a file, and a folder over a folder"
+            }
             Some("volumes") => "make what is missing on the host, or bind something else",
             Some("user") => "write a user and a group of the image's /etc/passwd and /etc/group, or their numbers",
             Some("working_dir") => "write an absolute path that is, or may become, a folder in the image",
