@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
     let log = Log::open(start.log.clone(), start.keeper.is_permanent())
         .map_err(|error| Failure::internal(format!("cannot open {}: {error}", start.log.display())))?;
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_writer(log).init();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).log_internal_errors(false).with_writer(log).init();
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -138,10 +138,14 @@ impl Log {
         }
         file.0.write_all(bytes)?;
         file.1 += bytes.len() as u64;
-        if self.foreground {
-            io::stderr().write_all(bytes)?;
-        }
         Ok(())
+    }
+
+    /// Shows it, too, where somebody started the engine in the foreground; who has left does not hear it.
+    fn show(&self, bytes: &[u8]) {
+        if self.foreground {
+            let _ = io::stderr().write_all(bytes);
+        }
     }
 }
 
@@ -150,6 +154,7 @@ struct Entry<'a>(&'a Log);
 
 impl Write for Entry<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.show(bytes);
         self.0.write(bytes).map(|()| bytes.len())
     }
 

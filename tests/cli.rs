@@ -355,3 +355,21 @@ fn a_folder_entered_by_a_link_gives_its_name() {
     let outcome = outcome(command.current_dir(&link).env("PWD", &link));
     assert!(outcome.stdout.starts_with("name: shown\n"), "{}{}", outcome.stdout, outcome.stderr);
 }
+
+#[test]
+fn what_standard_output_does_not_take_is_an_error_unless_its_reader_left() {
+    let folder = Folder::new(&[("compose.yaml", "services: {a: {image: x}}")]);
+    let full = outcome(folder.command(Path::new("/bin/sh"), "-c").arg(format!("{} config > /dev/full", env!("CARGO_BIN_EXE_gantry"))));
+    assert_eq!(full.code, 1);
+    assert!(full.stderr.contains("standard output: No space left on device"), "{}", full.stderr);
+    let left = outcome(folder.command(Path::new("/bin/sh"), "-c").arg(format!("{} config | true", env!("CARGO_BIN_EXE_gantry"))));
+    assert_eq!((left.code, left.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_root_is_found_from_where_one_stands_and_not_too_long() {
+    let folder = Folder::new(&[]).with("GANTRY_ROOT", &"long/".repeat(30));
+    let refused = folder.run("ps");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("GANTRY_ROOT is too long") && refused.stderr.contains("hint:"), "{}", refused.stderr);
+}

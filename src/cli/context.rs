@@ -245,7 +245,14 @@ fn docker_config(environment: &Environment) -> Option<PathBuf> {
 
 fn target(global: &GlobalArgs, environment: &Environment) -> Result<Target, CommandError> {
     let Some(host) = global.host.as_deref().or_else(|| environment.get("DOCKER_HOST")) else {
-        return Ok(Target::Own(Root::new(environment.get("GANTRY_ROOT").map(Path::new))));
+        let moved = environment.get("GANTRY_ROOT").filter(|root| !root.is_empty()).map(|root| environment.absolute(root.as_ref()));
+        let root = Root::new(moved.as_deref());
+        let (length, most) = (root.socket().as_os_str().len(), Root::LONGEST_SOCKET);
+        if length > most {
+            return Err(CommandError::local(format!("GANTRY_ROOT is too long: the path of its socket has {length} bytes"))
+                .hint(format!("the kernel allows {most}; name a shorter folder, or a symbolic link to this one")));
+        }
+        return Ok(Target::Own(root));
     };
     if let Some(path) = host.strip_prefix("unix://").or_else(|| host.starts_with('/').then_some(host)) {
         return Ok(Target::Unix(PathBuf::from(path)));

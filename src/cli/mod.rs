@@ -61,7 +61,13 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             Err(error) => error.report(&context.terminal, context.engine_name().as_deref(), context.reports_json()),
         }
     }));
-    terminal.flush();
+    let code = match terminal.finish() {
+        Ok(()) => code,
+        Err(error) => {
+            terminal.note(&format!("error: cannot write to standard output: {error}"));
+            code.max(CommandError::FAILURE)
+        }
+    };
     // A thread may still wait for standard input; nobody needs what it would read.
     runtime.shutdown_background();
     ExitCode::from(code)

@@ -14,6 +14,9 @@ pub struct Root {
 }
 
 impl Root {
+    /// The longest path a UNIX socket may have (`sun_path` of unix(7), without its final zero).
+    pub const LONGEST_SOCKET: usize = 107;
+
     /// The root of the machine's engine, or the one below `moved` (the value of `GANTRY_ROOT`).
     pub fn new(moved: Option<&Path>) -> Self {
         let (data, run, etc) = match moved {

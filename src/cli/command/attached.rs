@@ -57,6 +57,7 @@ pub(super) async fn run(
         }
     };
     let mut ending = Ending::default();
+    let mut working = true;
     {
         let mut work = pin!(plan::execute(plan, |operation| {
             if matches!(operation, Operation::StartContainer { .. }) {
@@ -64,14 +65,14 @@ pub(super) async fn run(
             }
             applier.clone().apply(operation)
         }));
-        let mut working = true;
         loop {
             tokio::select! {
                 result = &mut work, if working => {
                     working = false;
                     announce();
+                    // What was to be done is told; from here on the services speak.
+                    progress.clone().finish();
                     if let Err(error) = result {
-                        progress.finish();
                         context.terminal.flush();
                         return Err(error);
                     }
@@ -85,7 +86,9 @@ pub(super) async fn run(
             }
         }
     }
-    progress.finish();
+    if working {
+        progress.finish();
+    }
     if ending.interrupted {
         context.terminal.note("Gracefully Stopping... press Ctrl+C again to force");
     } else if !ending.aborted {

@@ -40,6 +40,8 @@ struct Streams {
     /// Bytes of standard output that are not written yet.
     pending: Vec<u8>,
     stdout_closed: bool,
+    /// Why standard output could not be written, other than that its reader left.
+    stdout_failure: Option<io::Error>,
     stderr_closed: bool,
     /// Lines at the bottom of the terminal that are drawn again and again.
     live: Vec<String>,
@@ -157,6 +159,13 @@ impl Terminal {
         streams.write_error(text.as_bytes());
     }
 
+    /// Writes what is pending for the last time; fails if standard output did not take all that was written, unless its reader left.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        let mut streams = self.lock();
+        streams.flush();
+        streams.stdout_failure.take().map_or(Ok(()), Err)
+    }
+
     /// Whether nobody reads standard output any more.
     pub(crate) fn reader_left(&self) -> bool {
         self.lock().stdout_closed
@@ -178,6 +187,7 @@ impl Streams {
             let mut stdout = io::stdout().lock();
             let written = stdout.write_all(&bytes).and_then(|()| stdout.flush());
             self.stdout_closed = written.is_err();
+            self.stdout_failure = written.err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
         }
         self.draw();
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::security;
-use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespaces, ProcessSpec, RootfsSpec};
+use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespace, Namespaces, ProcessSpec, RootfsSpec};
 use crate::resource::container::{BindRecursion, IpcMode, MountSource, NamespaceMode};
 use crate::resource::failure::Failure;
 use crate::trace::Trace;
@@ -58,7 +58,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         masked: security.masked,
         hostname: own_uts.then(|| record.effective.hostname.clone()),
         domainname: spec.domainname.clone().filter(|domain| own_uts && !domain.is_empty()),
-        sysctls: spec.sysctls.clone(),
+        sysctls: sysctls(&spec.sysctls, &around.namespaces.net),
         shm_size: if spec.ipc == IpcMode::None { 0 } else { spec.shm_size.filter(|size| *size > 0).unwrap_or(SHM_SIZE) },
         namespaces: around.namespaces,
         wants_dns: around.wants_dns,
@@ -71,6 +71,18 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         exit_record: container.exit_path(),
         trace: Trace::current().path().map(Path::to_owned),
     })
+}
+
+/// Kernel parameters: those asked for, and Docker's two (since 20.10), by which a process needs no privilege to listen on a low port of a
+/// network that is its own, and to send a ping.
+fn sysctls(asked: &BTreeMap<String, String>, net: &Namespace) -> BTreeMap<String, String> {
+    let mut sysctls = asked.clone();
+    if *net == Namespace::New {
+        for (name, value) in [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")] {
+            sysctls.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
+    sysctls
 }
 
 /// The container's own command; an exec begins with it and changes what it was asked to.

@@ -126,9 +126,12 @@ pub(super) fn close_from(first: u32) -> Result<(), Errno> {
 
 /// Gives every signal its default action and unblocks all: what a parent ignores or blocks would otherwise outlive exec.
 pub(super) fn reset_signals() {
+    // The kernel's `struct sigaction` of zeros: the default action, no flags, no restorer, an empty mask.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of ours. Signals that cannot be changed (KILL, STOP, glibc's own) answer with an error.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the default action runs no code of ours. The C library refuses 32 and 33, which it keeps for threads, and ignores them
+        // across posix_spawn, so the kernel is asked itself. SIGKILL and SIGSTOP are refused, to no harm.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8) };
     }
     // SAFETY: an all-zero set is a valid, empty one, and it is only read.
     unsafe {

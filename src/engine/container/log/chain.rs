@@ -16,6 +16,8 @@ pub(super) const BLOCK: usize = 128 << 10;
 pub(super) struct Part {
     pub file: Arc<File>,
     pub offset: u64,
+    /// Where reading ends, though the file may grow.
+    end: Option<u64>,
     identity: (u64, u64),
 }
 
@@ -24,11 +26,23 @@ impl Part {
         match File::open(path) {
             Ok(file) => {
                 let status = file.metadata()?;
-                Ok(Some(Self { file: Arc::new(file), offset: 0, identity: (status.dev(), status.ino()) }))
+                Ok(Some(Self { file: Arc::new(file), offset: 0, end: None, identity: (status.dev(), status.ino()) }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends where the file ends now: who does not follow a writer must not race with it.
+    pub(super) fn end_here(&mut self) -> io::Result<()> {
+        self.end = Some(self.file.metadata()?.len());
+        Ok(())
+    }
+
+    /// How much of `most` bytes is left to be read.
+    pub(super) fn rest(&self, most: usize) -> usize {
+        let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(self.offset));
+        usize::try_from(left).unwrap_or(most).min(most)
     }
 }
 

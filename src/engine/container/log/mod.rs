@@ -90,11 +90,14 @@ impl LogReader {
         } else {
             None
         };
-        let (file, tail) = (path.to_owned(), options.tail);
+        let (file, tail, following) = (path.to_owned(), options.tail, follow.is_some());
         let parts = blocking(move || {
             let mut parts = chain::open(&file)?;
             if let Some(lines) = tail {
                 chain::tail(&mut parts, lines)?;
+            }
+            if let (false, Some(newest)) = (following, parts.back_mut()) {
+                newest.end_here()?;
             }
             Ok(parts)
         });
@@ -192,10 +195,10 @@ impl LogReader {
         let following = self.follow.is_some();
         loop {
             let Some(part) = self.parts.front_mut() else { return Ok(false) };
-            let (file, offset) = (Arc::clone(&part.file), part.offset);
+            let (file, offset, size) = (Arc::clone(&part.file), part.offset, part.rest(BLOCK));
             // The offset moves only with the bytes in hand, so that a dropped future loses nothing.
             let (block, length) = blocking(move || {
-                let mut block = vec![0; BLOCK];
+                let mut block = vec![0; size];
                 let read = file.read_at(&mut block, offset)?;
                 block.truncate(read);
                 let length = if read == 0 && following { file.metadata()?.len() } else { offset };

@@ -7,6 +7,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, set_child_subreaper, setpriority_process, setrlimit, setsid, umask};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::engine::runtime::kernel;
 use crate::engine::runtime::keeper::error::{KeeperError, call};
 
 /// What is kept of the environment: where things are, and the way out to registries.
@@ -45,7 +46,8 @@ pub(super) fn launder(foreground: bool) -> Result<(), KeeperError> {
     }
     chdir("/").map_err(call("leave the working directory"))?;
     umask(Mode::from_raw_mode(0o022));
-    reset_signals()?;
+    // An ignored SIGPIPE, SIGCHLD or real-time signal is inherited across every exec.
+    kernel::reset_signals();
     set_child_subreaper(Some(rustix::process::getpid())).map_err(call("become the reaper of orphaned shims"))?;
     let _ = setpriority_process(None, 0);
     let mut every = CpuSet::new();
@@ -55,18 +57,6 @@ pub(super) fn launder(foreground: bool) -> Result<(), KeeperError> {
     reset_limits();
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     Ok(())
-}
-
-/// Default dispositions and no signal blocked: an ignored SIGPIPE, SIGCHLD or real-time signal is inherited across every exec.
-fn reset_signals() -> Result<(), KeeperError> {
-    // The kernel's `struct sigaction` of zeros: the default disposition, no flags, no restorer, an empty mask.
-    let default = [0_u64; 4];
-    for signal in 1..=64 {
-        // SAFETY: the default disposition runs no code of ours, and no other thread exists yet. The C library refuses 32 and 33, which it
-        // keeps for threads, so the kernel is asked itself. SIGKILL and SIGSTOP are refused, to no harm.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8) };
-    }
-    unblock_signals().map_err(|error| KeeperError::Call { step: "unblock signals", source: error.into() })
 }
 
 /// Lets every signal through to this thread and those it makes. A signal mask passes through posix_spawn, and the keeper has one.

@@ -61,7 +61,7 @@ pub(super) fn foreground(arguments: &[OsString]) -> ExitCode {
         Ok(Some(mut keeper)) => finish(keeper.run()),
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error.chain());
+            let _ = rustix::io::write(rustix::stdio::stderr(), format!("error: gantry engine: {}\n", error.chain()).as_bytes());
             ExitCode::FAILURE
         }
     }
