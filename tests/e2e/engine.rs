@@ -29,3 +29,30 @@ fn a_trace_has_spans_of_every_process() {
         assert!(events.iter().any(|event| event["ph"] == "X" && event["pid"] == *process), "{role} has no span in {text}");
     }
 }
+
+#[test]
+fn an_engine_whose_terminal_is_gone_goes_on() {
+    let bottle = Bottle::with_image();
+    bottle.gantry(["engine", "stop"]).success();
+    // Who reads its first line leaves; what it says then reaches nobody.
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [sleep, '1000']\n    stop_grace_period: 100ms\n");
+    let line = "mkfifo said; $GANTRY engine > said 2>&1 & engine=$!; head -n 1 < said; $GANTRY up -d && $GANTRY down; code=$?; kill $engine; wait $engine; exit $code";
+    bottle.shell(line).success();
+}
+
+#[test]
+fn a_full_disk_does_not_keep_a_project_from_going_down() {
+    let bottle = Bottle::new();
+    std::fs::create_dir(bottle.root()).expect("a folder");
+    bottle.shell("mount -t tmpfs -o size=24m tmpfs $GANTRY_ROOT").success();
+    bottle.import();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    volumes: ['data:/data']\nvolumes: {{data: }}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    bottle
+        .shell("dd if=/dev/zero of=$GANTRY_ROOT/filler bs=64k 2>/dev/null; test $(df --output=avail $GANTRY_ROOT | tail -n 1) -eq 0")
+        .success();
+    bottle.gantry(["down", "-v"]).success();
+    assert!(bottle.containers().is_empty());
+    bottle.gantry(["engine", "stop"]).success();
+    bottle.shell("umount $GANTRY_ROOT").success();
+}

@@ -57,3 +57,15 @@ fn the_file_is_in_dockers_form() {
     assert_eq!((line["log"].as_str(), line["stream"].as_str()), (Some("1\n"), Some("stdout")));
     assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')));
 }
+
+#[test]
+fn the_log_of_a_service_that_writes_at_full_speed_has_an_end() {
+    let bottle = Bottle::with_image();
+    // It has written something before it is asked for, and writes on while it is read.
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'yes 0123456789']\n");
+    bottle.gantry(["up", "-d"]).success();
+    assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "--tail", "10"]).success(), "0123456789\n".repeat(10));
+    bottle.shell("$GANTRY logs > /dev/null").success();
+    assert_eq!(bottle.state("project-a-1"), "running");
+    bottle.gantry(["down", "-t", "0"]).success();
+}

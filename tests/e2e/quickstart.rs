@@ -29,7 +29,8 @@ fn the_readmes_first_command_runs_it_and_its_second_word_takes_it_away() {
     let bottle = Bottle::new();
     // Found by its folder, in which `tests/run` has built it: here it would take minutes.
     // It runs as the caller does: with whatever leads to cargo.
-    let script = |word: &str| run(bounded(top().join("examples/quickstart/run")).arg(word).env("GANTRY_ROOT", bottle.root()).env("PORT", "8081"));
+    let script =
+        |word: &str| run(bounded(top().join("examples/quickstart/run")).arg(word).env("GANTRY_ROOT", bottle.root()).env("PORT", "8081"));
     let said = script("up").success();
     assert!(said.contains("http://127.0.0.1:8081/"), "{said}");
     let page = bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8081/").success();

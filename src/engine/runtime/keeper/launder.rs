@@ -7,8 +7,8 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, set_child_subreaper, setpriority_process, setrlimit, setsid, umask};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::engine::runtime::kernel;
 use crate::engine::runtime::keeper::error::{KeeperError, call};
+use crate::engine::runtime::kernel;
 
 /// What is kept of the environment: where things are, and the way out to registries.
 const KEPT: [&str; 15] = [
