@@ -43,7 +43,6 @@ fn an_engine_whose_terminal_is_gone_goes_on() {
 #[test]
 fn a_full_disk_does_not_keep_a_project_from_going_down() {
     let bottle = Bottle::new();
-    std::fs::create_dir(bottle.root()).expect("a folder");
     bottle.shell("mount -t tmpfs -o size=24m tmpfs $GANTRY_ROOT").success();
     bottle.import();
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    volumes: ['data:/data']\nvolumes: {{data: }}\n"));
