@@ -8,6 +8,7 @@ mod engine_container;
 mod engine_exec;
 mod engine_image;
 mod engine_network;
+mod engine_stats;
 mod engine_stream;
 mod engine_system;
 mod engine_volume;

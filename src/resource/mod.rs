@@ -16,6 +16,7 @@ pub mod network;
 pub mod operation;
 pub mod path;
 pub mod sysctl;
+pub mod stats;
 pub mod system;
 pub mod time;
 pub mod volume;

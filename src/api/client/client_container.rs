@@ -12,6 +12,7 @@ use crate::api::client::answer::{Answer, list_of};
 use crate::api::client::call::{Call, segment};
 use crate::api::client::hijack::{Framing, Hijacked};
 use crate::api::client::log::LogStream;
+use crate::api::client::stats::StatsStream;
 use crate::api::client::target::Target;
 use crate::api::client::{Client, INSPECTS};
 use crate::api::wire::answer::{self, Pruned};
@@ -202,6 +203,12 @@ impl Client {
     pub async fn container_processes(&self, name: &str) -> Result<(Vec<String>, Vec<Vec<String>>), Failure> {
         let call = Call::get(format!("/containers/{}/top", segment(name)));
         Ok(answer::processes_from_json(self.transport.send(&call).await?.json().await?)?)
+    }
+
+    /// Returns what a container uses: each second, or (`stream` off) once.
+    pub async fn container_stats(&self, name: &str, stream: bool) -> Result<StatsStream, Failure> {
+        let call = Call::get(format!("/containers/{}/stats", segment(name))).query("stream", if stream { "1" } else { "0" });
+        Ok(StatsStream::new(self.transport.send(&call).await?.lines()))
     }
 
     /// Asks for a change of which the engine tells no more than that it is done.

@@ -20,6 +20,7 @@ pub mod log;
 mod raw;
 mod socket;
 mod start;
+pub mod stats;
 pub mod target;
 mod transport;
 

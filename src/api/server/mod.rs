@@ -18,6 +18,7 @@ mod network;
 mod progress;
 mod query;
 mod router;
+mod stats;
 mod system;
 mod volume;
 

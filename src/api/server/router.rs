@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{archive, attach, container, event, exec, image, log, network, system, volume};
+use crate::api::server::{archive, attach, container, event, exec, image, log, network, stats, system, volume};
 use crate::api::wire::extension::{ENGINE_LOG, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
@@ -55,6 +55,7 @@ const ROUTES: &[Route] = routes! {
     GET    "/containers/{name}/json"       => container::inspect;
     GET    "/containers/{name}/top"        => container::processes;
     GET    "/containers/{name}/logs"       => log::stream;
+    GET    "/containers/{name}/stats"      => stats::stream;
     HEAD   "/containers/{name}/archive"    => archive::stat;
     GET    "/containers/{name}/archive"    => archive::read;
     PUT    "/containers/{name}/archive"    => archive::write;
@@ -112,7 +113,6 @@ const ELSEWHERE: &[&str] = &[
     "/containers/{name}/attach/ws",
     "/containers/{name}/changes",
     "/containers/{name}/checkpoints",
-    "/containers/{name}/stats",
     "/containers/{name}/update",
     "/distribution/{name*}/json",
     "/images/search",

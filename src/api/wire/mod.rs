@@ -17,6 +17,7 @@ pub mod network;
 pub mod path;
 pub mod progress;
 pub mod spec;
+pub mod stats;
 pub mod system;
 pub mod time;
 pub mod volume;

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod inspect;
 pub(crate) mod lifecycle;
 pub(crate) mod one_off;
+pub(crate) mod list;
 
 use std::path::PathBuf;
 
@@ -137,6 +138,18 @@ pub(crate) enum Command {
     Attach(one_off::AttachArgs),
     /// Run a command in a container that runs
     Exec(inspect::ExecArgs),
+    /// List the projects that run
+    Ls(list::LsArgs),
+    /// List the images that the project's containers were made from
+    Images(list::ImagesArgs),
+    /// Show the processes of the project's containers
+    Top(lifecycle::ServiceArgs),
+    /// Show what the project's containers use
+    Stats(list::StatsArgs),
+    /// Tell what happens to the project's containers
+    Events(list::EventsArgs),
+    /// List the project's volumes
+    Volumes(list::VolumesArgs),
     /// Copy files between this machine and a service's containers
     Cp(files::CopyArgs),
     /// Write a container's file system as a tar

@@ -18,7 +18,6 @@ use crate::cli::output::line::{LinePrinter, LineStyle};
 use crate::cli::output::relative;
 use crate::compose::plan::Replica;
 use crate::resource::log::{LogLine, LogOptions};
-use crate::resource::time::Timestamp;
 
 /// Runs the command.
 pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, CommandError> {
@@ -37,8 +36,8 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
         follow: false,
         timestamps: args.timestamps,
         tail,
-        since: instant(args.since.as_deref())?,
-        until: instant(args.until.as_deref())?,
+        since: relative::moment(args.since.as_deref())?,
+        until: relative::moment(args.until.as_deref())?,
     };
     let client = context.client().await?;
     let style = LineStyle { prefix: !args.no_log_prefix, color: !args.no_color && context.terminal.stdout_colors(), split: false };
@@ -74,24 +73,6 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     // Newcomers are shown, too, for as long as somebody runs.
     while follower.next().await != Occurrence::AllEnded && !context.terminal.reader_left() {}
     Ok(0)
-}
-
-/// A time as written, or an age before now.
-fn instant(text: Option<&str>) -> Result<Option<Timestamp>, CommandError> {
-    let Some(text) = text else { return Ok(None) };
-    if let Some(age) = relative::parse(text) {
-        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-        return Ok(Some(Timestamp::from_nanos(follow::now().as_nanos().saturating_sub(age))));
-    }
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Ok(Some(Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000))));
-    }
-    // A date alone, or a time without a zone, is in UTC.
-    let spellings = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")];
-    match spellings.iter().find_map(|it| it.parse().ok()) {
-        Some(time) => Ok(Some(time)),
-        None => Err(CommandError::local(format!("`{text}` is neither a time (2026-01-31T12:00:00Z) nor an age (42m)"))),
-    }
 }
 
 struct Source<'a> {

@@ -7,19 +7,25 @@ mod cp;
 mod create;
 mod down;
 mod engine;
+mod events;
 mod exec;
 mod image;
+mod images;
 mod logs;
+mod ls;
 mod port;
 mod ps;
 mod pull;
 mod run;
 mod signal;
 mod start;
+mod stats;
 mod stop;
+mod top;
 mod up;
 mod version;
 mod wait;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,6 +34,7 @@ use crate::cli::args::Command;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::interrupt::Interrupt;
+use crate::compose::plan::ObservedState;
 use crate::compose::project::model::Project;
 use crate::resource::name::ServiceName;
 
@@ -58,6 +65,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
         Command::Logs(args) => interruptible(logs::run(args, context)).await,
+        Command::Ls(args) => interruptible(ls::run(args, context)).await,
+        Command::Images(args) => interruptible(images::run(args, context)).await,
+        Command::Top(args) => interruptible(top::run(args, context)).await,
+        Command::Stats(args) => interruptible(stats::run(args, context)).await,
+        Command::Events(args) => interruptible(events::run(args, context)).await,
+        Command::Volumes(args) => interruptible(volumes::run(args, context)).await,
         Command::Cp(args) => interruptible(cp::run(args, context)).await,
         Command::Export(args) => interruptible(cp::export(args, context)).await,
         Command::Config(args) => config::run(&args, context),
@@ -110,6 +123,18 @@ fn label_names(project: Option<&Project>, patterns: &[String]) -> Result<BTreeSe
         }
         None => patterns.iter().map(parse).collect(),
     }
+}
+
+/// Services named for a command that looks: by the files, or by containers that are there; what is neither is refused.
+fn known_names(project: Option<&Project>, observed: &ObservedState, patterns: &[String]) -> Result<BTreeSet<ServiceName>, CommandError> {
+    let names = label_names(project, patterns)?;
+    for name in &names {
+        let in_files = project.is_some_and(|it| it.services.contains_key(name) || it.disabled.contains_key(name));
+        if !in_files && observed.replicas(name).is_empty() && !observed.one_offs().iter().any(|it| it.service == *name) {
+            return Err(CommandError::local(format!("no such service: {name}")));
+        }
+    }
+    Ok(names)
 }
 
 /// Seconds of the command line.

@@ -1,6 +1,7 @@
 //! What people and programs see.
 
 pub(crate) mod line;
+pub(crate) mod listing;
 pub(crate) mod ports;
 pub(crate) mod progress;
 pub(crate) mod relative;

@@ -227,16 +227,28 @@ fn bar(current: u64, total: u64) -> String {
     format!("[{}]", (0..WIDTH).map(cell).collect::<String>())
 }
 
-/// Bytes for people, in powers of a thousand as Docker counts.
+/// Bytes for people, in powers of a thousand as Docker counts; four significant digits, as its `HumanSize` has them.
 pub(crate) fn size(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
+    scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"], 4)
+}
+
+/// The same with three significant digits, as Docker's lists have it.
+pub(crate) fn short_size(bytes: u64) -> String {
+    scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"], 3)
+}
+
+/// Bytes in powers of 1024, as Docker tells of memory.
+pub(crate) fn binary_size(bytes: u64) -> String {
+    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 4)
+}
+
+fn scaled(bytes: u64, base: f64, units: &[&str], significant: usize) -> String {
     let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
+    while value >= base && unit + 1 < units.len() {
+        value /= base;
         unit += 1;
     }
-    // Four significant digits, as Docker's `HumanSize` has them.
-    let digits = if unit == 0 { 0 } else { 3_usize.saturating_sub(value.log10().floor().max(0.0) as usize) };
+    let digits = if unit == 0 { 0 } else { (significant - 1).saturating_sub(value.log10().floor().max(0.0) as usize) };
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{}", units[unit])

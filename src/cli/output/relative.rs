@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::error::CommandError;
+use crate::cli::follow::now;
 use crate::resource::time::Timestamp;
 
 /// A span of time for people (Docker's `units.HumanDuration`).
@@ -27,6 +29,25 @@ pub(crate) fn human(duration: Duration) -> String {
 pub(crate) fn instant(time: Timestamp) -> String {
     let text = time.to_string();
     format!("{} +0000 UTC", text.get(..19).unwrap_or(&text).replace('T', " "))
+}
+
+/// Reads a time of the command line: as written, or an age before now.
+pub(crate) fn moment(text: Option<&str>) -> Result<Option<Timestamp>, CommandError> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some(age) = parse(text) {
+        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        return Ok(Some(Timestamp::from_nanos(now().as_nanos().saturating_sub(age))));
+    }
+    let wrong = || CommandError::local(format!("`{text}` is neither a time (2026-01-31T12:00:00Z) nor an age (42m)"));
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if let Ok(seconds) = seconds.parse::<i64>() {
+        // Seconds since the epoch, as `date +%s.%N` writes them.
+        let nanos = format!("{fraction:0<9}").get(..9).and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(wrong)?;
+        return Ok(Some(Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))));
+    }
+    // A date alone, or a time without a zone, is in UTC.
+    let spellings = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z"), format!("{text}:00Z")];
+    spellings.iter().find_map(|it| it.parse().ok()).map(Some).ok_or_else(wrong)
 }
 
 /// Reads a span as Go writes one: `90s`, `1h30m`, `1.5h`, `300ms`.
@@ -78,6 +99,21 @@ mod tests {
     #[test]
     fn instants_read_as_gos() {
         assert_eq!(instant(Timestamp::from_nanos(1_500_000_000)), "1970-01-01 00:00:01 +0000 UTC");
+    }
+
+    #[test]
+    fn moments_are_read_in_every_spelling() {
+        let at = |text: &str| moment(Some(text)).map(|time| time.expect("a time").as_nanos()).ok();
+        assert_eq!(moment(None), Ok(None));
+        assert_eq!(at("1500000001.5"), Some(1_500_000_001_500_000_000));
+        assert_eq!(at("2017-07-14T02:40:01Z"), Some(1_500_000_001_000_000_000));
+        assert_eq!(at("2017-07-14T02:40:01"), Some(1_500_000_001_000_000_000));
+        assert_eq!(at("2017-07-14T02:40"), Some(1_500_000_000_000_000_000));
+        assert_eq!(at("2017-07-14"), Some(1_499_990_400_000_000_000));
+        assert!(at("5m").expect("an age") < now().as_nanos());
+        for text in ["yesterday", "5 minutes", "2017-13-01", "1.x", ""] {
+            assert!(at(text).is_none(), "{text}");
+        }
     }
 
     #[test]

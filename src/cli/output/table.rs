@@ -10,7 +10,16 @@ pub(crate) fn render_wide(header: &[&str], rows: &[Vec<String>]) -> String {
     render_columns(header, rows, 20)
 }
 
+/// As [`render`], with columns two spaces apart and four characters at least: Docker Compose's table of processes.
+pub(crate) fn render_narrow(header: &[&str], rows: &[Vec<String>]) -> String {
+    render_spaced(header, rows, 4, 2)
+}
+
 fn render_columns(header: &[&str], rows: &[Vec<String>], least: usize) -> String {
+    render_spaced(header, rows, least, 3)
+}
+
+fn render_spaced(header: &[&str], rows: &[Vec<String>], least: usize, apart: usize) -> String {
     let columns = header.len();
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
@@ -23,7 +32,7 @@ fn render_columns(header: &[&str], rows: &[Vec<String>], least: usize) -> String
         for (index, cell) in cells.enumerate() {
             line.push_str(cell);
             if index + 1 < columns {
-                line.extend(std::iter::repeat_n(' ', (widths[index] + 3).max(least) - cell.chars().count()));
+                line.extend(std::iter::repeat_n(' ', (widths[index] + apart).max(least) - cell.chars().count()));
             }
         }
         line.push('\n');

@@ -77,6 +77,14 @@ impl Template {
         self.parts.iter().filter_map(field).collect()
     }
 
+    /// The names of its fields.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field { name, .. } => name.as_deref(),
+            Part::Text(_) => None,
+        })
+    }
+
     /// The cells of a row: what stands between tabs.
     pub(crate) fn cells(&self, row: &Value) -> Vec<String> {
         self.render(row).split('\t').map(str::to_owned).collect()

@@ -32,4 +32,5 @@ pub(in crate::engine) mod stop;
 mod supervise;
 pub(in crate::engine) mod table;
 mod told;
+pub(in crate::engine) mod usage;
 pub mod wait;

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
 
-use crate::engine::runtime::cgroup::Leaf;
+use crate::engine::runtime::cgroup::{GroupUsage, Leaf};
 pub use crate::engine::runtime::exit::ExitRecord;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchError, ProcessSpec};
 pub use crate::engine::runtime::launcher::{DnsSockets, Launching, Runtime};
@@ -248,6 +248,12 @@ impl Task {
     pub fn processes(&self) -> Result<Vec<i32>, TaskError> {
         let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
         leaf.processes().map_err(|error| self.refused("list the processes of", &error))
+    }
+
+    /// What it has used of its machine, as far as its control group counts it.
+    pub fn usage(&self) -> Result<GroupUsage, TaskError> {
+        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        Ok(leaf.usage())
     }
 
     /// Freezes every process of it.

@@ -5,6 +5,7 @@ mod device_filter;
 mod group;
 pub(super) mod hierarchy;
 mod limit;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::engine::runtime::cgroup::group::Group;
 use crate::engine::runtime::cgroup::hierarchy::{Hierarchies, Hierarchy};
+pub use crate::engine::runtime::cgroup::usage::GroupUsage;
 use crate::engine::runtime::device;
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::{CgroupSpec, LaunchSpec};
