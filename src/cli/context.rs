@@ -123,6 +123,11 @@ impl Context {
         }
     }
 
+    /// Where Docker's command line keeps its configuration.
+    pub(crate) fn docker_config(&self) -> Option<PathBuf> {
+        docker_config(&self.environment)
+    }
+
     /// The engine that was spoken to, if one was.
     pub(crate) fn engine_name(&self) -> Option<String> {
         self.client.get().map(|client| client.target().to_string()).or_else(|| match &self.target {

@@ -64,6 +64,11 @@ impl Engine {
         Ok(id)
     }
 
+    /// Asks a registry whether credentials are good.
+    pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<(), Failure> {
+        Ok(self.shared.images.login(registry, credentials).await?)
+    }
+
     /// Makes an image of a tar of its root file system; `changes` are lines of a Dockerfile.
     pub async fn import_image(
         &self,

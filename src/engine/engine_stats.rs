@@ -9,8 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::engine::Engine;
 use crate::engine::container::entry::Container;
 use crate::engine::container::usage;
+use crate::engine::engine_volume::{on_a_thread, size_of};
 use crate::engine::runtime::task::Task;
-use crate::resource::container::NetworkMode;
+use crate::resource::container::{ContainerInfo, NetworkMode};
 use crate::resource::failure::Failure;
 use crate::resource::stats::{ContainerStats, Processor, Usage};
 use crate::resource::time::Timestamp;
@@ -33,6 +34,17 @@ impl Engine {
         let mut looks = interval_at(Instant::now(), PACE);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(StatsReader { container, before: None, looks })
+    }
+}
+
+impl Engine {
+    /// Returns the bytes a container wrote into its root itself, and those of all that its root holds.
+    pub async fn container_size(&self, info: &ContainerInfo) -> Result<(u64, u64), Failure> {
+        let upper = self.shared.containers.folder().join(info.id.to_string()).join("upper");
+        let own = on_a_thread(move || size_of(&upper)).await?;
+        // A container outlives its image's record.
+        let image = self.shared.images.get(&info.image.to_string()).map_or(0, |image| image.size);
+        Ok((own, own + image))
     }
 }
 

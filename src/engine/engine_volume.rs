@@ -109,12 +109,12 @@ fn drawn_name() -> Result<String, Failure> {
 }
 
 /// Runs what is bound by the disk away from the threads that serve requests.
-async fn on_a_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn on_a_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(run).await.map_err(|error| Failure::internal(format!("the work on a volume was given up: {error}")))
 }
 
 /// Bytes on the disk; what cannot be read counts as nothing.
-fn size_of(folder: &Path) -> u64 {
+pub(super) fn size_of(folder: &Path) -> u64 {
     let mut size = 0;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         // Not what a link leads to.

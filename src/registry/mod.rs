@@ -7,6 +7,7 @@ pub mod config;
 mod dial;
 mod endpoint;
 pub mod error;
+mod login;
 pub mod manifest;
 mod proxy;
 pub mod resolve;

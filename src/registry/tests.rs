@@ -270,3 +270,33 @@ async fn a_private_authority_is_trusted_where_it_is_named() {
     let error = session(&reference, None).await.manifest().await.expect_err("a stranger").to_string();
     assert!(error.contains("is not to be trusted") && error.contains(&format!("certs.d/{registry}/ca.crt")), "{error}");
 }
+
+#[tokio::test]
+async fn a_login_asks_the_registry_in_its_own_way() {
+    let registries = Registries::new(RegistryConfig::default()).expect("a good configuration");
+    let credentials = password().expect("credentials");
+    let basic = Server::start(|asked| match (asked.path.as_str(), asked.authorization.as_str()) {
+        ("/v2/", "Basic bWU6c2VjcmV0") => Reply::of(200, "{}"),
+        _ => Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", r#"Basic realm="x""#.to_owned()),
+    })
+    .await;
+    registries.login(&basic.host(), &credentials).await.expect("let in");
+    let wrong = Credentials::Password { username: "me".to_owned(), password: "other".to_owned() };
+    let refused = registries.login(&basic.host(), &wrong).await.expect_err("not let in");
+    assert!(matches!(refused, RegistryError::Unauthorized { .. }), "{refused}");
+    let tokens = Server::start(|asked| match (asked.path.as_str(), asked.authorization.as_str()) {
+        ("/token?service=here&account=me", "Basic bWU6c2VjcmV0") => Reply::of(200, r#"{"token":"t0ken"}"#),
+        _ => Reply::of(401, "{}"),
+    })
+    .await;
+    let host = tokens.host();
+    let bearer = Server::start(move |asked| match asked.authorization.as_str() {
+        "Bearer t0ken" => Reply::of(200, "{}"),
+        _ => Reply::of(401, "{}").with("www-authenticate", format!(r#"Bearer realm="http://{host}/token",service="here""#)),
+    })
+    .await;
+    registries.login(&bearer.host(), &credentials).await.expect("let in");
+    assert!(registries.login(&bearer.host(), &wrong).await.is_err());
+    let nobody = Server::start(|_| Reply::of(404, "no such page")).await;
+    assert!(registries.login(&nobody.host(), &credentials).await.is_err());
+}

@@ -103,7 +103,8 @@ impl Service<'_> {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut fields = Vec::new();
         fields.extend(self.service.map(|service| ("service", service)));
-        fields.push(("scope", self.scope));
+        // Who only shows himself wants nothing.
+        fields.extend(Some(("scope", self.scope)).filter(|(_, scope)| !scope.is_empty()));
         let (method, realm, body) = match credentials {
             Some(Credentials::IdentityToken(token)) => {
                 fields.extend([("grant_type", "refresh_token"), ("client_id", "gantry"), ("refresh_token", token)]);

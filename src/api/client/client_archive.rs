@@ -17,6 +17,10 @@ pub struct ArchiveStream {
 }
 
 impl ArchiveStream {
+    pub(super) fn new(stream: answer::Stream) -> Self {
+        Self { stream }
+    }
+
     /// Writes it all.
     pub async fn copy(mut self, into: &mut (impl AsyncWrite + Unpin)) -> Result<(), ArchiveError> {
         while let Some(data) = self.stream.next().await {

@@ -9,10 +9,11 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::header::HeaderName;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::api::client::answer::Lines;
 use crate::api::client::call::{ARCHIVE, Call, Payload, segment};
+use crate::api::client::client_archive::ArchiveStream;
 use crate::api::client::{Client, INSPECTS, credential};
 use crate::api::wire::progress::{self, Line};
 use crate::api::wire::{extension, image, system};
@@ -141,15 +142,10 @@ impl Client {
         Ok(loaded)
     }
 
-    /// Writes images as one `docker save` archive.
-    pub async fn save_image(&self, names: &[String], into: &mut (impl AsyncWrite + Unpin)) -> Result<(), Failure> {
+    /// Returns images as one `docker save` archive.
+    pub async fn save_image(&self, names: &[String]) -> Result<ArchiveStream, Failure> {
         let call = names.iter().fold(Call::get("/images/get"), |call, name| call.query("names", name));
-        let mut archive = self.transport.send(&call).await?.stream();
-        let failed = |error| Failure::internal(format!("the archive cannot be written: {error}"));
-        while let Some(data) = archive.next().await {
-            into.write_all(&data?).await.map_err(failed)?;
-        }
-        into.flush().await.map_err(failed)
+        Ok(ArchiveStream::new(self.transport.send(&call).await?.stream()))
     }
 
     /// Gives an image another name.

@@ -6,6 +6,7 @@ use crate::api::client::event::EventStream;
 use crate::api::wire::{extension, system, time};
 use crate::resource::event::EventFilter;
 use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::image::Credentials;
 use crate::resource::system::{EngineVersion, SystemInfo};
 
 impl Client {
@@ -22,6 +23,11 @@ impl Client {
     /// Returns what the engine knows of itself and its machine.
     pub async fn info(&self) -> Result<SystemInfo, Failure> {
         Ok(system::info_from_json(self.transport.send(&Call::get("/info")).await?.json().await?)?)
+    }
+
+    /// Asks a registry, by way of the engine, whether credentials are good.
+    pub(super) async fn check_credentials(&self, registry: &str, credentials: &Credentials) -> Result<(), Failure> {
+        self.change(Call::post("/auth").json(&system::credentials_to_json(credentials, registry))).await
     }
 
     /// Returns events: those since an instant, then those to come. It sees all that happens after this call returned.

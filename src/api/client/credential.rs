@@ -12,6 +12,11 @@ use crate::resource::image::{Credentials, DOCKER_HUB};
 /// Under which name Docker's own registry is kept.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
+/// Under which name a registry is kept.
+pub(super) fn key_of(registry: &str) -> &str {
+    if registry == DOCKER_HUB { HUB_KEY } else { registry }
+}
+
 /// Looks up the credentials of a registry in a folder of Docker's configuration; `None` where nobody logged in. May run a helper.
 pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>, Failure> {
     let path = folder.join("config.json");
@@ -20,8 +25,7 @@ pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::denied(format!("the credentials in {} cannot be read: {error}", path.display()))),
     };
-    let key = if registry == DOCKER_HUB { HUB_KEY } else { registry };
-    match get_credential_from_reader(BufReader::new(file), key) {
+    match get_credential_from_reader(BufReader::new(file), key_of(registry)) {
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::IdentityToken(token))),
         Ok(DockerCredential::UsernamePassword(username, _)) if username.is_empty() => Ok(None),
         Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Some(Credentials::Password { username, password })),

@@ -14,6 +14,7 @@ mod client_network;
 mod client_system;
 mod client_volume;
 mod credential;
+mod credential_store;
 pub mod event;
 pub mod hijack;
 pub mod log;
@@ -33,9 +34,26 @@ use std::sync::Arc;
 use crate::api::client::target::Target;
 use crate::api::client::transport::Transport;
 use crate::resource::failure::Failure;
+use crate::resource::image::Credentials;
 
 /// So many inspects go on at once where an engine's list does not tell all.
 const INSPECTS: usize = 32;
+
+/// Forgets the credentials of a registry in a folder of Docker's configuration, or with the helper named there; false where there were none.
+pub async fn logout(folder: Option<PathBuf>, registry: &str) -> Result<bool, Failure> {
+    let folder = folder.ok_or_else(homeless)?;
+    let registry = registry.to_owned();
+    apart(move || credential_store::erase(&folder, &registry)).await
+}
+
+fn homeless() -> Failure {
+    Failure::invalid("there is no place for credentials: set HOME, or DOCKER_CONFIG to a folder")
+}
+
+/// Does what may take its time, such as to ask a helper, on a thread for such work.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::internal(format!("the work on credentials broke off: {error}")))?
+}
 
 /// A client of one engine; cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,6 +72,14 @@ impl Client {
     #[must_use]
     pub fn with_docker_config(self, folder: Option<PathBuf>) -> Self {
         Self { docker_config: folder.map(Into::into), ..self }
+    }
+
+    /// Has the engine ask a registry whether credentials are good, and keeps them; returns where.
+    pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<String, Failure> {
+        let folder = self.docker_config.clone().ok_or_else(homeless)?;
+        self.check_credentials(registry, credentials).await?;
+        let (registry, credentials) = (registry.to_owned(), credentials.clone());
+        apart(move || credential_store::store(&folder, &registry, &credentials)).await
     }
 
     /// The engine it speaks to.

@@ -7,6 +7,7 @@ use futures_util::stream;
 use hyper::body::Body as _;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
+use serde_json::Value;
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
@@ -27,7 +28,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
     // The last so many, running or not.
     let all = call.query.flag("all") || limit.is_some();
     let filters = call.query.filters()?;
-    let is_whole = call.query.flag(WHOLE);
+    let (is_whole, is_sized) = (call.query.flag(WHOLE), call.query.flag("size"));
     call.query.finish()?;
     let mut containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
     containers.truncate(limit.unwrap_or(usize::MAX));
@@ -35,7 +36,13 @@ pub(super) async fn list(mut call: Call) -> Answer {
         return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
     }
     let now = clock::now();
-    Ok(answer::ok(&containers.iter().map(|info| summary::to_json(info, now)).collect()))
+    let mut lines: Vec<Value> = containers.iter().map(|info| summary::to_json(info, now)).collect();
+    if is_sized {
+        for (line, info) in lines.iter_mut().zip(&containers) {
+            summary::add_sizes(line, call.engine.container_size(info).await?);
+        }
+    }
+    Ok(answer::ok(&lines.into()))
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {
@@ -47,9 +54,15 @@ pub(super) async fn create(mut call: Call) -> Answer {
     Ok(answer::json(StatusCode::CREATED, &created_to_json(id)))
 }
 
-pub(super) async fn inspect(call: Call) -> Answer {
+pub(super) async fn inspect(mut call: Call) -> Answer {
+    let is_sized = call.query.flag("size");
     let (engine, name) = call.only_name()?;
-    Ok(answer::ok(&inspect::to_json(&engine.container(&name).await?)))
+    let info = engine.container(&name).await?;
+    let mut value = inspect::to_json(&info);
+    if is_sized {
+        summary::add_sizes(&mut value, engine.container_size(&info).await?);
+    }
+    Ok(answer::ok(&value))
 }
 
 pub(super) async fn processes(mut call: Call) -> Answer {

@@ -20,6 +20,8 @@ const BATCH: usize = 128;
 /// The lines, framed unless they are a terminal's. With `follow` the head is sent before the first line is there.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let options = options(&mut call.query)?;
+    // Attributes that the log's options ask for stand before a line; with none there is still the space behind them.
+    let details = call.query.flag("details");
     call.query.finish()?;
     let raw = call.engine.container(&call.name).await?.spec.tty;
     let reader = call.engine.logs(&call.name, &options).await?;
@@ -28,7 +30,7 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
         let mut piece = Vec::new();
         for line in lines {
             // The head has gone out; a connection that breaks off is what is left to say that this is not the end.
-            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, raw);
+            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, details, raw);
         }
         Ok(Bytes::from(piece))
     });
@@ -54,9 +56,12 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
     Ok(options)
 }
 
-fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, raw: bool) {
+fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, details: bool, raw: bool) {
     let mut time = if timestamps { line.time.fixed() } else { String::new() };
     if timestamps {
+        time.push(' ');
+    }
+    if details {
         time.push(' ');
     }
     if !raw {
@@ -97,10 +102,13 @@ mod tests {
     fn lines_are_framed_with_their_time_unless_raw() {
         let line = LogLine { time: Timestamp::from_nanos(1_500_000_000), stream: Stream::Stderr, text: b"no\n".to_vec() };
         let mut piece = Vec::new();
-        write(&mut piece, &line, true, true);
+        write(&mut piece, &line, true, false, true);
         assert_eq!(piece, b"1970-01-01T00:00:01.500000000Z no\n");
         piece.clear();
-        write(&mut piece, &line, false, false);
+        write(&mut piece, &line, false, false, false);
         assert_eq!(piece, b"\x02\0\0\0\0\0\0\x03no\n");
+        piece.clear();
+        write(&mut piece, &line, true, true, true);
+        assert_eq!(piece, b"1970-01-01T00:00:01.500000000Z  no\n");
     }
 }

@@ -45,6 +45,7 @@ const ROUTES: &[Route] = routes! {
     HEAD   "/_ping"                        => system::ping;
     GET    "/version"                      => system::version;
     GET    "/info"                         => system::info;
+    POST   "/auth"                         => system::login;
     POST   STOP_ENGINE                     => system::stop;
     GET    ENGINE_LOG                      => system::log;
     GET    "/events"                       => event::stream;
@@ -105,7 +106,6 @@ const ROUTES: &[Route] = routes! {
 
 /// What dockerd serves and this engine does not: the answer says so, instead of knowing no such page.
 const ELSEWHERE: &[&str] = &[
-    "/auth",
     "/build",
     "/build/prune",
     "/commit",

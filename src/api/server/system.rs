@@ -25,6 +25,15 @@ pub(super) async fn info(call: Call) -> Result<Response<Body>, Failure> {
     Ok(answer::ok(&system::info_to_json(&engine.info().await?)))
 }
 
+/// Whether a registry lets somebody in.
+pub(super) async fn login(mut call: Call) -> Result<Response<Body>, Failure> {
+    let (registry, credentials) = system::login_from_json(call.json().await?)?;
+    let credentials = credentials.ok_or_else(|| Failure::denied("no user and no password, nor a token, to log in with"))?;
+    let (engine, _) = call.only_name()?;
+    engine.login(&registry, &credentials).await?;
+    Ok(answer::ok(&system::logged_in_to_json()))
+}
+
 /// What the engine wrote down of itself.
 pub(super) async fn log(call: Call) -> Result<Response<Body>, Failure> {
     let (engine, _) = call.only_name()?;

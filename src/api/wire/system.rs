@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::api::wire::time;
-use crate::resource::image::Credentials;
+use crate::resource::image::{Credentials, DOCKER_HUB};
 use crate::resource::system::{EngineVersion, SystemInfo};
 
 /// The newest version of the Docker Engine API that is spoken here.
@@ -157,16 +157,39 @@ pub fn info_from_json(body: Value) -> Result<SystemInfo, WireError> {
     })
 }
 
-/// Writes `X-Registry-Auth`.
-pub fn credentials_to_header(credentials: &Credentials, registry: &str) -> String {
-    let value = match credentials {
+/// Writes credentials, the body of `POST /auth`. Docker's own registry is called as it calls it.
+pub fn credentials_to_json(credentials: &Credentials, registry: &str) -> Value {
+    match credentials {
         Credentials::Password { username, password } => {
             json!({ "username": username, "password": password, "serveraddress": registry })
         }
         Credentials::IdentityToken(token) => json!({ "identitytoken": token, "serveraddress": registry }),
         Credentials::RegistryToken(token) => json!({ "registrytoken": token, "serveraddress": registry }),
+    }
+}
+
+/// Reads the body of `POST /auth`: the registry, and the credentials if there are any.
+pub fn login_from_json(body: Value) -> Result<(String, Option<Credentials>), WireError> {
+    let mut fields = Fields::of("", body, Mood::Answer)?;
+    let address = fields.text("serveraddress")?.unwrap_or_default();
+    let bare = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or(&address);
+    let host = bare.split('/').next().unwrap_or_default();
+    let registry = match host {
+        "" | "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
+        host => host,
     };
-    URL_SAFE.encode(value.to_string())
+    let registry = registry.to_owned();
+    Ok((registry, credentials(&mut fields)?))
+}
+
+/// Writes that a registry lets somebody in.
+pub fn logged_in_to_json() -> Value {
+    json!({ "Status": "Login Succeeded", "IdentityToken": "" })
+}
+
+/// Writes `X-Registry-Auth`.
+pub fn credentials_to_header(credentials: &Credentials, registry: &str) -> String {
+    URL_SAFE.encode(credentials_to_json(credentials, registry).to_string())
 }
 
 /// Reads `X-Registry-Auth`; an empty object is no credentials.
@@ -180,7 +203,10 @@ pub fn credentials_from_header(header: &str) -> Result<Option<Credentials>, Wire
     }
     let bytes = decoder.decode(header.replace('+', "-").replace('/', "_")).map_err(|_| wrong())?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
-    let mut fields = Fields::of("X-Registry-Auth", value, Mood::Answer)?;
+    credentials(&mut Fields::of("X-Registry-Auth", value, Mood::Answer)?)
+}
+
+fn credentials(fields: &mut Fields) -> Result<Option<Credentials>, WireError> {
     if let Some(token) = fields.text("registrytoken")? {
         return Ok(Some(Credentials::RegistryToken(token)));
     }
@@ -188,7 +214,7 @@ pub fn credentials_from_header(header: &str) -> Result<Option<Credentials>, Wire
         return Ok(Some(Credentials::IdentityToken(token)));
     }
     let password = fields.text("password")?.unwrap_or_default();
-    Ok(fields.text("username")?.map(|username| Credentials::Password { username, password }))
+    Ok(fields.text("username")?.filter(|username| !username.is_empty()).map(|username| Credentials::Password { username, password }))
 }
 
 #[cfg(test)]
@@ -248,6 +274,11 @@ mod tests {
             assert!(credentials_from_header(&header).expect("good") == Some(credentials.clone()));
             assert!(credentials_from_header(header.trim_end_matches('=')).expect("good") == Some(credentials));
         }
+        let body = json!({ "username": "a", "password": "b", "serveraddress": "https://index.docker.io/v1/" });
+        let (registry, found) = login_from_json(body).expect("good");
+        assert!(registry == DOCKER_HUB && found == Some(Credentials::Password { username: text("a"), password: text("b") }));
+        let (registry, found) = login_from_json(json!({ "username": "", "serveraddress": "http://127.0.0.1:5000/v2" })).expect("good");
+        assert!(registry == "127.0.0.1:5000" && found.is_none());
         assert!(credentials_from_header("e30=").expect("good").is_none());
         assert!(credentials_from_header("!").is_err());
     }

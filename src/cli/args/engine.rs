@@ -14,10 +14,14 @@ pub(crate) enum ImageCommand {
     Import(ImageImportArgs),
     /// Bring in images of a `docker save` archive or an OCI layout
     Load(ImageLoadArgs),
+    /// Remove images that nothing uses
+    Prune(ImagePruneArgs),
     /// Pull images from their registries
     Pull(ImagePullArgs),
     /// Remove images
     Rm(ImageRemoveArgs),
+    /// Write images as one `docker save` archive
+    Save(ImageSaveArgs),
     /// Give an image another name
     Tag(ImageTagArgs),
 }
@@ -87,6 +91,31 @@ pub(crate) struct ImageRemoveArgs {
     /// Even if a stopped container uses it
     #[arg(short, long)]
     pub(crate) force: bool,
+}
+
+/// Flags of `image save`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageSaveArgs {
+    /// Names or ids; a name without a tag stands for all its tags
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Write to this file [default: standard output, which must not be a terminal]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Flags of `image prune`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagePruneArgs {
+    /// Those with a name, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// `label=KEY[=VALUE]`, `label!=…` or `until=TIME`. May be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
 }
 
 /// Flags of `image tag`.

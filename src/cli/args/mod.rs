@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 pub(crate) mod lifecycle;
 pub(crate) mod one_off;
 pub(crate) mod list;
+pub(crate) mod login;
 
 use std::path::PathBuf;
 
@@ -158,6 +159,10 @@ pub(crate) enum Command {
     Config(inspect::ConfigArgs),
     /// Print the address a container's port is published at
     Port(inspect::PortArgs),
+    /// Log in to a registry
+    Login(login::LoginArgs),
+    /// Log out of a registry
+    Logout(login::LogoutArgs),
     /// Work with the engine's images
     #[command(subcommand)]
     Image(engine::ImageCommand),

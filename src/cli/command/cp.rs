@@ -113,13 +113,13 @@ async fn take_out(
         if context.terminal.stdout_is_terminal() {
             return Err(CommandError::local("refusing to write a tar to a terminal").hint("redirect standard output, or name a path"));
         }
-        return write_out(context, archive).await;
+        return write_out(context, archive).await.map(|()| 0);
     }
     let source = End { path: path.clone(), exists: true, is_folder: stat.is_folder() };
     let landing = local::land(&source, &local::destination(&context.absolute(Path::new(here)), here)?)?;
     let progress = context.progress("copy");
-    let task = format!("Container {}", container.name());
-    tell(&progress, &task, Status::Working, "Copying", &format!("{}:{path} to {here}", container.name()));
+    let task = format!("{0} copy {0}:{path} to {here}", container.name());
+    progress.tell(&task, Status::Working, "Copying");
     // What the archive's top is called, and what it is to be called here; `.` and `/` stand for no part of a name.
     let called = |name: String| if name == "." || name == "/" { OsString::new() } else { name.into() };
     let from = called(local::split(&path).1);
@@ -152,8 +152,8 @@ async fn put_in(
     let progress = context.progress("copy");
     let mut outcome = Ok(0);
     for container in containers {
-        let task = format!("Container {}", container.name());
-        tell(&progress, &task, Status::Working, "Copying", &format!("{here} to {}:{path}", container.name()));
+        let task = format!("{0} copy {here} to {0}:{path}", container.name());
+        progress.tell(&task, Status::Working, "Copying");
         let put = put_in_one(client, container, local.as_ref(), path, args).await;
         let status = if put.is_ok() { Status::Done } else { Status::Error };
         progress.tell(&task, status, if put.is_ok() { "Copied" } else { "Error" });
@@ -254,19 +254,16 @@ fn chain(error: &dyn std::error::Error) -> CommandError {
     CommandError::local(text)
 }
 
-async fn write_out(context: &Context, archive: ArchiveStream) -> Result<u8, CommandError> {
+/// Writes a tar to standard output.
+pub(super) async fn write_out(context: &Context, archive: ArchiveStream) -> Result<(), CommandError> {
     context.terminal.flush();
     match archive.copy(&mut tokio::io::stdout()).await {
-        Ok(()) => Ok(0),
+        Ok(()) => Ok(()),
         Err(ArchiveError::Engine(failure)) => Err(failure.into()),
         // A reader that has seen enough is no failure.
-        Err(ArchiveError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Err(ArchiveError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(CommandError::local(error.to_string())),
     }
-}
-
-fn tell(progress: &Progress, task: &str, status: Status, text: &str, details: &str) {
-    progress.tell_more(task, status, text, details, None);
 }
 
 fn finish(progress: Progress, task: &str, outcome: Result<(), CommandError>) -> Result<u8, CommandError> {
@@ -294,23 +291,19 @@ pub(super) async fn export(args: ExportArgs, context: &Context) -> Result<u8, Co
         0 => CommandError::new(format!("no container found for service \"{service}\"")),
         index => CommandError::new(format!("service \"{service}\" has no container #{index}")),
     })?;
-    let Some(path) = to_file else { return write_out(context, client.export_container(&container.info.id.to_string()).await?).await };
+    let id = container.info.id.to_string();
+    let Some(path) = to_file else { return write_out(context, client.export_container(&id).await?).await.map(|()| 0) };
     let progress = context.progress("export");
-    let task = format!("Container {}", container.name());
+    let task = format!("{0} export {0} to {1}", container.name(), path.display());
     progress.tell(&task, Status::Working, "Exporting");
-    let written = write_file(context, path, client.export_container(&container.info.id.to_string()).await).await;
+    let written = async { write_file(context, path, client.export_container(&id).await?).await }.await;
     progress.tell(&task, if written.is_ok() { Status::Done } else { Status::Error }, if written.is_ok() { "Exported" } else { "Error" });
     progress.finish();
     written.map(|()| 0)
 }
 
 /// Writes a tar to a file, which appears under its name only once it is whole.
-pub(super) async fn write_file(
-    context: &Context,
-    path: &Path,
-    archive: Result<ArchiveStream, crate::resource::failure::Failure>,
-) -> Result<(), CommandError> {
-    let archive = archive?;
+pub(super) async fn write_file(context: &Context, path: &Path, archive: ArchiveStream) -> Result<(), CommandError> {
     let path = context.absolute(path);
     let failed = |error: io::Error| CommandError::local(format!("cannot write {}: {error}", path.display()));
     if path.is_dir() {

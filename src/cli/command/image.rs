@@ -5,11 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 
-use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePullArgs};
+use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePruneArgs, ImagePullArgs, ImageSaveArgs};
+use crate::cli::ask;
+use crate::cli::command::cp;
 use crate::cli::context::{Context, Filters};
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
-use crate::cli::output::progress::{Status, size};
+use crate::cli::output::progress::{Status, short_size, size};
 use crate::cli::output::template::Template;
 use crate::cli::output::{relative, table};
 use crate::resource::failure::Failure;
@@ -36,6 +38,8 @@ pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, 
                 }
             }
         }
+        ImageCommand::Save(args) => save(&args, context).await?,
+        ImageCommand::Prune(args) => prune(&args, context).await?,
         ImageCommand::Tag(args) => context.client().await?.tag_image(&args.source, &reference(&args.target)?).await?,
     }
     Ok(0)
@@ -89,7 +93,7 @@ fn rows(image: &ImageInfo, whole: bool) -> Vec<Value> {
             "Digest": digest,
             "CreatedSince": since,
             "CreatedAt": image.created.map(relative::instant),
-            "Size": size(image.size),
+            "Size": short_size(image.size),
         })
     };
     names.into_iter().map(row).collect()
@@ -106,6 +110,52 @@ async fn open(context: &Context, path: Option<&Path>) -> Result<Box<dyn AsyncRea
         }
         None => Ok(Box::new(tokio::io::stdin())),
     }
+}
+
+async fn save(args: &ImageSaveArgs, context: &Context) -> Result<(), CommandError> {
+    let path = args.output.as_deref().filter(|path| path.as_os_str() != "-");
+    if path.is_none() && context.terminal.stdout_is_terminal() {
+        return Err(CommandError::local("refusing to write an archive to a terminal").hint("name a file with -o, or redirect"));
+    }
+    let archive = context.client().await?.save_image(&args.names).await?;
+    match path {
+        Some(path) => cp::write_file(context, path, archive).await,
+        None => cp::write_out(context, archive).await,
+    }
+}
+
+async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<(), CommandError> {
+    let mut filters = Filters::new();
+    for filter in &args.filter {
+        let (key, value) = match filter.split_once('=') {
+            // `label!=x` is a key of its own.
+            Some((key, value)) if !key.is_empty() && !value.is_empty() => (key, value),
+            _ => return Err(CommandError::local(format!("--filter is `{filter}`; KEY=VALUE is expected"))),
+        };
+        filters.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+    let dangling = if args.all { "false" } else { "true" };
+    filters.entry("dangling".to_owned()).or_insert_with(|| vec![dangling.to_owned()]);
+    if !args.force {
+        let what = if args.all { "all images without at least one container associated to them" } else { "all dangling images" };
+        context.terminal.note(&format!("WARNING! This will remove {what}."));
+        if !ask::confirm(&context.terminal, "Are you sure you want to continue?")? {
+            return Ok(());
+        }
+    }
+    let pruned = context.client().await?.prune_images(&filters).await?;
+    if !pruned.removed.is_empty() {
+        context.terminal.line("Deleted Images:");
+        for removal in &pruned.removed {
+            context.terminal.line(&match removal {
+                ImageRemoval::Untagged(name) => format!("untagged: {name}"),
+                ImageRemoval::Deleted(digest) => format!("deleted: {digest}"),
+            });
+        }
+        context.terminal.line("");
+    }
+    context.terminal.line(&format!("Total reclaimed space: {}", size(pruned.reclaimed)));
+    Ok(())
 }
 
 /// Says which archive the engine could not take.

@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod image;
 mod images;
+mod login;
 mod logs;
 mod ls;
 mod port;
@@ -75,6 +76,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Export(args) => interruptible(cp::export(args, context)).await,
         Command::Config(args) => config::run(&args, context),
         Command::Port(args) => interruptible(port::run(args, context)).await,
+        Command::Login(args) => interruptible(login::login(args, context)).await,
+        Command::Logout(args) => interruptible(login::logout(args, context)).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,
         Command::Engine(args) => interruptible(engine::run(args, context)).await,
         Command::Version(args) => interruptible(version::run(args, context)).await,
@@ -86,7 +89,8 @@ fn has_dry_run(command: &Command) -> bool {
     let makes = matches!(command, Command::Up(_) | Command::Create(_) | Command::Scale(_) | Command::Run(_) | Command::Pull(_));
     let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
-    makes || changes || looks
+    let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));
+    makes || changes || looks || lists || matches!(command, Command::Events(_) | Command::Volumes(_))
 }
 
 /// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.

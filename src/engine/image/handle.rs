@@ -173,6 +173,11 @@ impl Images {
         self.shared.prune(&selects, &in_use)
     }
 
+    /// Asks a registry whether credentials are good.
+    pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<(), ImageError> {
+        Ok(self.shared.registries.login(registry, credentials).await?)
+    }
+
     /// Returns the directories of an image's layers, unpacking again what a power cut took.
     pub async fn rootfs(&self, image: &ImageId) -> Result<RootLayers, ImageError> {
         self.shared.root_layers(image).await

@@ -27,6 +27,12 @@ pub fn to_json(info: &ContainerInfo, now: Timestamp) -> Value {
     })
 }
 
+/// Adds what a container has on the disk: what it wrote itself, and all it sees.
+pub fn add_sizes(value: &mut Value, (own, whole): (u64, u64)) {
+    value["SizeRw"] = json!(own);
+    value["SizeRootFs"] = json!(whole);
+}
+
 fn network_mode(info: &ContainerInfo) -> Value {
     crate::api::wire::spec::host_config_to_json(&info.spec).remove("NetworkMode").unwrap_or_default()
 }
