@@ -4,9 +4,9 @@ pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod inspect;
 pub(crate) mod lifecycle;
-pub(crate) mod one_off;
 pub(crate) mod list;
 pub(crate) mod login;
+pub(crate) mod one_off;
 
 use std::path::PathBuf;
 

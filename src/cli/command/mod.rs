@@ -25,8 +25,8 @@ mod stop;
 mod top;
 mod up;
 mod version;
-mod wait;
 mod volumes;
+mod wait;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
