@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::api::client::Client;
 use crate::cli::output::line::LinePrinter;
 use crate::compose::plan::label;
-use crate::resource::container::{ContainerInfo, ContainerState};
+use crate::resource::container::{ContainerInfo, ContainerState, WaitCondition};
 use crate::resource::event::{Event, EventKind};
 use crate::resource::failure::FailureKind;
 use crate::resource::log::{LogLine, LogOptions, Stream};
@@ -273,7 +273,14 @@ pub(crate) async fn show(client: &Client, printer: &LinePrinter, id: &str, name:
     let mut place = Place::beginning(options);
     let mut log = match client.logs(id, options).await {
         Ok(log) => log,
-        Err(failure) => return printer.terminal().warn(&format!("cannot show what {name} writes: {failure}")),
+        Err(failure) => {
+            printer.terminal().warn(&format!("cannot show what {name} writes: {failure}"));
+            // Whose output goes nowhere has an end all the same.
+            if options.follow && failure.kind == FailureKind::Unsupported {
+                let _ = client.wait_container(id, WaitCondition::NotRunning).await;
+            }
+            return;
+        }
     };
     let mut pieces = Pieces::default();
     loop {

@@ -57,10 +57,12 @@ impl Configuration {
 impl Defaults {
     /// A container's log with what it does not say itself. As in Docker it is settled when the container is made.
     pub(in crate::engine) fn complete(&self, log: &LogSpec) -> LogSpec {
-        match *log {
-            LogSpec::JsonFile { max_size, max_file } => {
-                LogSpec::JsonFile { max_size: max_size.or(self.log.max_size), max_file: max_file.or(self.log.max_file) }
-            }
+        match log {
+            LogSpec::JsonFile { max_size, max_file, details } => LogSpec::JsonFile {
+                max_size: max_size.or(self.log.max_size),
+                max_file: max_file.or(self.log.max_file),
+                details: details.clone(),
+            },
             LogSpec::None => LogSpec::None,
         }
     }
@@ -75,6 +77,7 @@ impl Defaults {
 mod tests {
     use super::*;
     use crate::engine::settings::Proxies;
+    use crate::resource::container::LogDetails;
 
     #[test]
     fn the_environment_says_what_the_file_does_not() {
@@ -91,7 +94,7 @@ mod tests {
     fn what_a_container_says_itself_counts() {
         let address = IpAddr::from([10, 0, 0, 53]);
         let defaults = Defaults { dns: vec![address], log: LogDefaults { max_size: Some(10), max_file: Some(3) } };
-        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file };
+        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file, details: LogDetails::default() };
         assert_eq!(defaults.complete(&file(None, None)), file(Some(10), Some(3)));
         assert_eq!(defaults.complete(&file(Some(7), None)), file(Some(7), Some(3)));
         assert_eq!(defaults.complete(&file(None, Some(1))), file(Some(10), Some(1)));

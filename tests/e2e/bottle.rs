@@ -79,8 +79,13 @@ impl Bottle {
 
     /// Imports the busybox image.
     pub(crate) fn import(&self) {
-        self.gantry(["image", "import"].map(String::from).into_iter().chain([busybox_tar().display().to_string(), IMAGE.to_owned()]))
-            .success();
+        self.import_as(IMAGE);
+    }
+
+    /// Imports the busybox image under another name.
+    pub(crate) fn import_as(&self, name: &str) {
+        let arguments = [busybox_tar().display().to_string(), name.to_owned()];
+        self.gantry(["image", "import"].map(String::from).into_iter().chain(arguments)).success();
     }
 
     /// The folder of the project.

@@ -366,6 +366,30 @@ fn images_are_pulled_once_or_not_at_all() {
 }
 
 #[test]
+fn a_service_says_how_its_image_is_come_by() {
+    let text = "services: {a: {image: x, pull_policy: never}, b: {image: y, platform: linux/arm64, pull_policy: weekly}}";
+    let world = World::default();
+    check(&up(text, &world, &UpOptions::default()), r#"error: image x of service "a" is not here, and may not be pulled"#);
+    let plan = plan::pull(&project(text), &BTreeSet::new());
+    let [step] = plan.steps() else { panic!("{plan}") };
+    let wanted = Operation::PullImage { image: "y".to_owned(), platform: Some("linux/arm64".to_owned()) };
+    assert_eq!(step.operation, wanted, "what is never pulled is not pulled by hand either");
+}
+
+#[test]
+fn the_file_says_which_limit_changed() {
+    let text = |limits: &str| format!("services: {{a: {{image: x, attach: false, {limits}}}}}");
+    let world = running(&text("mem_limit: 64m, ulimits: {nofile: 5}"));
+    let plan = up(&text("mem_limit: 32m, ulimits: {nofile: 6}, logging: {driver: none}"), &world, &UpOptions::default());
+    for field in ["log unset -> \"None\"", "resources.memory 67108864 -> 33554432", "ulimits.nofile.hard 5 -> 6"] {
+        assert!(plan.contains(field), "`{field}` is not in:\n{plan}");
+    }
+    // How it is shown and come by is no part of what it is.
+    let plan = up("services: {a: {image: x, pull_policy: always, mem_limit: 64m, ulimits: {nofile: 5}}}", &world, &UpOptions::default());
+    check(&plan, "keep p-a-1");
+}
+
+#[test]
 fn a_pull_that_may_fail_comes_before_what_is_there_is_touched() {
     let text = "services: {a: {image: x}}";
     check(

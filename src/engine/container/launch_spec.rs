@@ -7,7 +7,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::security;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespace, Namespaces, ProcessSpec, RootfsSpec};
-use crate::resource::container::{BindRecursion, IpcMode, MountSource, NamespaceMode};
+use crate::resource::container::{BindRecursion, IpcMode, LogSpec, MountSource, NamespaceMode, fill_tag};
 use crate::resource::failure::Failure;
 use crate::trace::Trace;
 
@@ -67,6 +67,7 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         stdin_open: spec.stdin_open,
         stdin_once: spec.stdin_once,
         log: spec.log.clone(),
+        log_details: log_details(record),
         log_path: container.log_path(),
         exit_record: container.exit_path(),
         trace: Trace::current().path().map(Path::to_owned),
@@ -83,6 +84,31 @@ fn sysctls(asked: &BTreeMap<String, String>, net: &Namespace) -> BTreeMap<String
         }
     }
     sysctls
+}
+
+/// What stands beside every line of its log, as json-file's options ask for it.
+fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
+    let LogSpec::JsonFile { details, .. } = &record.spec.log else { return BTreeMap::new() };
+    let labels = details.labels.iter().filter_map(|name| record.effective.labels.get_key_value(name));
+    let mut found: BTreeMap<String, String> = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let variables = record.effective.environment.iter().filter_map(|line| line.split_once('='));
+    found.extend(
+        variables.filter(|(name, _)| details.environment.iter().any(|it| it == name)).map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let word = |word: &str| {
+        Some(match word {
+            "ID" => record.id.short(),
+            "FullID" => record.id.to_string(),
+            "Name" => record.name.to_string(),
+            "ImageName" => record.spec.image.clone(),
+            "ImageID" => record.image.short(),
+            "ImageFullID" => record.image.to_string(),
+            "DaemonName" => "docker".to_owned(),
+            _ => return None,
+        })
+    };
+    found.extend(details.tag.as_deref().and_then(|tag| fill_tag(tag, word)).map(|tag| ("tag".to_owned(), tag)));
+    found
 }
 
 /// The container's own command; an exec begins with it and changes what it was asked to.

@@ -130,7 +130,13 @@ fn wanted(spec: &LaunchSpec) -> Result<Vec<Wanted>, LaunchError> {
 /// The nodes of one device that is asked for; Docker takes a folder for all devices in it.
 fn asked(device: &Device) -> Result<Vec<Wanted>, LaunchError> {
     let source = Path::new(&device.source);
-    let find = |error| LaunchError::step(format!("find the device {}", device.source), error);
+    let find = |error| match error {
+        Errno(libc::ENOENT) => LaunchError::Invalid(format!(
+            "error gathering device information while adding custom device \"{}\": no such file or directory",
+            device.source
+        )),
+        error => LaunchError::step(format!("find the device {}", device.source), error),
+    };
     let opened = rootfs::host(source).map_err(find)?;
     let mut wanted = Vec::new();
     if beneath::file_type(&opened).map_err(find)? == FileType::Directory {

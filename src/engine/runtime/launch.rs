@@ -59,6 +59,8 @@ pub struct LaunchSpec {
     pub stdin_once: bool,
     /// Where its output goes.
     pub log: LogSpec,
+    /// What stands beside every line of it.
+    pub log_details: BTreeMap<String, String>,
     /// The file its output goes to, if it goes to one.
     pub log_path: PathBuf,
     /// The file its shim writes its end into.

@@ -13,14 +13,44 @@ pub enum LogSpec {
         max_size: Option<u64>,
         /// So many files are kept; 1 when absent.
         max_file: Option<u32>,
+        /// What stands beside every line.
+        #[serde(default)]
+        details: LogDetails,
     },
     /// Nowhere.
     None,
 }
 
+/// What stands beside every line of a log: Docker's `attrs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogDetails {
+    /// Labels of the container, of those it has.
+    pub labels: Vec<String>,
+    /// Variables of its environment, of those it has.
+    pub environment: Vec<String>,
+    /// A text, in which `{{.Name}}` and its like stand for what the container is.
+    pub tag: Option<String>,
+}
+
+/// Fills in a tag; `None` where it holds a word that `of` does not know, or is no template.
+pub fn fill_tag(tag: &str, of: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut pieces = tag.split("{{");
+    let mut text = pieces.next()?.to_owned();
+    for piece in pieces {
+        let (word, rest) = piece.split_once("}}")?;
+        text.push_str(&of(word.trim().strip_prefix('.')?)?);
+        text.push_str(rest);
+    }
+    Some(text)
+}
+
+/// The words of a tag.
+const TAG_WORDS: [&str; 7] = ["ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName"];
+
 impl Default for LogSpec {
     fn default() -> Self {
-        Self::JsonFile { max_size: None, max_file: None }
+        Self::JsonFile { max_size: None, max_file: None, details: LogDetails::default() }
     }
 }
 
@@ -76,7 +106,13 @@ impl LogSpec {
         let mut options = BTreeMap::new();
         match self {
             Self::None => ("none", options),
-            Self::JsonFile { max_size, max_file } => {
+            Self::JsonFile { max_size, max_file, details } => {
+                for (name, keys) in [("labels", &details.labels), ("env", &details.environment)] {
+                    if !keys.is_empty() {
+                        options.insert(name.to_owned(), keys.join(","));
+                    }
+                }
+                options.extend(details.tag.iter().map(|tag| ("tag".to_owned(), tag.clone())));
                 if let Some(bytes) = max_size {
                     options.insert("max-size".to_owned(), bytes.to_string());
                 }
@@ -90,7 +126,7 @@ impl LogSpec {
 }
 
 fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionError> {
-    let (mut max_size, mut max_file) = (None, None);
+    let (mut max_size, mut max_file, mut details) = (None, None, LogDetails::default());
     for (name, value) in options {
         let expected = |expected| LogOptionError::Value { name: name.clone(), expected, value: value.clone() };
         match name.as_str() {
@@ -100,13 +136,25 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
                 let number = value.parse().ok().filter(|&number: &u32| number > 0);
                 max_file = Some(number.ok_or_else(|| expected("a number greater than 0"))?);
             }
+            "labels" => details.labels = keys(value),
+            "env" => details.environment = keys(value),
+            "tag" if value.is_empty() => {}
+            "tag" => {
+                let known = fill_tag(value, |word| TAG_WORDS.contains(&word).then(String::new));
+                known.ok_or_else(|| expected("a text with words such as `{{.Name}}`, `{{.ID}}` and `{{.ImageName}}`"))?;
+                details.tag = Some(value.clone());
+            }
             // Whoever writes waits until it is written: the only way here, and Docker's default.
             "mode" if value == "blocking" => {}
             "mode" => return Err(expected("`blocking`")),
             _ => return Err(LogOptionError::Option(name.clone())),
         }
     }
-    Ok(LogSpec::JsonFile { max_size, max_file })
+    Ok(LogSpec::JsonFile { max_size, max_file, details })
+}
+
+fn keys(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
 /// Reads a size as dockerd's json-file driver does (go-units' `FromHumanSize`): decimal multiples, though memory is counted in binary ones.
@@ -153,8 +201,18 @@ mod tests {
         assert_eq!(read("none", &[]), Ok(LogSpec::None));
         assert_eq!(
             read("json-file", &[("max-size", "1k"), ("max-file", "3"), ("mode", "blocking")]),
-            Ok(LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3) })
+            Ok(LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), details: LogDetails::default() })
         );
+        let details = LogDetails {
+            labels: vec!["a".to_owned(), "b".to_owned()],
+            environment: vec!["C".to_owned()],
+            tag: Some("{{.Name}}/{{ .ID }}".to_owned()),
+        };
+        let told = LogSpec::JsonFile { max_size: None, max_file: None, details };
+        assert_eq!(read("", &[("labels", "a, b"), ("env", "C"), ("tag", "{{.Name}}/{{ .ID }}")]), Ok(told.clone()));
+        let (driver, options) = told.driver();
+        assert_eq!(LogSpec::of_driver(driver, &options), Ok(told));
+        assert!(read("", &[("tag", "{{.Nmae}}")]).is_err() && read("", &[("tag", "{{.Name")]).is_err());
         for (driver, option, value, expect) in [
             ("syslog", "", "", "log driver `syslog` is not supported; there are json-file and none"),
             ("none", "max-size", "1m", "log option `max-size` is not supported"),

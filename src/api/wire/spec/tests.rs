@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::resource::container::{
-    BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogSpec, Mount, MountSource, NamespaceMode,
+    BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogDetails, LogSpec, Mount, MountSource, NamespaceMode,
     PortBinding, Protocol, Resources, RestartPolicy, Ulimit,
 };
 
@@ -148,7 +148,11 @@ fn full() -> ContainerSpec {
         },
         shm_size: Some(1 << 26),
         oom_score_adj: Some(-500),
-        log: LogSpec::JsonFile { max_size: Some(10_000_000), max_file: Some(3) },
+        log: LogSpec::JsonFile {
+            max_size: Some(10_000_000),
+            max_file: Some(3),
+            details: LogDetails { labels: texts(["team"]), environment: texts(["A", "B"]), tag: Some("{{.Name}}".to_owned()) },
+        },
         pid: NamespaceMode::Host,
         ipc: IpcMode::Container("db".to_owned()),
         uts: NamespaceMode::Host,
@@ -223,7 +227,7 @@ fn what_we_would_not_do_is_refused_by_its_name() {
     check(json!({"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}}), "`HostConfig.DeviceRequests`");
     check(json!({"HostConfig": {"PublishAllPorts": true}}), "`HostConfig.PublishAllPorts`");
     check(json!({"HostConfig": {"LogConfig": {"Type": "journald"}}}), "`HostConfig.LogConfig.Type`");
-    check(json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"tag": "x"}}}}), "`HostConfig.LogConfig.Config.tag`");
+    check(json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"compress": "true"}}}}), "`HostConfig.LogConfig.Config.compress`");
     check(json!({"HostConfig": {"MaskedPaths": ["/proc/x"]}}), "`HostConfig.MaskedPaths`");
     check(json!({"HostConfig": {"Mounts": [{"Type": "image", "Target": "/a"}]}}), "`HostConfig.Mounts[0].Type`");
     check(json!({"HostConfig": {"IpcMode": "odd"}}), "`HostConfig.IpcMode`");

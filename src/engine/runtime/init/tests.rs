@@ -64,6 +64,7 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
         stdin_open: false,
         stdin_once: false,
         log: LogSpec::None,
+        log_details: std::collections::BTreeMap::new(),
         log_path: PathBuf::new(),
         exit_record: PathBuf::new(),
         trace: None,

@@ -73,7 +73,7 @@ pub(super) fn make(spec: &LaunchSpec) -> Result<(Leaf, Process), LaunchError> {
     let trace = Trace::to(spec.trace.clone(), std::process::id());
     trace.name_process(&format!("shim of {}", spec.id.short()));
     let _span = trace.span("control group and first process");
-    let log = Log::open(&spec.log, &spec.log_path)?;
+    let log = Log::open(&spec.log, &spec.log_details, &spec.log_path)?;
     let manner = Manner::Container { stdin_once: spec.stdin_once };
     let (streams, stdio) = if spec.process.tty {
         (Streams::terminal(manner, spec.stdin_open, log), None)

@@ -1,5 +1,6 @@
 //! Lines in Docker's json-file form, byte for byte as its encoder writes them.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use crate::resource::log::Stream;
@@ -12,6 +13,8 @@ const PIECE: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Lines {
     stream: Stream,
+    /// What stands beside every line, as JSON with a comma before it; empty where nothing does.
+    details: String,
     /// Shorter than a piece.
     begun: Vec<u8>,
     /// When the first piece of the line was written, which is the time of all its pieces.
@@ -20,13 +23,16 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Of an output that has written nothing.
-    pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, begun: Vec::new(), since: None }
+    pub(super) fn new(stream: Stream, details: &BTreeMap<String, String>) -> Self {
+        // Invariant: texts are JSON.
+        let json = serde_json::to_string(details).unwrap_or_default();
+        let details = if details.is_empty() { String::new() } else { format!(",\"attrs\":{json}") };
+        Self { stream, details, begun: Vec::new(), since: None }
     }
 
     /// Encodes whatever is complete with these bytes, read at `now`, and calls `sealed` after each line with the place where it begins.
     pub(super) fn encode(&mut self, bytes: &[u8], now: Timestamp, into: &mut Vec<u8>, mut sealed: impl FnMut(&mut Vec<u8>, usize)) {
-        let ending = ending(self.stream, now);
+        let ending = self.ending(now);
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = PIECE - self.begun.len();
@@ -44,7 +50,7 @@ impl Lines {
                 }
                 into.extend_from_slice(b"\\n");
                 match self.since.take() {
-                    Some(since) => into.extend_from_slice(&self::ending(self.stream, since)),
+                    Some(since) => into.extend_from_slice(&self.ending(since)),
                     None => into.extend_from_slice(&ending),
                 }
                 rest = &rest[end + 1..];
@@ -73,20 +79,21 @@ impl Lines {
     fn piece(&mut self, length: usize, now: Timestamp, into: &mut Vec<u8>) {
         into.extend_from_slice(BEGINNING);
         escape(&self.begun[..length], into);
-        into.extend_from_slice(&ending(self.stream, *self.since.get_or_insert(now)));
+        let since = *self.since.get_or_insert(now);
+        into.extend_from_slice(&self.ending(since));
         self.begun.drain(..length);
+    }
+
+    fn ending(&self, time: Timestamp) -> Vec<u8> {
+        let name = match self.stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        };
+        format!("\",\"stream\":\"{name}\"{},\"time\":\"{time}\"}}\n", self.details).into_bytes()
     }
 }
 
 const BEGINNING: &[u8] = br#"{"log":""#;
-
-fn ending(stream: Stream, time: Timestamp) -> Vec<u8> {
-    let name = match stream {
-        Stream::Stdout => "stdout",
-        Stream::Stderr => "stderr",
-    };
-    format!("\",\"stream\":\"{name}\",\"time\":\"{time}\"}}\n").into_bytes()
-}
 
 /// Where to cut a piece: Docker cuts a character in two and then writes neither half; here it moves into the next piece.
 fn cut(piece: &[u8]) -> usize {
@@ -198,7 +205,7 @@ mod tests {
 
     /// What is written by an output that writes these pieces, one a nanosecond.
     fn lines(pieces: &[&[u8]]) -> Vec<(String, String)> {
-        let mut lines = Lines::new(Stream::Stderr);
+        let mut lines = Lines::new(Stream::Stderr, &BTreeMap::new());
         let (mut into, mut sealed) = (Vec::new(), 0);
         for (time, piece) in (1..).zip(pieces) {
             lines.encode(piece, Timestamp::from_nanos(time), &mut into, |_, _| sealed += 1);
@@ -221,8 +228,13 @@ mod tests {
         let expect = [("one\n", 1), ("two\n", 2), ("\n", 2), ("three", 99)].map(|(text, nanos)| (text.to_owned(), time(nanos)));
         assert_eq!(lines(&[b"one\nt", b"wo\n\nthree"]), expect);
         let mut into = Vec::new();
-        Lines::new(Stream::Stdout).encode(b"hi\n", Timestamp::from_nanos(1_500_000_000), &mut into, |_, _| {});
+        Lines::new(Stream::Stdout, &BTreeMap::new()).encode(b"hi\n", Timestamp::from_nanos(1_500_000_000), &mut into, |_, _| {});
         assert_eq!(into, b"{\"log\":\"hi\\n\",\"stream\":\"stdout\",\"time\":\"1970-01-01T00:00:01.5Z\"}\n");
+        into.clear();
+        let details = BTreeMap::from([("tag".to_owned(), "web \"1\"".to_owned())]);
+        Lines::new(Stream::Stdout, &details).encode(b"hi\n", Timestamp::from_nanos(1_500_000_000), &mut into, |_, _| {});
+        let expect = r#"{"log":"hi\n","stream":"stdout","attrs":{"tag":"web \"1\""},"time":"1970-01-01T00:00:01.5Z"}"#;
+        assert_eq!(String::from_utf8_lossy(&into), format!("{expect}\n"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A container's log: a file of lines, rotated.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -38,14 +39,14 @@ struct Rotated {
 }
 
 impl Log {
-    /// Opens it, and goes on at its end if it is there; `None` for a container without one.
-    pub(super) fn open(spec: &LogSpec, path: &Path) -> Result<Option<Self>, LaunchError> {
-        let &LogSpec::JsonFile { max_size, max_file } = spec else { return Ok(None) };
+    /// Opens it, and goes on at its end if it is there; `None` for a container without one. `details` stand beside every line.
+    pub(super) fn open(spec: &LogSpec, details: &BTreeMap<String, String>, path: &Path) -> Result<Option<Self>, LaunchError> {
+        let &LogSpec::JsonFile { max_size, max_file, .. } = spec else { return Ok(None) };
         let failed = |error| LaunchError::step(format!("open the log {}", path.display()), error);
         let mut file = create(path).map_err(failed)?;
         let size = end_of_lines(&mut file).map_err(failed)?;
         let file = Rotated { path: path.to_owned(), file, size, max_size, max_file: max_file.unwrap_or(1), failing: false };
-        Ok(Some(Self { lines: [Lines::new(Stream::Stdout), Lines::new(Stream::Stderr)], gathered: Vec::new(), file }))
+        Ok(Some(Self { lines: [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(stream, details)), gathered: Vec::new(), file }))
     }
 
     /// Writes what an output has written.
@@ -157,6 +158,7 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::container::LogDetails;
 
     /// The numbers in the lines of a file.
     fn numbers(path: &Path) -> Vec<u32> {
@@ -173,8 +175,8 @@ mod tests {
     fn a_full_file_makes_room_and_no_line_is_lost() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3) };
-        let mut log = Log::open(&spec, &path).expect("a log").expect("a file");
+        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), details: LogDetails::default() };
+        let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
         // More than a file holds at once, then one by one.
         let burst: String = (0..18).map(|number| format!("{number}\n")).collect();
         log.write(Stream::Stdout, burst.as_bytes());
@@ -194,7 +196,8 @@ mod tests {
     fn a_single_file_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let mut log = Log::open(&LogSpec::JsonFile { max_size: Some(200), max_file: None }, &path).expect("a log").expect("a file");
+        let spec = LogSpec::JsonFile { max_size: Some(200), max_file: None, details: LogDetails::default() };
+        let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
         (0..5).for_each(|number| log.write(Stream::Stdout, format!("{number}\n").as_bytes()));
         assert_eq!(numbers(&path), [4]);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
@@ -205,11 +208,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         fs::write(&path, "{\"log\":\"ha").expect("a file");
-        let mut log = Log::open(&LogSpec::default(), &path).expect("a log").expect("a file");
+        let mut log = Log::open(&LogSpec::default(), &BTreeMap::new(), &path).expect("a log").expect("a file");
         log.write(Stream::Stdout, b"7");
         log.finish();
         let text = fs::read_to_string(&path).expect("a file");
         assert!(text.starts_with("{\"log\":\"ha\n{\"log\":\"7\",\"stream\":\"stdout\",\"time\":\""), "{text}");
-        assert!(Log::open(&LogSpec::None, Path::new("/nowhere/log")).expect("no log").is_none());
+        assert!(Log::open(&LogSpec::None, &BTreeMap::new(), Path::new("/nowhere/log")).expect("no log").is_none());
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::runtime::init::tests::{remove_group, spec};
 use crate::engine::runtime::launch::{NetworkSetup, ProcessSpec};
 use crate::engine::runtime::task::{AttachRequest, ExecIo};
 use crate::engine::runtime::{kernel, packet};
-use crate::resource::container::LogSpec;
+use crate::resource::container::{LogDetails, LogSpec};
 use crate::resource::exec::TerminalSize;
 use crate::resource::id::ExecId;
 
@@ -349,7 +349,7 @@ fn a_detached_exec_writes_for_nobody() {
 #[test]
 fn a_client_who_reads_slowly_gets_everything() {
     let rig = Rig::launch("slow", "head -c 8000000 /dev/zero | tr '\\0' '\\n'", |spec| {
-        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: Some(2) };
+        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: Some(2), details: LogDetails::default() };
     });
     let client = rig.attach(AttachRequest { stdin: false, ..ALL });
     rig.proceed();
