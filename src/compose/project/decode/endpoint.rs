@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::compose::project::decode::service::Decoder;
-use crate::compose::project::decode::{host, network};
-use crate::compose::project::decode::{integer, text, texts};
+use crate::compose::project::decode::{integer, network, text, texts};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::model::ServiceNetwork;
 use crate::compose::project::node::Node;
@@ -37,7 +36,7 @@ pub(super) fn networks(decoder: &mut Decoder<'_>) -> BTreeMap<String, ServiceNet
 /// The service's own address, which is that of the first of its networks.
 pub(super) fn mac_address(decoder: &mut Decoder<'_>, networks: &BTreeMap<String, ServiceNetwork>) -> Option<String> {
     let path = decoder.path("mac_address");
-    let address = host::mac_address(decoder)?;
+    let address = mac(decoder, decoder.node, &path)?.replace('-', ":").to_ascii_lowercase();
     let span = decoder.node.get("mac_address").map(|value| value.span);
     if let Some(mode) = decoder.node.get("network_mode").and_then(Node::as_text).filter(|mode| !mode.is_empty()) {
         let message = format!("{path}: with `network_mode: {mode}` there is no interface of its own to have it");

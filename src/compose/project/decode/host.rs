@@ -42,17 +42,6 @@ pub(super) fn dns(decoder: &mut Decoder<'_>) -> Vec<IpAddr> {
     servers
 }
 
-pub(super) fn mac_address(decoder: &mut Decoder<'_>) -> Option<String> {
-    let node = decoder.node.get("mac_address").filter(|node| node.as_text().is_some_and(|text| !text.is_empty()))?;
-    let text = node.as_text()?;
-    let bytes: Vec<&str> = text.split([':', '-']).collect();
-    if bytes.len() != 6 || !bytes.iter().all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok()) {
-        let message = format!("{}: `{text}` is no hardware address", decoder.path("mac_address"));
-        decoder.error("mac-address", Some(node.span), message, Some("write six bytes, as in 02:42:ac:11:65:43".to_owned()));
-    }
-    Some(text.replace('-', ":").to_ascii_lowercase())
-}
-
 pub(super) fn devices(decoder: &mut Decoder<'_>) -> Vec<Device> {
     let items: Vec<Node> = decoder.items("devices").iter().filter(|item| item.as_map().is_some()).cloned().collect();
     let mut devices = Vec::new();
