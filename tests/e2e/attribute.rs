@@ -148,8 +148,18 @@ fn what_only_version_1_of_control_groups_can_do_is_done_there_and_refused_elsewh
     compare(
         &bottle,
         &[
-            Case { name: "swaps", attributes: attributes[0], probes: &[(&swappiness, "7")], told: &[("/HostConfig/MemorySwappiness", json!(7))] },
-            Case { name: "waits", attributes: attributes[1], probes: &[(disabled, "1")], told: &[("/HostConfig/OomKillDisable", json!(true))] },
+            Case {
+                name: "swaps",
+                attributes: attributes[0],
+                probes: &[(&swappiness, "7")],
+                told: &[("/HostConfig/MemorySwappiness", json!(7))],
+            },
+            Case {
+                name: "waits",
+                attributes: attributes[1],
+                probes: &[(disabled, "1")],
+                told: &[("/HostConfig/OomKillDisable", json!(true))],
+            },
         ],
     );
 }
@@ -237,14 +247,16 @@ mac_address: 02:42:AC:11:65:43",
                     ("/Config/Domainname", json!("c.example")),
                 ],
             },
-            Case { name: "mapped", attributes: "extra_hosts: {two: [10.0.0.1, 10.0.0.2]}\ndns_search: .", probes: &[("grep -c ' *two$' /etc/hosts", "2")], told: &[] },
+            Case {
+                name: "mapped",
+                attributes: "extra_hosts: {two: [10.0.0.1, 10.0.0.2]}\ndns_search: .",
+                probes: &[("grep -c ' *two$' /etc/hosts", "2")],
+                told: &[],
+            },
             Case {
                 name: "shared",
                 attributes: "uts: host\ncgroup: host\nuserns_mode: host\nruntime: runc\nplatform: linux/amd64",
-                probes: &[
-                    ("hostname", "outside"),
-                    ("grep '^0::' /proc/self/cgroup | grep -c gantry-", "1"),
-                ],
+                probes: &[("hostname", "outside"), ("grep '^0::' /proc/self/cgroup | grep -c gantry-", "1")],
                 told: &[("/HostConfig/UTSMode", json!("host")), ("/HostConfig/CgroupnsMode", json!("host"))],
             },
         ],
@@ -264,7 +276,8 @@ fn devices_parameters_and_rights_are_what_was_asked_for() {
         &[
             Case {
                 name: "granted",
-                attributes: "devices: ['/dev/kmsg', '/dev/loop-control:/dev/other:r', {source: /dev/fuse, target: /dev/third, permissions: rw}]
+                attributes:
+                    "devices: ['/dev/kmsg', '/dev/loop-control:/dev/other:r', {source: /dev/fuse, target: /dev/third, permissions: rw}]
 device_cgroup_rules: ['c 10:183 rw', 'b 7:* r']
 group_add: [extra, 4321]
 sysctls: {net.core.somaxconn: 777, kernel.shmmni: '111'}
@@ -388,7 +401,9 @@ fn images_are_pulled_when_the_policy_says_so() {
     // Nothing listens there: whatever is pulled fails.
     bottle.import_as("127.0.0.1:1/app:1");
     let project = |policy: &str| {
-        bottle.compose(&format!("services:\n  a:\n    image: 127.0.0.1:1/app:1\n    build: ./nowhere\n    command: {RUNS}\n    pull_policy: {policy}\n"));
+        bottle.compose(&format!(
+            "services:\n  a:\n    image: 127.0.0.1:1/app:1\n    build: ./nowhere\n    command: {RUNS}\n    pull_policy: {policy}\n"
+        ));
     };
     for policy in ["missing", "if_not_present", "never", "daily", "weekly", "every_1h30m"] {
         project(policy);

@@ -93,7 +93,9 @@ fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, String> = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
     let variables = record.effective.environment.iter().filter_map(|line| line.split_once('='));
     found.extend(
-        variables.filter(|(name, _)| details.environment.iter().any(|it| it == name)).map(|(name, value)| (name.to_owned(), value.to_owned())),
+        variables
+            .filter(|(name, _)| details.environment.iter().any(|it| it == name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     let word = |word: &str| {
         Some(match word {

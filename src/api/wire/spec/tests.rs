@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::resource::container::{
-    BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogDetails, LogSpec, Mount, MountSource, NamespaceMode,
-    PortBinding, Protocol, Resources, RestartPolicy, Ulimit,
+    BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogDetails, LogSpec, Mount, MountSource,
+    NamespaceMode, PortBinding, Protocol, Resources, RestartPolicy, Ulimit,
 };
 
 fn texts<const N: usize>(list: [&str; N]) -> Vec<String> {
