@@ -68,6 +68,8 @@ fn who_shares_something_follows_its_owner() {
     assert_ne!(again[1].1, after[1].1, "it was restarted");
     assert_eq!(again[3].1, after[3].1, "volumes do not end");
     assert_eq!(namespace("project-net-1", "net"), namespace("project-owner-1", "net"));
+    bottle.gantry(["restart", "owner"]).success();
+    assert_eq!(namespace("project-net-1", "net"), namespace("project-owner-1", "net"), "restart takes along who shares");
     // Without the owner there is nothing to share.
     let message = bottle.gantry(["up", "-d", "--scale", "owner=0", "--force-recreate"]).failure(1);
     assert!(message.contains("cannot share") && message.contains("compose.yaml:"), "{message}");

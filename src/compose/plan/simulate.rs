@@ -119,6 +119,11 @@ impl World {
         volume.into_iter().for_each(|name| self.create_volume(name, VolumeSpec::default(), false));
     }
 
+    /// The id of a network.
+    pub(super) fn network_id(&self, name: &str) -> String {
+        self.networks[name].id.to_string()
+    }
+
     /// One line a thing: what is there, without what differs from run to run.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();

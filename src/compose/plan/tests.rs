@@ -308,6 +308,124 @@ fn a_changed_network_is_made_anew_under_what_is_kept() {
 }
 
 #[test]
+fn who_shares_something_with_another_follows_it() {
+    let text = "services: {a: {image: x}, b: {image: x, network_mode: 'service:a'}, c: {image: x, volumes_from: [a]}}";
+    let world = running(text);
+    check(
+        &up(&text.replace("a: {image: x}", "a: {image: x, user: '1'}"), &world, &UpOptions::default()),
+        r#"
+        #1 stop container p-b-1 (shares network with a, which is made anew)
+        #2 create container 030303030303_p-a-1 (changed: user unset -> "1")
+        #3 stop container p-a-1 after #1 #2 (changed: user unset -> "1")
+        #4 remove container p-a-1 after #1 #2 #3 (changed: user unset -> "1")
+        #5 rename container 030303030303_p-a-1 to p-a-1 after #4 (changed: user unset -> "1")
+        #6 start container p-a-1 after #5 (changed: user unset -> "1")
+        #7 create container 040404040404_p-b-1 after #5 (shares network with a, which is made anew)
+        #8 remove container p-b-1 after #1 #7 (shares network with a, which is made anew)
+        #9 rename container 040404040404_p-b-1 to p-b-1 after #8 (shares network with a, which is made anew)
+        #10 start container p-b-1 after #6 #9 (shares network with a, which is made anew)
+        #11 create container 050505050505_p-c-1 after #5 (shares volumes with a, which is made anew)
+        #12 stop container p-c-1 after #11 (shares volumes with a, which is made anew)
+        #13 remove container p-c-1 after #11 #12 (shares volumes with a, which is made anew)
+        #14 rename container 050505050505_p-c-1 to p-c-1 after #13 (shares volumes with a, which is made anew)
+        #15 start container p-c-1 after #6 #14 (shares volumes with a, which is made anew)
+        "#,
+    );
+    let mut ended = world.clone();
+    ended.exit("p-a-1", 137);
+    check(
+        &up(text, &ended, &UpOptions::default()),
+        r#"
+        #1 stop container p-b-1 (restarts with a)
+        #2 start container p-a-1 (not running)
+        #3 start container p-b-1 after #1 #2 (restarts with a)
+        keep p-c-1
+        "#,
+    );
+    let none = UpOptions { scale: [("a".parse().expect("a good name"), 0)].into(), recreate: Recreate::Always, ..UpOptions::default() };
+    check(
+        &up(text, &world, &none),
+        r#"
+        error: service "b" cannot share network with service "a": that has no container
+        "#,
+    );
+}
+
+#[test]
+fn a_changed_volume_is_made_anew_where_that_is_allowed() {
+    let text = "services: {a: {image: x, volumes: ['data:/v', /w]}, b: {image: x, volumes_from: [a]}, c: {image: x}}\nvolumes: {data: {labels: {a: '1'}}}";
+    let (world, changed) = (running(text), text.replace("'1'", "'2'"));
+    check(
+        &up(&changed, &world, &UpOptions::default()),
+        r#"
+        keep p-a-1
+        keep p-b-1
+        keep p-c-1
+        warning: volume "p_data" exists but doesn't match its definition in the compose file; it is kept as it is, with its data (`gantry up -y` makes it anew, without them)
+        "#,
+    );
+    let project = project(&changed);
+    let renew_volumes = plan::changed_volumes(&project, &world.observed(&project)).into_iter().collect();
+    check(
+        &up(&changed, &world, &UpOptions { renew_volumes, ..UpOptions::default() }),
+        r#"
+        #1 stop container p-b-1 (volume p_data changed)
+        #2 stop container p-a-1 after #1 (volume p_data changed)
+        #3 remove container p-a-1 after #1 #2 (volume p_data changed)
+        #4 remove container p-b-1 after #1 (volume p_data changed)
+        #5 remove volume p_data after #3 #4 (volume p_data changed)
+        #6 create volume p_data after #5 (volume p_data changed)
+        #7 create container p-a-1 after #3 #6 (volume p_data changed)
+        #8 start container p-a-1 after #7 (volume p_data changed)
+        #9 create container p-b-1 after #4 #7 (volume p_data changed)
+        #10 start container p-b-1 after #8 #9 (volume p_data changed)
+        keep p-c-1
+        "#,
+    );
+}
+
+#[test]
+fn what_was_not_asked_for_comes_back_to_a_network_made_anew() {
+    let text = "services: {a: {image: x}, b: {image: x}, old: {image: x}}\nnetworks: {default: {internal: false}}";
+    let world = running(text);
+    let changed = project(&text.replace(", old: {image: x}", "").replace("false", "true"));
+    let selected = changed.select(&["a".to_owned()], true).expect("a service");
+    let options = UpOptions { ignore_orphans: true, ..UpOptions::default() };
+    check(
+        &shown(&plan::up(&selected, &world.observed(&selected), &options).expect("a plan")),
+        r#"
+        #1 stop container p-a-1 (network p_default changed)
+        #2 disconnect container p-a-1 from p_default after #1 (network p_default changed)
+        #3 stop container p-b-1 (network p_default changed)
+        #4 disconnect container p-b-1 from p_default after #3 (network p_default changed)
+        #5 stop container p-old-1 (network p_default changed)
+        #6 disconnect container p-old-1 from p_default after #5 (network p_default changed)
+        #7 remove network p_default after #2 #4 #6 (network p_default changed)
+        #8 create network p_default after #7 (network p_default changed)
+        #9 connect container p-a-1 to p_default after #8 (network p_default changed)
+        #10 connect container p-b-1 to p_default after #8 (network p_default changed)
+        #11 start container p-b-1 after #10 (network p_default changed)
+        #12 connect container p-old-1 to p_default after #8 (network p_default changed)
+        #13 start container p-old-1 after #12 (network p_default changed)
+        #14 start container p-a-1 after #1 #9 (network p_default changed)
+        "#,
+    );
+}
+
+#[test]
+fn a_network_may_be_named_by_its_id() {
+    let mut world = World::default();
+    world.add_foreign(Some("net"), None);
+    let id = world.network_id("net");
+    let text = format!("services: {{a: {{image: x, networks: [n]}}}}\nnetworks: {{n: {{external: true, name: '{id}'}}}}");
+    let project = project(&text);
+    let plan = plan::up(&project, &world.observed(&project), &UpOptions::default()).expect("a plan");
+    world.run(&plan);
+    assert!(world.text().contains("p-a-1 running") && world.text().contains("[net]"), "{}", world.text());
+    check(&up(&text, &world, &UpOptions::default()), "keep p-a-1");
+}
+
+#[test]
 fn what_others_made_is_used_and_told() {
     let mut world = World::default();
     world.add_foreign(Some("p_default"), Some("p_v"));
