@@ -15,6 +15,7 @@ use crate::resource::detach::DetachKeys;
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
 use crate::resource::failure::Failure;
 use crate::resource::id::ExecId;
+use crate::resource::log::Stream;
 
 impl Engine {
     /// Prepares a command in a running container.
@@ -71,10 +72,12 @@ impl Engine {
                 Ok(Some(attach::guard(keys, output, input, left)))
             }
             Ok(None) => Ok(None),
-            // What makes no sense is told before there are streams.
-            Err(error) if detach || matches!(error, LaunchError::Invalid(_)) => Err(error.into()),
+            Err(error) if detach => Err(error.into()),
             Err(error) => {
-                Ok(Some((AttachReader::message(&format!("{}\r\n", error.chain()), spec.tty), AttachWriter::new(tokio::io::sink()))))
+                // As Docker's clients show it: what the runtime says is output, what the engine refuses is an error.
+                let stream = if matches!(error, LaunchError::Invalid(_)) { Stream::Stderr } else { Stream::Stdout };
+                let said = AttachReader::message(&format!("{}\r\n", error.chain()), stream, spec.tty);
+                Ok(Some((said, AttachWriter::new(tokio::io::sink()))))
             }
         }
     }

@@ -97,6 +97,7 @@ fn what_is_made_anew_is_what_the_flags_say() {
     assert_eq!(renewed(&["--always-recreate-deps", "a"]), (false, true, false));
     assert_eq!(renewed(&["-V", "a"]), (true, false, true));
     assert_eq!(renewed(&["--force-recreate", "a"]), (true, false, false));
+    assert_eq!(renewed(&["--force-recreate"]), (true, true, false), "from its predecessor's predecessor");
     assert_eq!(renewed(&["--renew-anon-volumes", "-y"]), (true, true, true));
 }
 

@@ -10,13 +10,15 @@ use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::options::{DownOptions, ImageScope, PlanError, StopPlanOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::project::model::Project;
+use crate::resource::container::ContainerState;
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::operation::{Condition, Operation};
 
 /// Containers of services that the project does not have, and one-offs that ended.
 pub(super) fn orphans<'a>(project: &Project, observed: &'a ObservedState) -> Vec<&'a Replica> {
     let known = |replica: &&Replica| is_known(project, &replica.service);
-    let one_offs = observed.one_offs().iter().filter(|it| !it.is_up());
+    let ended = |replica: &&Replica| matches!(replica.info.state, ContainerState::Exited { .. } | ContainerState::Dead);
+    let one_offs = observed.one_offs().iter().filter(ended);
     observed.all().filter(|it| !known(it)).chain(one_offs).collect()
 }
 

@@ -24,9 +24,9 @@ impl AttachReader {
         Self { inner: Box::pin(inner), multiplexed }
     }
 
-    /// Says one thing on standard output, and ends.
-    pub(in crate::engine) fn message(text: &str, tty: bool) -> Self {
-        let bytes = if tty { text.as_bytes().to_vec() } else { frame(Stream::Stdout, text.as_bytes()) };
+    /// Says one thing, and ends.
+    pub(in crate::engine) fn message(text: &str, stream: Stream, tty: bool) -> Self {
+        let bytes = if tty { text.as_bytes().to_vec() } else { frame(stream, text.as_bytes()) };
         Self::new(io::Cursor::new(bytes), !tty)
     }
 

@@ -244,7 +244,7 @@ impl Engine {
         let id = container.id();
         match container.life().state {
             ContainerState::Running { paused: false, .. } => {}
-            ContainerState::Running { paused: true, .. } => return Err(Failure::conflict(format!("container {id} is already paused"))),
+            ContainerState::Running { paused: true, .. } => return Err(Failure::conflict(format!("Container {id} is already paused"))),
             ContainerState::Restarting { .. } => {
                 return Err(Failure::conflict(format!("container {id} is restarting, wait until the container is running")));
             }
@@ -260,7 +260,7 @@ impl Engine {
     pub(in crate::engine) async fn thaw(&self, container: &Container) -> Result<(), Failure> {
         let _turn = container.turn().await;
         if !matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
-            return Err(Failure::conflict(format!("container {} is not paused", container.id())));
+            return Err(Failure::conflict(format!("Container {} is not paused", container.id())));
         }
         container.task()?.resume().await?;
         container.update(|life| life.change(Change::Resumed)).map_err(|error| Failure::conflict(error.to_string()))?;

@@ -110,6 +110,8 @@ impl LaunchError {
     /// The exit code that Docker gives an exec that failed this way: a folder that is missing counts like a program that is.
     pub fn exec_code(&self) -> i32 {
         match self {
+            // A user that is not there fails the call itself in Docker, not the command.
+            Self::Invalid(_) => 1,
             Self::Step { source, .. } if *source == Errno(libc::ENOENT) => 127,
             Self::Step { source, .. } if *source == Errno(libc::EACCES) => 126,
             _ => self.exit_code(),
