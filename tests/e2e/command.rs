@@ -338,10 +338,10 @@ fn start_can_wait_and_says_what_was_not_well_in_time() {
     ));
     bottle.gantry(["create"]).success();
     bottle.gantry(["start"]).success();
-    for arguments in [["start", "--wait", "--wait-timeout", "1"].as_slice(), &["up", "--wait", "--wait-timeout=1"]] {
+    for arguments in [["start", "--wait", "--wait-timeout", "4"].as_slice(), &["up", "--wait", "--wait-timeout=4"]] {
         bottle.gantry(["stop"]).success();
         let told = bottle.gantry(arguments).failure(1);
-        for word in ["application not healthy after 1s", "container project-a-1 is starting", "code 3: the reason", "compose.yaml:2:"] {
+        for word in ["application not healthy after 4s", "container project-a-1 is starting", "code 3: the reason", "compose.yaml:2:"] {
             assert!(told.contains(word), "{arguments:?}: {told}");
         }
     }

@@ -19,7 +19,7 @@ use crate::cli::observe;
 use crate::cli::output::progress::Status;
 use crate::compose::plan::{self, ObservedState, Plan, Recreate, UpOptions};
 use crate::compose::project::model::{Project, PullPolicy};
-use crate::resource::container::{ContainerInfo, HealthStatus};
+use crate::resource::container::{ContainerInfo, ContainerState, HealthStatus};
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::operation::Operation;
 use crate::trace;
@@ -257,6 +257,11 @@ fn late(limit: Duration, containers: &[ContainerInfo]) -> CommandError {
     let mut error = CommandError::new(format!("application not healthy after {}s", limit.as_secs()));
     for info in containers {
         match &info.health {
+            // What a probe said in an earlier life is none of this one's.
+            _ if !info.state.is_running() => match &info.state {
+                ContainerState::Exited { status, .. } if status.code == 0 => {}
+                state => error = error.detail(format!("container {} is {}", info.name, state.word())),
+            },
             Some(health) if health.status != HealthStatus::Healthy => {
                 error = error.detail(format!("container {} is {}: {}", info.name, health.status.word(), last_probe(health)));
                 error = error.about(About::Health(info.name.to_string()));
