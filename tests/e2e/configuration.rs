@@ -125,7 +125,7 @@ fn containers_without_name_servers_get_the_configured_ones() {
     assert_eq!(address("own").as_deref(), Some("198.51.100.2"));
     assert!(file("host").starts_with("nameserver 192.0.2.53\n"), "{}", file("host"));
     // As in Docker it is not the container's own.
-    assert_eq!(bottle.inspect("default").expect("it runs")["HostConfig"]["Dns"], json!([]));
+    assert_eq!(bottle.inspect("default").expect("it runs")["HostConfig"]["Dns"], Value::Null);
 }
 
 /// Answers every question at this address with `answer`, as long as the test's process lives.

@@ -16,11 +16,7 @@ pub fn to_json(info: &NetworkInfo, with_containers: bool) -> Value {
     let containers: Map<String, Value> =
         info.containers.iter().filter(|_| with_containers).map(|member| (member.id.to_string(), member_to_json(info, member))).collect();
     let driver = driver_of(&info.spec, info.name.as_str());
-    let mut options = info.spec.options.clone();
-    if driver == "bridge" && !info.bridge.is_empty() {
-        options.entry("com.docker.network.bridge.name".to_owned()).or_insert_with(|| info.bridge.clone());
-    }
-    json!({
+    let mut value = json!({
         "Name": info.name,
         "Id": info.id,
         "Created": info.created,
@@ -28,16 +24,20 @@ pub fn to_json(info: &NetworkInfo, with_containers: bool) -> Value {
         "Driver": driver,
         "EnableIPv4": info.spec.enable_ipv4.unwrap_or(true),
         "EnableIPv6": info.spec.enable_ipv6.unwrap_or(false),
-        "IPAM": { "Driver": "default", "Options": {}, "Config": info.pools.iter().map(pool_to_json).collect::<Vec<_>>() },
+        "IPAM": { "Driver": "default", "Options": null, "Config": info.pools.iter().map(pool_to_json).collect::<Vec<_>>() },
         "Internal": info.spec.internal,
         "Attachable": info.spec.attachable,
         "Ingress": false,
         "ConfigFrom": { "Network": "" },
         "ConfigOnly": false,
         "Containers": containers,
-        "Options": options,
+        "Options": info.spec.options,
         "Labels": info.spec.labels,
-    })
+    });
+    if driver == "bridge" && !info.bridge.is_empty() {
+        value["Gantry"] = json!({ "Bridge": info.bridge });
+    }
+    value
 }
 
 /// The driver's name; two networks are their own drivers.
@@ -82,7 +82,7 @@ pub fn from_json(body: Value) -> Result<NetworkInfo, WireError> {
     }
     let created = fields.text("Created")?.and_then(|text| time::from_text(&text)).unwrap_or(Timestamp::from_nanos(0));
     let spec = spec_from_fields(&mut fields)?;
-    let bridge = spec.options.get("com.docker.network.bridge.name").cloned().unwrap_or_default();
+    let bridge = fields.object("Gantry")?.text("Bridge")?.unwrap_or_default();
     Ok(NetworkInfo {
         id: id.parse().map_err(|_| WireError::malformed("Id", "64 hexadecimal digits"))?,
         name: name.parse().map_err(|_| WireError::malformed("Name", "a network's name"))?,
@@ -281,7 +281,7 @@ mod tests {
             id: crate::resource::id::NetworkId::from_bytes([7; 32]),
             name: "shop".parse().expect("a name"),
             created: Timestamp::from_nanos(1_700_000_000_000_000_001),
-            spec: NetworkSpec { options: BTreeMap::from([("com.docker.network.bridge.name".to_owned(), "gt-1".to_owned())]), ..spec() },
+            spec: spec(),
             pools: vec![pool()],
             bridge: "gt-1".to_owned(),
             containers: vec![NetworkMember {

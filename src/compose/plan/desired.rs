@@ -30,6 +30,10 @@ pub fn container(project: &Project, service: &Service, number: u32, image: Optio
     let mut spec = labelled(project, service, template(project, service, Some(known)), &canonical, image);
     spec.labels.insert(label::NUMBER.to_owned(), number.to_string());
     spec.labels.insert(label::ONE_OFF.to_owned(), "False".to_owned());
+    if let Ok(name) = name(project, service, number) {
+        // The engine sees to it anyway; for those who read the list.
+        spec.endpoints.values_mut().for_each(|endpoint| endpoint.aliases.insert(0, name.to_string()));
+    }
     spec
 }
 

@@ -31,6 +31,7 @@ pub(super) fn merge(spec: &ContainerSpec, image: &ImageConfig, hostname: &str) -
         user: spec.user.clone().unwrap_or_else(|| image.user.clone()),
         labels,
         exposed,
+        volumes: image.volumes.clone(),
         stop_signal: spec.stop_signal.clone().or_else(|| image.stop_signal.clone()),
         health: health(spec.health.as_ref(), image.health.as_ref()),
         hostname: spec.hostname.clone().unwrap_or_else(|| hostname.to_owned()),

@@ -131,7 +131,7 @@ pub(super) fn parse_ports(text: &str) -> Option<Vec<ContainerPort>> {
     Some((first..=last).map(|port| ContainerPort { port, protocol }).collect())
 }
 
-/// Docker's defaults for what is not written (`HEALTHCHECK`, and moby's daemon/health.go).
+/// What is not written is zero.
 fn understand_health(health: &DockerHealth) -> Option<HealthCheck> {
     let test = match health.test.as_deref().unwrap_or_default() {
         [] => return None,
@@ -141,14 +141,14 @@ fn understand_health(health: &DockerHealth) -> Option<HealthCheck> {
         // Docker takes what is none of these for a command, too.
         all => HealthTest::Exec(all.to_vec()),
     };
-    let time = |nanos: i64, default| u64::try_from(nanos).ok().filter(|it| *it > 0).map_or(default, Duration::from_nanos);
+    let time = |nanos: i64| u64::try_from(nanos).map_or(Duration::ZERO, Duration::from_nanos);
     Some(HealthCheck {
         test,
-        interval: time(health.interval, Duration::from_secs(30)),
-        timeout: time(health.timeout, Duration::from_secs(30)),
-        retries: u32::try_from(health.retries).ok().filter(|it| *it > 0).unwrap_or(3),
-        start_period: time(health.start_period, Duration::ZERO),
-        start_interval: time(health.start_interval, Duration::from_secs(5)),
+        interval: time(health.interval),
+        timeout: time(health.timeout),
+        retries: u32::try_from(health.retries).unwrap_or_default(),
+        start_period: time(health.start_period),
+        start_interval: time(health.start_interval),
     })
 }
 
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(config.shell, ["/bin/bash", "-c"]);
         let health = config.health.as_ref().expect("a check");
         assert_eq!((&health.test, health.retries), (&HealthTest::Shell("true".to_owned()), 7));
-        assert_eq!((health.interval, health.timeout), (Duration::from_secs(5), Duration::from_secs(30)));
+        assert_eq!((health.interval, health.timeout), (Duration::from_secs(5), Duration::ZERO));
         assert!(understood.history[1].empty_layer);
     }
 

@@ -208,15 +208,15 @@ pub enum RestartPolicy {
 pub struct HealthCheck {
     /// The probe.
     pub test: HealthTest,
-    /// From the end of one probe to the start of the next; 30 s.
+    /// From the end of one probe to the start of the next; zero stands for 30 s.
     pub interval: Duration,
-    /// How long one probe may take; 30 s.
+    /// How long one probe may take; zero stands for 30 s.
     pub timeout: Duration,
-    /// So many failures in a row make it unhealthy; 3.
+    /// So many failures in a row make it unhealthy; zero stands for 3.
     pub retries: u32,
     /// Failures in this time after the start do not count; 0 s.
     pub start_period: Duration,
-    /// The interval within the start period; 5 s.
+    /// The interval within the start period; zero stands for 5 s.
     pub start_interval: Duration,
 }
 
@@ -527,6 +527,9 @@ pub struct EffectiveConfig {
     pub labels: BTreeMap<String, String>,
     /// Exposed ports of image and spec.
     pub exposed: BTreeSet<ContainerPort>,
+    /// Where the image has volumes.
+    #[serde(default)]
+    pub volumes: BTreeSet<String>,
     /// The stop signal as written.
     pub stop_signal: Option<String>,
     /// The health check in force.

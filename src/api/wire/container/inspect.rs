@@ -9,7 +9,7 @@ use crate::api::wire::spec;
 use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState, MountInfo};
 
 /// What dockerd hides from a container that is not privileged.
-const MASKED: [&str; 10] = [
+const MASKED: [&str; 12] = [
     "/proc/asound",
     "/proc/acpi",
     "/proc/interrupts",
@@ -20,6 +20,8 @@ const MASKED: [&str; 10] = [
     "/proc/timer_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 /// What dockerd shows it for reading only.

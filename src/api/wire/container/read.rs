@@ -1,5 +1,6 @@
 //! Reads what an engine, ours or another, tells of a container.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -73,6 +74,8 @@ fn effective(spec: &ContainerSpec, hostname: String) -> EffectiveConfig {
         user: spec.user.clone().unwrap_or_default(),
         labels: spec.labels.clone(),
         exposed: spec.exposed.clone(),
+        // Told again, with their names, among the mounts.
+        volumes: BTreeSet::new(),
         stop_signal: spec.stop_signal.clone(),
         health: spec.health.clone(),
         hostname,

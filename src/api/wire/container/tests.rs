@@ -1,6 +1,6 @@
 //! What is told of a container survives, and sounds like Docker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::*;
@@ -53,6 +53,7 @@ fn info(state: ContainerState) -> ContainerInfo {
             user: text("app"),
             labels,
             exposed: spec.exposed.clone(),
+            volumes: BTreeSet::new(),
             stop_signal: None,
             health: None,
             hostname: text("web"),

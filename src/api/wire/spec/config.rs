@@ -54,7 +54,9 @@ pub fn effective_to_json(spec: &ContainerSpec, effective: &EffectiveConfig) -> M
         .mounts
         .iter()
         .filter(|mount| matches!(mount.source, MountSource::Volume { name: None, .. }))
-        .map(|mount| (mount.target.clone(), json!({})))
+        .map(|mount| &mount.target)
+        .chain(&effective.volumes)
+        .map(|target| (target.clone(), json!({})))
         .collect();
     let mut config = to_json(spec);
     let mut set = |name: &str, value: Value| config.insert(name.to_owned(), value);

@@ -17,17 +17,21 @@ pub fn health_to_json(check: &HealthCheck) -> Value {
         HealthTest::Exec(command) => ["CMD"].into_iter().chain(command.iter().map(String::as_str)).collect(),
         HealthTest::Shell(line) => vec!["CMD-SHELL", line],
     };
-    json!({
-        "Test": test,
-        "Interval": nanos(check.interval),
-        "Timeout": nanos(check.timeout),
-        "StartPeriod": nanos(check.start_period),
-        "StartInterval": nanos(check.start_interval),
-        "Retries": check.retries,
-    })
+    let mut value = json!({ "Test": test });
+    let mut set = |name: &str, number: i64| {
+        if number != 0 {
+            value[name] = json!(number);
+        }
+    };
+    set("Interval", nanos(check.interval));
+    set("Timeout", nanos(check.timeout));
+    set("StartPeriod", nanos(check.start_period));
+    set("StartInterval", nanos(check.start_interval));
+    set("Retries", i64::from(check.retries));
+    value
 }
 
-/// Reads a health check. 0 stands for the default, and stays 0 where the image's own value comes first.
+/// Reads a health check. 0 stands for the image's own value, or for the default.
 pub fn health_from_fields(fields: &mut Fields) -> Result<Option<HealthCheck>, WireError> {
     let test = fields.get::<Vec<String>>("Test", "a list of strings")?;
     let interval = duration(fields, "Interval")?;
@@ -45,18 +49,12 @@ pub fn health_from_fields(fields: &mut Fields) -> Result<Option<HealthCheck>, Wi
             Some((kind, rest)) => parse_test(fields, kind, rest)?,
         },
     };
-    let inherits = test == HealthTest::Inherit;
-    let or = |duration: Option<Duration>, seconds| match duration {
-        Some(duration) => duration,
-        None if inherits => Duration::ZERO,
-        None => Duration::from_secs(seconds),
-    };
     Ok(Some(HealthCheck {
-        interval: or(interval, 30),
-        timeout: or(timeout, 30),
-        start_period: or(start_period, 0),
-        start_interval: or(start_interval, 5),
-        retries: retries.unwrap_or(if inherits { 0 } else { 3 }),
+        interval: interval.unwrap_or_default(),
+        timeout: timeout.unwrap_or_default(),
+        start_period: start_period.unwrap_or_default(),
+        start_interval: start_interval.unwrap_or_default(),
+        retries: retries.unwrap_or_default(),
         test,
     }))
 }

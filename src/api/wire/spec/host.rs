@@ -17,7 +17,8 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     let or_null = |list: Vec<String>| if list.is_empty() { Value::Null } else { json!(list) };
     let unmasked = spec.security_options.iter().any(|option| option == UNMASKED);
     let security: Vec<String> = spec.security_options.iter().filter(|option| *option != UNMASKED).cloned().collect();
-    let hosts = spec.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
+    let hosts: Vec<String> = spec.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
+    let servers = spec.dns.iter().map(ToString::to_string).collect();
     let devices: Vec<Value> = spec.devices.iter().map(device_to_json).collect();
     let paths = if unmasked { json!([]) } else { Value::Null };
     let (mounts, tmpfs) = mount::to_json(&spec.mounts);
@@ -39,10 +40,10 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("CapAdd", or_null(spec.cap_add.iter().map(|name| capability_to_text(name)).collect()));
     set("CapDrop", or_null(spec.cap_drop.iter().map(|name| capability_to_text(name)).collect()));
     set("CgroupnsMode", json!(namespace_text(&spec.cgroup, "private")));
-    set("Dns", json!(spec.dns));
-    set("DnsOptions", json!(spec.dns_options));
-    set("DnsSearch", json!(spec.dns_search));
-    set("ExtraHosts", or_null(hosts));
+    set("Dns", or_null(servers));
+    set("DnsOptions", or_null(spec.dns_options.clone()));
+    set("DnsSearch", or_null(spec.dns_search.clone()));
+    set("ExtraHosts", json!(hosts));
     set("GroupAdd", or_null(spec.group_add.clone()));
     set("IpcMode", json!(ipc_text(&spec.ipc)));
     set("Cgroup", json!(""));
@@ -67,7 +68,7 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     if !mounts.is_empty() {
         set("Mounts", Value::Array(mounts));
     }
-    set("Devices", Value::Array(devices));
+    set("Devices", if devices.is_empty() { Value::Null } else { Value::Array(devices) });
     set("DeviceCgroupRules", or_null(spec.device_rules.clone()));
     set("DeviceRequests", Value::Null);
     set("MaskedPaths", paths.clone());

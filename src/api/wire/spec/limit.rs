@@ -18,7 +18,7 @@ pub(super) fn to_json(spec: &ContainerSpec, host: &mut Map<String, Value>) {
     set("CgroupParent", json!(""));
     set("BlkioWeight", json!(0));
     for name in ["BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"] {
-        set(name, json!([]));
+        set(name, Value::Null);
     }
     set("CpuPeriod", json!(limits.cpu_period.unwrap_or_default()));
     set("CpuQuota", json!(limits.cpu_quota.unwrap_or_default()));
@@ -31,7 +31,7 @@ pub(super) fn to_json(spec: &ContainerSpec, host: &mut Map<String, Value>) {
     set("MemorySwappiness", json!(limits.memory_swappiness));
     set("OomKillDisable", if limits.oom_kill_disable { json!(true) } else { Value::Null });
     set("PidsLimit", json!(limits.pids));
-    set("Ulimits", Value::Array(ulimits));
+    set("Ulimits", if ulimits.is_empty() { Value::Null } else { Value::Array(ulimits) });
     set("CpuCount", json!(0));
     set("CpuPercent", json!(0));
     set("IOMaximumIOps", json!(0));

@@ -1,7 +1,5 @@
 //! Health checks.
 
-use std::time::Duration;
-
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::{duration, flag, integer};
 use crate::compose::project::node::Node;
@@ -10,24 +8,23 @@ use crate::resource::container::{HealthCheck, HealthTest};
 pub(super) fn check(decoder: &mut Decoder<'_>) -> Option<HealthCheck> {
     let node = decoder.node.get("healthcheck").filter(|node| node.as_map().is_some())?;
     let test = test(decoder, node);
-    let inherits = test == HealthTest::Inherit;
-    // What is not written is the image's where the test is the image's; zero says so, as it does in Docker's API.
-    let or = |key: &str, seconds: u64| duration(node, key).unwrap_or(Duration::from_secs(if inherits { 0 } else { seconds }));
+    // What is not written is the image's, or the engine's default; zero says so, as it does in Docker's API.
+    let or = |key: &str| duration(node, key).unwrap_or_default();
     if let (Some(interval), None) = (node.get("start_interval"), node.get("start_period")) {
         let message = format!("{} requires start_period to be set", decoder.path("healthcheck.start_interval"));
         decoder.error("healthcheck", Some(interval.span), message, None);
     }
-    let retries = integer(node, "retries").unwrap_or(if inherits { 0 } else { 3 });
+    let retries = integer(node, "retries").unwrap_or_default();
     if u32::try_from(retries).is_err() {
         let message = format!("{} cannot be {retries}", decoder.path("healthcheck.retries"));
         decoder.error("healthcheck", node.get("retries").map(|retries| retries.span), message, None);
     }
     Some(HealthCheck {
-        interval: or("interval", 30),
-        timeout: or("timeout", 30),
+        interval: or("interval"),
+        timeout: or("timeout"),
         retries: u32::try_from(retries).unwrap_or_default(),
-        start_period: or("start_period", 0),
-        start_interval: or("start_interval", 5),
+        start_period: or("start_period"),
+        start_interval: or("start_interval"),
         test,
     })
 }
