@@ -18,6 +18,12 @@ pub(crate) fn process(bottle: &Bottle, word: &str) -> i32 {
         .0
 }
 
+/// The parent of a process: of a container's first one, its shim.
+pub(crate) fn parent(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    status.lines().find_map(|line| line.strip_prefix("PPid:").and_then(|rest| rest.trim().parse().ok())).expect("a parent")
+}
+
 /// Kills it.
 pub(crate) fn end(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the process is there");
@@ -109,12 +115,7 @@ fn a_shim_is_killed_its_container_goes_and_comes_back_by_its_policy() {
     bottle.gantry(["up", "-d"]).success();
     for name in ["project-a-1", "project-b-1"] {
         let pid = bottle.pid(name);
-        let shim: i32 = std::fs::read_to_string(format!("/proc/{pid}/status"))
-            .expect("it runs")
-            .lines()
-            .find_map(|line| line.strip_prefix("PPid:").and_then(|rest| rest.trim().parse().ok()))
-            .expect("a parent");
-        end(shim);
+        end(parent(i32::try_from(pid).expect("a process id")));
         if name == "project-a-1" {
             bottle.eventually("a runs again", || bottle.state(name) == "running" && bottle.pid(name) != pid);
         } else {

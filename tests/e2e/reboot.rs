@@ -8,9 +8,9 @@ use nix::unistd::Pid;
 
 use crate::bottle::Bottle;
 use crate::configuration::Foreground;
+use crate::killed::{parent, process};
 use crate::program::{run, top};
 use crate::up::RUNS;
-use crate::world::processes_of;
 
 /// One service for each policy and each end it may have had.
 fn project() -> String {
@@ -40,16 +40,14 @@ fn boot(bottle: &Bottle, number: u8) {
     std::fs::create_dir(&run).expect("an empty one");
 }
 
-/// Everything of a bottle ends at once, as when the power fails.
+/// Everything of a bottle ends at once, as when the power fails. Nobody is to see another's end, and write it down: the keeper goes first,
+/// then the engine, the shims, and their containers.
 fn power_off(bottle: &Bottle) {
-    let names = bottle.containers();
-    let mut processes = processes_of(bottle.project().parent().expect("a folder"));
-    // Nobody is to see another's end, and write it down: the keeper first, then the engine, the shims, and their containers.
-    let role = |line: &str| ["keeper", "gantry-engine", "gantry-shim"].iter().position(|role| line.contains(role)).unwrap_or(3);
-    processes.sort_by_key(|(_, line)| role(line));
-    let mut processes: Vec<i32> = processes.into_iter().map(|(pid, _)| pid).collect();
-    let pids = names.iter().map(|name| i32::try_from(bottle.pid(name)).expect("a process id"));
-    processes.extend(pids.filter(|pid| *pid > 0));
+    let pids = bottle.containers().iter().map(|name| i32::try_from(bottle.pid(name)).expect("a process id")).collect::<Vec<_>>();
+    let containers: Vec<i32> = pids.into_iter().filter(|pid| *pid > 0).collect();
+    let mut processes = vec![process(bottle, "keeper"), process(bottle, "engine")];
+    processes.extend(containers.iter().map(|pid| parent(*pid)));
+    processes.extend(containers);
     for pid in &processes {
         // One takes the other along.
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);

@@ -169,11 +169,6 @@ impl<R: Read, W: Write> Tee<R, W> {
         Self { inner, into }
     }
 
-    /// The source.
-    pub(super) fn inner(&self) -> &R {
-        &self.inner
-    }
-
     /// The copy.
     pub(super) fn into_copy(self) -> W {
         self.into

@@ -1,14 +1,15 @@
 //! One layer of a pull: from the registry into the store and, in the same breath, into its folder.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use tokio::sync::{mpsc, watch};
 
 use crate::archive::ExtractError;
-use crate::engine::image::content::{BlobWriter, Tee};
+use crate::engine::image::content::BlobWriter;
 use crate::engine::image::error::ImageError;
 use crate::engine::image::handle::{Shared, blocking, joined};
 use crate::engine::image::layer::Layer;
@@ -22,8 +23,8 @@ use crate::resource::image::ImageProgress;
 
 /// A layer tells of its bytes no more often.
 const PACE: Duration = Duration::from_millis(100);
-/// So many pieces may lie between the network and the inflating thread.
-const WAITING: usize = 64;
+/// So many pieces may lie between the network and the thread that keeps them, and between that one and the inflating thread.
+const WAITING: usize = 32;
 
 /// A layer to be brought in.
 pub(super) struct Fetch {
@@ -64,7 +65,7 @@ impl Fetch {
             // It begins before the first byte is there.
             let unpacking = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                work.shared().unpack_incoming(Incoming::new(incoming), &diff, &blob, &host)
+                work.shared().unpack_incoming(incoming, &diff, &blob, &host)
             });
             let downloaded = tokio::select! {
                 downloaded = self.download(pieces) => downloaded,
@@ -103,16 +104,25 @@ impl Fetch {
 
 impl Shared {
     /// Keeps a blob while it is unpacked; both are right, or neither stays. The caller has reserved the layer.
-    fn unpack_incoming(&self, incoming: Incoming, diff: &Digest, blob: &Digest, host: &str) -> Result<(), ImageError> {
+    ///
+    /// Keeping has a thread of its own: inflating takes longest of all, and is not to wait for a digest or a file.
+    fn unpack_incoming(&self, incoming: mpsc::Receiver<Piece>, diff: &Digest, blob: &Digest, host: &str) -> Result<(), ImageError> {
         let partial = self.layers.begin()?;
-        let mut source = Tee::new(incoming, self.content.create()?);
-        let unpacked = pipeline::unpack(&mut source, partial.path());
-        if let Err(ExtractError::Read(_)) = &unpacked {
-            // What cannot be read is most likely not what was sent: the digest of all of it tells.
-            let _rest = io::copy(&mut source, &mut io::sink());
-        }
-        let complete = source.inner().ended;
-        let writer: BlobWriter = source.into_copy();
+        let writer = self.content.create()?;
+        let (onward, pieces) = sync_channel(WAITING);
+        let (kept, unpacked) = std::thread::scope(|scope| {
+            let keeping = scope.spawn(move || keep(incoming, writer, &onward));
+            let mut source = Incoming { pieces, piece: Bytes::new(), ended: false };
+            let unpacked = pipeline::unpack(&mut source, partial.path());
+            if let Err(ExtractError::Read(_)) = &unpacked {
+                // What cannot be read is most likely not what was sent: the digest of all of it tells.
+                let _rest = io::copy(&mut source, &mut io::sink());
+            }
+            // Else whoever keeps would wait for ever to hand on what nobody wants.
+            drop(source);
+            (keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), unpacked)
+        });
+        let (writer, complete) = kept.map_err(|source| ImageError::disk("write", partial.path())(source))?;
         let found = writer.digest();
         let wrong = |what: String, expected: &Digest, found| ImageError::WrongDigest { what, expected: *expected, found };
         if complete && found != *blob {
@@ -127,6 +137,21 @@ impl Shared {
     }
 }
 
+/// Writes what comes into the blob, and hands it on; says whether all of it came.
+fn keep(mut incoming: mpsc::Receiver<Piece>, mut writer: BlobWriter, onward: &SyncSender<Piece>) -> io::Result<(BlobWriter, bool)> {
+    while let Some(piece) = incoming.blocking_recv() {
+        let is_last = matches!(piece, Piece::End);
+        if let Piece::Bytes(bytes) = &piece {
+            writer.write_all(bytes)?;
+        }
+        let is_wanted = onward.send(piece).is_ok();
+        if is_last || !is_wanted {
+            return Ok((writer, is_last));
+        }
+    }
+    Ok((writer, false))
+}
+
 /// What is handed over from the network.
 enum Piece {
     Bytes(Bytes),
@@ -136,24 +161,18 @@ enum Piece {
 
 /// The other end of the pieces, as a reader.
 struct Incoming {
-    pieces: mpsc::Receiver<Piece>,
+    pieces: Receiver<Piece>,
     piece: Bytes,
     ended: bool,
-}
-
-impl Incoming {
-    fn new(pieces: mpsc::Receiver<Piece>) -> Self {
-        Self { pieces, piece: Bytes::new(), ended: false }
-    }
 }
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() && !self.ended {
-            match self.pieces.blocking_recv() {
-                Some(Piece::Bytes(piece)) => self.piece = piece,
-                Some(Piece::End) => self.ended = true,
-                None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the download broke off")),
+            match self.pieces.recv() {
+                Ok(Piece::Bytes(piece)) => self.piece = piece,
+                Ok(Piece::End) => self.ended = true,
+                Err(_) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the download broke off")),
             }
         }
         let length = buffer.len().min(self.piece.len());

@@ -65,6 +65,8 @@ struct State {
     known: BTreeMap<Digest, Known>,
     /// Who unpacks which layer; others wait for it.
     busy: BTreeMap<Digest, Weak<tokio::sync::Mutex<()>>>,
+    /// Layers that are being unpacked. Meanwhile nobody waits for the disk: it would hold up every file they make.
+    unpacking: usize,
     /// A thread waits for the disk.
     syncing: bool,
 }
@@ -171,10 +173,11 @@ impl Layers {
     }
 
     /// Makes an empty folder to unpack into.
-    pub(super) fn begin(&self) -> Result<PartialLayer, ImageError> {
+    pub(super) fn begin(self: &Arc<Self>) -> Result<PartialLayer, ImageError> {
         let path = self.folder.join(format!("{PARTIAL}{}", temporary::name()));
         fs::create_dir(&path).map_err(ImageError::disk("make", &path))?;
-        Ok(PartialLayer { path })
+        self.lock().unpacking += 1;
+        Ok(PartialLayer { layers: Arc::clone(self), path })
     }
 
     /// Makes an unpacked folder the layer's.
@@ -191,8 +194,6 @@ impl Layers {
         let record = LayerRecord { layer, boot: Some(store::boot_id().to_owned()) };
         store::replace(&self.record(&short), &record)?;
         state.known.insert(diff, Known { record, short, unpacked: true });
-        drop(state);
-        self.sync_in_background();
         Ok(())
     }
 
@@ -222,7 +223,7 @@ impl Layers {
     /// Waits, on a thread of its own, until what was unpacked is on the disk, and then says so in the records.
     fn sync_in_background(self: &Arc<Self>) {
         let mut state = self.lock();
-        if state.syncing || !state.known.values().any(Known::is_doubtful) {
+        if state.syncing || state.unpacking > 0 || !state.known.values().any(Known::is_doubtful) {
             return;
         }
         let layers = Arc::clone(self);
@@ -238,7 +239,7 @@ impl Layers {
         loop {
             let mut state = self.lock();
             let doubtful: Vec<Digest> = state.known.iter().filter(|(_, it)| it.is_doubtful()).map(|(diff, _)| *diff).collect();
-            if doubtful.is_empty() {
+            if doubtful.is_empty() || state.unpacking > 0 {
                 state.syncing = false;
                 return;
             }
@@ -273,6 +274,7 @@ impl Known {
 /// A folder that is being unpacked into; gone again when it is dropped unfinished.
 #[derive(Debug)]
 pub(super) struct PartialLayer {
+    layers: Arc<Layers>,
     path: PathBuf,
 }
 
@@ -287,6 +289,8 @@ impl Drop for PartialLayer {
     fn drop(&mut self) {
         // Renamed away when it was finished; what is left is swept at the next start.
         let _gone = fs::remove_dir_all(&self.path);
+        self.layers.lock().unpacking -= 1;
+        self.layers.sync_in_background();
     }
 }
 
