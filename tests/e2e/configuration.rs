@@ -193,6 +193,7 @@ fn data_lies_where_it_is_to_lie_until_the_engine_is_stopped() {
     std::fs::write(&file, "{}").expect("the configuration");
     for role in ["engine", "keeper", "engine"] {
         end(process(&bottle, role));
+        bottle.shell("until test -d /proc/$(cat $GANTRY_ROOT/run/keeper.pid); do :; done").success();
         bottle.gantry(["ps"]).success();
         assert_eq!(bottle.pid("project-a-1"), pid);
     }

@@ -99,7 +99,7 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     if !is_passed && socket::is_served(&options.root.socket()) {
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };
     }
-    let claim = leave::claim(&options.root)?;
+    let claim = leave::claim(&options.root, false)?;
     group::leave_job(options.root.tag());
     let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
     for address in own.iter().chain(options.addresses.iter().filter(|address| **address != Address::Inherited)) {
@@ -126,7 +126,7 @@ fn inherit(arguments: &[OsString]) -> Result<Keeper, KeeperError> {
     launder::launder(false)?;
     let socket = take_stdin()?;
     write_to_log(options.root.log())?;
-    let claim = leave::claim(&options.root)?;
+    let claim = leave::claim(&options.root, true)?;
     let mut estate = Estate::default();
     let mut pidfd = None;
     loop {
