@@ -9,6 +9,8 @@ use tokio::sync::Semaphore;
 use crate::api::client::Client;
 use crate::cli::await_container::Watch;
 use crate::cli::error::{About, CommandError};
+use crate::cli::hook::{self, Hook};
+use crate::cli::output::line::LinePrinter;
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{Plan, label};
 use crate::resource::container::{ContainerSpec, StopOptions, Stopped};
@@ -31,13 +33,14 @@ pub(crate) struct Applier {
     /// Starts are not told: what is started speaks for itself.
     attached: bool,
     quiet_pull: bool,
+    hooks: Option<LinePrinter>,
     applied: Arc<AtomicU64>,
     /// Containers that could not notice their stop signal.
     unheard: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// How operations are applied.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ApplyOptions {
     /// How many operations may go on at once; without limit when absent.
     pub(crate) parallel: Option<usize>,
@@ -45,6 +48,8 @@ pub(crate) struct ApplyOptions {
     pub(crate) attached: bool,
     /// Layers of pulled images are not told.
     pub(crate) quiet_pull: bool,
+    /// Shows what hooks write; nobody looks when absent.
+    pub(crate) hooks: Option<LinePrinter>,
 }
 
 impl Applier {
@@ -62,6 +67,7 @@ impl Applier {
             limit: options.parallel.map(|limit| Arc::new(Semaphore::new(limit))),
             attached: options.attached,
             quiet_pull: options.quiet_pull,
+            hooks: options.hooks,
             applied: Arc::default(),
             unheard: Arc::default(),
         }
@@ -134,7 +140,8 @@ impl Applier {
             Operation::UnpauseContainer { name } => (container(name.as_str()), "Unpausing", "Unpaused"),
             Operation::AwaitContainer { name, condition: Condition::Completed, .. } => (container(name.as_str()), "Waiting", "Exited"),
             Operation::AwaitContainer { name, .. } => (container(name.as_str()), "Waiting", "Healthy"),
-            Operation::ConnectNetwork { .. } | Operation::DisconnectNetwork { .. } => return None,
+            Operation::RunPreStart { name, .. } => (container(name.as_str()), "Running", "Exited"),
+            Operation::ConnectNetwork { .. } | Operation::DisconnectNetwork { .. } | Operation::RunHook { .. } => return None,
         })
     }
 
@@ -174,6 +181,12 @@ impl Applier {
                 }
                 _ => {}
             },
+            Operation::RunHook { container, service, kind, index, exec } => {
+                hook::run(client, self.hooks.as_ref(), &container, Hook::exec(&service, kind, index), &exec).await?;
+            }
+            Operation::RunPreStart { name, service, index, spec } => {
+                hook::run_container(client, self.hooks.as_ref(), &name, Hook::pre_start(&service, index), &spec).await?;
+            }
             Operation::StopContainer { name, timeout, patient } => {
                 match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient }).await {
                     Err(failure) if !matches!(failure.kind, FailureKind::NotModified | FailureKind::NotFound) => return Err(failure.into()),

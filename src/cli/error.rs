@@ -21,6 +21,8 @@ pub(crate) enum About {
     Network(String),
     /// A volume, by its name in the engine.
     Volume(String),
+    /// A service's hook, by the service and the attribute.
+    Hook(String, &'static str),
     /// A secret or config, by the section and its key.
     File(&'static str, String),
 }
@@ -130,6 +132,7 @@ impl CommandError {
             Some(About::Service(name)) => of_service(Some(name), None),
             Some(About::Container(name)) => of_service(project.service_of(name), None),
             Some(About::Health(name)) => of_service(project.service_of(name), Some("healthcheck")),
+            Some(About::Hook(service, attribute)) => of_service(Some(service.as_str()), Some(*attribute)),
             Some(About::File(section, key)) => project.place_of(section, key),
             Some(About::Network(name)) => project.place_of_network(name, spoken),
             Some(About::Volume(name)) => project.place_of_volume(name, spoken),

@@ -143,6 +143,11 @@ impl Follower {
         self.unheard = &started - &self.started;
     }
 
+    /// What shows the lines.
+    pub(crate) const fn printer(&self) -> &LinePrinter {
+        &self.printer
+    }
+
     /// Whether a service's containers are shown.
     pub(crate) fn shows(&self, service: &str) -> bool {
         self.services.as_ref().is_none_or(|services| services.contains(service)) && !self.hidden.contains(service)
@@ -192,7 +197,11 @@ impl Follower {
     fn heard(&mut self, event: Event) {
         let attribute = |key: &str| event.attributes.get(key).map(String::as_str).unwrap_or_default();
         let service = attribute(label::SERVICE);
-        if event.kind != EventKind::Container || attribute(label::ONE_OFF) == "True" || !self.shows(service) {
+        if event.kind != EventKind::Container
+            || attribute(label::ONE_OFF) == "True"
+            || event.attributes.contains_key(label::HOOK)
+            || !self.shows(service)
+        {
             return;
         }
         match event.action.as_str() {

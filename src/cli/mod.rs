@@ -9,6 +9,7 @@ mod context;
 pub mod environment;
 mod error;
 mod follow;
+mod hook;
 mod interrupt;
 mod local;
 mod observe;

@@ -43,7 +43,7 @@ pub(crate) async fn project(client: &Client, name: &ProjectName, project: Option
 
 /// What the image references of a project mean now; those that mean nothing are absent.
 async fn images(client: &Client, project: &Project) -> Result<BTreeMap<String, ImageId>, CommandError> {
-    let references: BTreeSet<&str> = project.services.values().map(|service| service.image.as_str()).collect();
+    let references: BTreeSet<&str> = project.services.values().flat_map(|service| service.images()).collect();
     let asked = references.into_iter().map(|reference| async move { (reference, client.image(reference).await) });
     let mut found = BTreeMap::new();
     for (reference, answer) in join_all(asked).await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::resource::container::{ContainerSpec, EndpointSpec};
+use crate::resource::exec::ExecSpec;
 use crate::resource::name::{ContainerName, NetworkName, VolumeName};
 use crate::resource::network::NetworkSpec;
 use crate::resource::volume::VolumeSpec;
@@ -16,6 +17,25 @@ pub enum Condition {
     Healthy,
     /// It ended with code 0.
     Completed,
+}
+
+/// When a command of the user's runs beside a container's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// After each start.
+    PostStart,
+    /// Before each stop.
+    PreStop,
+}
+
+impl HookKind {
+    /// The attribute that holds it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::PostStart => "post_start",
+            Self::PreStop => "pre_stop",
+        }
+    }
 }
 
 /// One change to one thing.
@@ -93,6 +113,30 @@ pub enum Operation {
     UnpauseContainer {
         /// Its name.
         name: ContainerName,
+    },
+    /// Runs a command in a running container, and fails if that fails.
+    RunHook {
+        /// The container's name.
+        container: String,
+        /// The service, for messages.
+        service: String,
+        /// When it runs.
+        kind: HookKind,
+        /// Its place among the hooks of that kind.
+        index: usize,
+        /// What it runs.
+        exec: Box<ExecSpec>,
+    },
+    /// Runs a container of its own to its end before those of a service start. It goes when it ended well; else it stays, to be looked at.
+    RunPreStart {
+        /// The container's name.
+        name: ContainerName,
+        /// The service, for messages.
+        service: String,
+        /// Its place among the hooks.
+        index: usize,
+        /// What it is.
+        spec: Box<ContainerSpec>,
     },
     /// Starts a container.
     StartContainer {

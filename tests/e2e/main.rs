@@ -14,6 +14,7 @@ mod engine;
 mod exec;
 mod flags;
 mod health;
+mod hook;
 mod killed;
 mod left_behind;
 mod life;

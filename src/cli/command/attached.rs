@@ -48,7 +48,8 @@ pub(super) async fn run(
     for name in &plan.kept {
         progress.tell(&format!("Container {name}"), Status::Done, "Running");
     }
-    let apply_options = ApplyOptions { parallel: context.parallel, attached: true, quiet_pull: args.quiet_pull };
+    let apply_options =
+        ApplyOptions { parallel: context.parallel, attached: true, quiet_pull: args.quiet_pull, hooks: Some(follower.printer().clone()) };
     let applier = Applier::new(client, &progress, Some(watch), plan, apply_options);
     let announced = AtomicBool::new(false);
     let announce = || {
@@ -190,7 +191,8 @@ impl Scene<'_> {
         let timeout = seconds(self.args.timeout);
         let plan = plan::stop(Some(self.project), &observed, &StopPlanOptions { services, timeout, ..StopPlanOptions::default() })?;
         follower.complete(BTreeSet::new());
-        let mut work = pin!(up::apply(self.context, self.client, &self.project.name, &plan, "stop"));
+        let printer = follower.printer().clone();
+        let mut work = pin!(up::apply_with_hooks(self.context, self.client, &self.project.name, &plan, "stop", &printer));
         let (mut stopped, mut drained, mut killed) = (false, false, false);
         while !(stopped && (drained || !self.options.services.is_empty())) {
             tokio::select! {

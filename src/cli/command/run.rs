@@ -12,13 +12,14 @@ use crate::cli::command::up;
 use crate::cli::context::Context;
 use crate::cli::environment;
 use crate::cli::error::{About, CommandError};
+use crate::cli::hook;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
 use crate::cli::output::progress::{Progress, Status, Style};
 use crate::cli::relay::{self, Parted, Peer, Relay, Signals};
 use crate::compose::plan::{self, OneOff, Plan, UpOptions};
 use crate::compose::project::flag;
-use crate::compose::project::model::Project;
+use crate::compose::project::model::{Project, Service};
 use crate::resource::container::{AttachOptions, ExitStatus, Mount, MountSource, WaitCondition};
 use crate::resource::detach::DetachKeys;
 use crate::resource::failure::Failure;
@@ -68,9 +69,10 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         prepared = prepare(args, context, client, &project, &plan, &one_off) => prepared,
         () = interrupt.next() => return Ok(CommandError::INTERRUPTED),
     };
+    let service = &project.services[&one_off.service];
     let undone = match prepared {
-        Ok(()) if args.detach => start(client, &one_off).await.map(|()| None),
-        Ok(()) => attended(args, context, client, &one_off).await.map(Some),
+        Ok(()) if args.detach => begin(client, &one_off, service).await.map(|()| None),
+        Ok(()) => attended(args, context, client, &one_off, service).await.map(Some),
         Err(error) => Err(error),
     };
     match undone {
@@ -102,7 +104,7 @@ async fn prepare(
     for name in &plan.kept {
         progress.tell(&format!("Container {name}"), Status::Done, "Running");
     }
-    let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull: args.quiet_pull };
+    let options = ApplyOptions { parallel: context.parallel, quiet_pull: args.quiet_pull, ..ApplyOptions::default() };
     let applier = Applier::new(client, &progress, watch, plan, options);
     let result = plan::execute(plan, |operation| {
         let is_own_start = matches!(&operation, Operation::StartContainer { name } if *name == one_off.name);
@@ -121,6 +123,12 @@ async fn start(client: &Client, one_off: &OneOff) -> Result<(), CommandError> {
     client.start_container(one_off.name.as_str()).await.map_err(|failure| refused(failure, one_off))
 }
 
+/// Starts the container, and runs what its service wants to run after that.
+async fn begin(client: &Client, one_off: &OneOff, service: &Service) -> Result<(), CommandError> {
+    start(client, one_off).await?;
+    hook::after_run(client, service, one_off.name.as_str()).await
+}
+
 /// A start that failed has the code that a shell gives for such a command.
 fn refused(failure: Failure, one_off: &OneOff) -> CommandError {
     let code = match failure.message.as_str() {
@@ -133,7 +141,7 @@ fn refused(failure: Failure, one_off: &OneOff) -> CommandError {
 }
 
 /// Starts the container with our streams joined to its own, and returns its code.
-async fn attended(args: &RunArgs, context: &Context, client: &Client, one_off: &OneOff) -> Result<u8, CommandError> {
+async fn attended(args: &RunArgs, context: &Context, client: &Client, one_off: &OneOff, service: &Service) -> Result<u8, CommandError> {
     let id = client.container(one_off.name.as_str()).await?.id.to_string();
     let options = AttachOptions { stdin: args.interactive, stdout: true, stderr: true, logs: false, stream: true, detach_keys: None };
     let mut signals = Signals::listen()?;
@@ -146,7 +154,10 @@ async fn attended(args: &RunArgs, context: &Context, client: &Client, one_off: &
     if relay.tty {
         relay.resize(client).await;
     }
-    let parted = relay.carry(&context.terminal, client, streams, &mut signals).await?;
+    let hooks = hook::after_run(client, service, one_off.name.as_str());
+    let (parted, hooks) = tokio::join!(relay.carry(&context.terminal, client, streams, &mut signals), hooks);
+    let parted = parted?;
+    hooks?;
     context.terminal.flush();
     if parted == Parted::Detached || context.terminal.reader_left() {
         return Ok(0);

@@ -16,6 +16,7 @@ use crate::cli::error::{About, CommandError};
 use crate::cli::follow;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::observe;
+use crate::cli::output::line::LinePrinter;
 use crate::cli::output::progress::Status;
 use crate::compose::plan::{self, ObservedState, Plan, Recreate, UpOptions};
 use crate::compose::project::model::{Project, PullPolicy};
@@ -65,7 +66,8 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     let due = if context.dry_run { BTreeSet::new() } else { due(client, &project).await };
     if !due.is_empty() {
         let pulls = plan::pull(&project, &due);
-        carry_out(context, client, &project.name, &pulls, "pull", args.quiet_pull).await?;
+        let shown = Shown { quiet_pull: args.quiet_pull, hooks: None };
+        carry_out(context, client, &project.name, &pulls, "pull", shown).await?;
     }
     let step = trace::span("observe");
     let observed = observe::project(client, &project.name, Some(&project)).await?;
@@ -81,7 +83,8 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     let plan = plan::up(&project, &observed, &options)?;
     drop(step);
     let outcome = if context.dry_run || args.detach || args.wait || args.no_start {
-        let work = carry_out(context, client, &project.name, &plan, title, args.quiet_pull);
+        let shown = Shown { quiet_pull: args.quiet_pull, hooks: None };
+        let work = carry_out(context, client, &project.name, &plan, title, shown);
         let mut interrupt = Interrupt::listen()?;
         tokio::select! {
             result = within(args.wait_timeout, work, client, &project.name) => result.map(|()| 0),
@@ -152,7 +155,7 @@ pub(super) async fn take_back(
     before: &ObservedState,
 ) -> Result<(), CommandError> {
     let now = observe::project(client, &project.name, Some(project)).await?;
-    carry_out(context, client, &project.name, &plan::undo(failed, before, &now), "up", true).await
+    carry_out(context, client, &project.name, &plan::undo(failed, before, &now), "up", Shown::default()).await
 }
 
 fn options(
@@ -200,7 +203,26 @@ pub(super) async fn apply(
     plan: &Plan,
     title: &'static str,
 ) -> Result<(), CommandError> {
-    carry_out(context, client, project, plan, title, false).await
+    carry_out(context, client, project, plan, title, Shown::default()).await
+}
+
+/// The same, and shows what hooks write.
+pub(super) async fn apply_with_hooks(
+    context: &Context,
+    client: &Client,
+    project: &ProjectName,
+    plan: &Plan,
+    title: &'static str,
+    printer: &LinePrinter,
+) -> Result<(), CommandError> {
+    carry_out(context, client, project, plan, title, Shown { quiet_pull: false, hooks: Some(printer.clone()) }).await
+}
+
+/// What of a plan's execution is shown.
+#[derive(Default)]
+struct Shown {
+    quiet_pull: bool,
+    hooks: Option<LinePrinter>,
 }
 
 async fn carry_out(
@@ -209,7 +231,7 @@ async fn carry_out(
     project: &ProjectName,
     plan: &Plan,
     title: &'static str,
-    quiet_pull: bool,
+    shown: Shown,
 ) -> Result<(), CommandError> {
     tell_warnings(context, plan);
     if context.dry_run {
@@ -222,7 +244,7 @@ async fn carry_out(
     for name in &plan.kept {
         progress.tell(&format!("Container {name}"), Status::Done, "Running");
     }
-    let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull };
+    let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull: shown.quiet_pull, hooks: shown.hooks };
     let applier = Applier::new(client, &progress, watch, plan, options);
     let _span = trace::span("execute");
     let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;

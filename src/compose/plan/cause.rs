@@ -83,6 +83,8 @@ pub enum Cause {
     NetworkChanged(String),
     /// Its volume is made anew.
     VolumeChanged(String),
+    /// This service starts after it.
+    BeforeStart(ServiceName),
     /// The caller wants to know that it is up.
     Wait,
     /// The run that made it failed.
@@ -105,6 +107,7 @@ impl fmt::Display for Cause {
             Self::RestartsWith(service) => write!(formatter, "restarts with {service}"),
             Self::NetworkChanged(network) => write!(formatter, "network {network} changed"),
             Self::VolumeChanged(volume) => write!(formatter, "volume {volume} changed"),
+            Self::BeforeStart(service) => write!(formatter, "before {service} starts"),
             Self::Wait => formatter.write_str("--wait"),
             Self::Failed => formatter.write_str("what it was made for failed"),
             Self::Asked => formatter.write_str("asked"),

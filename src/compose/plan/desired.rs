@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::compose::plan::known::Known;
 use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::{endpoint, fingerprint, graph, label};
-use crate::compose::project::model::{FileWay, Project, Service, ServiceFile};
+use crate::compose::project::model::{FileWay, Hook, Project, Service, ServiceFile};
 use crate::compose::project::other::{ServiceIpc, ServicePid};
-use crate::resource::container::{ContainerSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, RestartPolicy};
+use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, RestartPolicy};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ContainerName, NameError};
 
@@ -69,8 +69,43 @@ fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, canon
     add(label::DEPENDS_ON, graph::write_dependencies(&service.depends_on));
     add(label::CONFIG_HASH, fingerprint::hash(canonical));
     add(label::SPEC, canonical.to_string());
+    let hooks = [&service.pre_start, &service.post_start, &service.pre_stop];
+    if hooks.iter().any(|hooks| !hooks.is_empty()) {
+        // Invariant: hooks are plain data with string keys, which JSON can always hold.
+        add(label::HOOKS, fingerprint::hash(&serde_json::to_value(hooks).expect("hooks are plain data")));
+    }
     if let Some(image) = image {
         add(label::IMAGE, image.to_string());
+    }
+    spec
+}
+
+/// The container of a hook that runs before those of its service: like one of them in all that it does not say itself, with the volumes
+/// of `first`, the one with the lowest number, and on the same networks, where it answers to no name of theirs.
+pub(super) fn pre_start(project: &Project, service: &Service, hook: &Hook, first: &ContainerName, known: &Known) -> ContainerSpec {
+    let mut spec = template(project, service, Some(known));
+    if let Some(image) = &hook.image {
+        // What the service runs is written for its own image.
+        spec = ContainerSpec { image: image.clone(), entrypoint: None, command: None, ..spec };
+    }
+    spec.command = hook.command.clone().or(spec.command);
+    spec.user = hook.user.clone().or(spec.user);
+    spec.working_dir = hook.working_dir.clone().or(spec.working_dir);
+    spec.privileged |= hook.privileged;
+    spec.environment.extend(hook.environment.clone());
+    spec.endpoints.values_mut().for_each(|endpoint| *endpoint = EndpointSpec::default());
+    // Volumes and binds come from the container itself, anonymous ones, too; what is in memory is each container's own.
+    spec.mounts.retain(|mount| matches!(mount.source, MountSource::Tmpfs { .. }));
+    spec.volumes_from.push(first.to_string());
+    (spec.ports, spec.exposed, spec.restart) = (Vec::new(), Default::default(), RestartPolicy::No);
+    spec.health = None;
+    for (key, value) in [
+        (label::PROJECT, project.name.as_str()),
+        (label::SERVICE, service.name.as_str()),
+        (label::VERSION, env!("CARGO_PKG_VERSION")),
+        (label::HOOK, "pre_start"),
+    ] {
+        spec.labels.insert(key.to_owned(), value.to_owned());
     }
     spec
 }

@@ -19,7 +19,7 @@ impl fmt::Display for FieldChange {
     /// Writes the field; its values, too, where they are short and cannot be secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.field)?;
-        let secret = ["environment", "files", "labels"].iter().any(|head| self.field.starts_with(head));
+        let secret = ["environment", "files", "hooks", "labels"].iter().any(|head| self.field.starts_with(head));
         let length = self.from.as_deref().map_or(0, str::len) + self.to.as_deref().map_or(0, str::len);
         if secret || length > 80 {
             return Ok(());

@@ -34,13 +34,19 @@ pub const SLUG: &str = "com.docker.compose.slug";
 pub const NETWORK: &str = "com.docker.compose.network";
 /// The volume's key in the project; on volumes.
 pub const VOLUME: &str = "com.docker.compose.volume";
+/// The kind of hook that a container is; on those that run before a service's.
+pub const HOOK: &str = "com.docker.compose.hook";
+/// Digest of a service's hooks, which are no part of a container's specification.
+pub const HOOKS: &str = "dev.gantry.hooks";
 /// The wanted specification itself, so that a later `up` can say which field differs.
 pub const SPEC: &str = "dev.gantry.spec";
 
 /// Whether the label is one the planner writes, which says nothing of what a user wants.
 pub fn is_own(key: &str) -> bool {
     key == SPEC
+        || key == HOOKS
         || [
+            HOOK,
             PROJECT,
             SERVICE,
             NUMBER,

@@ -56,6 +56,8 @@ pub struct ObservedState {
     pub(super) services: BTreeMap<ServiceName, Vec<Replica>>,
     /// Containers made by `run`.
     pub(super) one_offs: Vec<Replica>,
+    /// Containers of hooks: failed ones, and those of a run that was interrupted.
+    pub(super) hooks: Vec<Replica>,
     /// Networks: the project's, and those that it names.
     pub(super) networks: Vec<NetworkInfo>,
     /// Volumes: the project's, and those that it names.
@@ -75,7 +77,7 @@ impl ObservedState {
         images: BTreeMap<String, ImageId>,
     ) -> Self {
         let mut services: BTreeMap<ServiceName, Vec<Replica>> = BTreeMap::new();
-        let mut one_offs = Vec::new();
+        let (mut one_offs, mut hooks) = (Vec::new(), Vec::new());
         for info in containers {
             let label = |key: &str| info.spec.labels.get(key).map(String::as_str);
             if label(label::PROJECT) != Some(project.as_str()) || matches!(info.state, ContainerState::Removing) {
@@ -84,8 +86,11 @@ impl ObservedState {
             let Some(Ok(service)) = label(label::SERVICE).map(str::parse::<ServiceName>) else { continue };
             let one_off = label(label::ONE_OFF) == Some("True");
             let number = label(label::NUMBER).and_then(|number| number.parse().ok()).unwrap_or(0);
+            let is_hook = label(label::HOOK).is_some();
             let replica = Replica { service: service.clone(), number, one_off, info };
-            if one_off {
+            if is_hook {
+                hooks.push(replica);
+            } else if one_off {
                 one_offs.push(replica);
             } else {
                 services.entry(service).or_default().push(replica);
@@ -95,7 +100,8 @@ impl ObservedState {
             replicas.sort_by(|left, right| (left.number, &left.info.name).cmp(&(right.number, &right.info.name)));
         }
         one_offs.sort_by(|left, right| left.info.name.cmp(&right.info.name));
-        Self { services, one_offs, networks, volumes, images }
+        hooks.sort_by(|left, right| left.info.name.cmp(&right.info.name));
+        Self { services, one_offs, hooks, networks, volumes, images }
     }
 
     /// The containers of a service, by number; one-offs are not among them.
@@ -113,9 +119,14 @@ impl ObservedState {
         &self.one_offs
     }
 
+    /// Containers of hooks.
+    pub fn hooks(&self) -> &[Replica] {
+        &self.hooks
+    }
+
     /// Whether a container has that name.
     pub(super) fn has_container(&self, name: &str) -> bool {
-        self.all().chain(&self.one_offs).any(|replica| replica.name() == name)
+        self.all().chain(&self.one_offs).chain(&self.hooks).any(|replica| replica.name() == name)
     }
 
     /// The network of that name, else the one of that id.

@@ -11,7 +11,7 @@ use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
 use crate::compose::plan::teardown::{self, Patience};
-use crate::compose::plan::{desired, inherit, label, sharing};
+use crate::compose::plan::{desired, hook, inherit, label, sharing};
 use crate::compose::project::model::{FileWay, Project, PullPolicy, Service};
 use crate::resource::container::{ContainerSpec, HealthTest, IpcMode, MountSource, NamespaceMode, NetworkMode};
 use crate::resource::name::{ContainerName, ServiceName};
@@ -30,6 +30,7 @@ pub fn up(project: &Project, observed: &ObservedState, options: &UpOptions) -> R
     known.will_be(&decisions);
     sharing::check(project, &decisions, &known)?;
     let mut builder = Builder::new(decider, &graph, &decisions, known);
+    builder.old_hooks();
     builder.orphans()?;
     builder.images()?;
     builder.everything(&changed)?;
@@ -63,7 +64,7 @@ pub fn run(project: &Project, observed: &ObservedState, options: &UpOptions, one
     let mut builder = Builder::new(decider, &graph, &decisions, known);
     builder.orphans()?;
     builder.images()?;
-    builder.image(service)?;
+    builder.image(service, &service.image)?;
     require_contents(service)?;
     builder.everything(&changed)?;
     builder.one_off(service, one_off);
@@ -119,6 +120,8 @@ pub fn restart(project: Option<&Project>, observed: &ObservedState, services: &B
         let own = observed.replicas(name).iter().map(|replica| {
             let container = replica.info.name.clone();
             let step = plan.push(Operation::StartContainer { name: container.clone() }, gates.iter().copied(), Cause::Asked);
+            let service = project.and_then(|it| it.services.get(name));
+            let step = service.map_or(step, |service| hook::after_start(&mut plan, service, container.as_str(), step, &Cause::Asked));
             (container, step)
         });
         started.insert(name, own.collect());
@@ -133,9 +136,11 @@ pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
     let mut seen = BTreeSet::new();
     for (name, service) in &project.services {
         let named = services.is_empty() || services.contains(name);
-        if named && service.pull_policy != PullPolicy::Never && seen.insert(&service.image) {
-            let platform = desired::platform(project, service);
-            plan.push(Operation::PullImage { image: service.image.clone(), platform }, [], Cause::Asked);
+        for image in service.images().filter(|_| named && service.pull_policy != PullPolicy::Never) {
+            if seen.insert(image) {
+                let platform = desired::platform(project, service);
+                plan.push(Operation::PullImage { image: image.to_owned(), platform }, [], Cause::Asked);
+            }
         }
     }
     plan
@@ -241,30 +246,42 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Containers of hooks that failed, or that an interrupted run left, have been looked at by now.
+    fn old_hooks(&mut self) {
+        let services = &self.decider.project.services;
+        for hook in self.decider.observed.hooks().iter().filter(|hook| services.contains_key(&hook.service)) {
+            let operation = Operation::RemoveContainer { name: hook.name().to_owned(), volumes: true };
+            self.plan.push(operation, [], Cause::Interrupted);
+        }
+    }
+
     /// Pulls of images that are missing and from which something is made.
     fn images(&mut self) -> Result<(), PlanError> {
         for (name, decision) in self.decisions {
             let service = &self.decider.project.services[name];
             let makes = decision.wanted.iter().any(|it| it.action.makes());
             if makes {
-                self.image(service)?;
+                self.image(service, &service.image)?;
+            }
+            if self.runs_pre_start(service, decision) {
+                service.images().skip(1).try_for_each(|image| self.image(service, image))?;
             }
         }
         Ok(())
     }
 
-    /// The pull of a service's image if it is missing.
-    fn image(&mut self, service: &Service) -> Result<(), PlanError> {
-        if self.decider.image(service).is_some() || self.images.contains_key(&service.image) {
+    /// The pull of an image of a service, its own or that of a hook, if it is missing.
+    fn image(&mut self, service: &Service, image: &str) -> Result<(), PlanError> {
+        if self.decider.observed.images.contains_key(image) || self.images.contains_key(image) {
             return Ok(());
         }
         if !self.decider.options.pull || service.pull_policy == PullPolicy::Never {
-            return Err(PlanError::ImageMissing { image: service.image.clone(), service: service.name.clone() });
+            return Err(PlanError::ImageMissing { image: image.to_owned(), service: service.name.clone() });
         }
         let platform = desired::platform(self.decider.project, service);
-        let operation = Operation::PullImage { image: service.image.clone(), platform };
+        let operation = Operation::PullImage { image: image.to_owned(), platform };
         let step = self.plan.push(operation, [], Cause::Missing);
-        self.images.insert(service.image.clone(), step);
+        self.images.insert(image.to_owned(), step);
         Ok(())
     }
 
@@ -307,12 +324,13 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.stops.get(existing.name()) {
             return Some(*step);
         }
+        let after = hook::before_stop(&mut self.plan, Some(self.decider.project), existing, after, &cause);
         let operation = Operation::StopContainer {
             name: existing.name().to_owned(),
             timeout: self.decider.options.timeout,
             patient: self.patience.wants(existing, self.decider.options.timeout),
         };
-        let step = self.plan.push(operation, after.iter().copied(), cause);
+        let step = self.plan.push(operation, after, cause);
         self.stops.insert(existing.name().to_owned(), step);
         Some(step)
     }
@@ -340,9 +358,21 @@ impl<'a> Builder<'a> {
             // An orphan may hold the very port: a renamed service does.
             gates.extend(&self.orphans);
         }
+        let mut prepared = Vec::new();
+        if self.runs_pre_start(service, decision) {
+            for wanted in &decision.wanted {
+                prepared.push(self.prepare(service, wanted)?);
+            }
+            gates.extend(prepared.iter().flat_map(|(ready, _)| ready));
+            gates = self.pre_start(service, &decision.wanted[0].name, gates)?;
+        }
+        let mut prepared = prepared.into_iter();
         let mut running = Vec::new();
         for wanted in &decision.wanted {
-            let (ready, cause) = self.prepare(service, wanted)?;
+            let (ready, cause) = match prepared.next() {
+                Some(prepared) => prepared,
+                None => self.prepare(service, wanted)?,
+            };
             let started = match (&wanted.action, cause) {
                 (Action::Unpause, _) => {
                     let operation = Operation::UnpauseContainer { name: wanted.name.clone() };
@@ -350,7 +380,8 @@ impl<'a> Builder<'a> {
                 }
                 (_, Some(cause)) if self.decider.options.start => {
                     let operation = Operation::StartContainer { name: wanted.name.clone() };
-                    Some(self.plan.push(operation, ready.into_iter().chain(gates.iter().copied()), cause))
+                    let started = self.plan.push(operation, ready.into_iter().chain(gates.iter().copied()), cause.clone());
+                    Some(hook::after_start(&mut self.plan, service, wanted.name.as_str(), started, &cause))
                 }
                 _ => {
                     if wanted.existing.is_some_and(Replica::is_up) {
@@ -363,6 +394,32 @@ impl<'a> Builder<'a> {
         }
         self.running.insert(service.name.clone(), running);
         Ok(())
+    }
+
+    /// Whether the hooks before a service's start run: it starts, and no container of it goes on running.
+    fn runs_pre_start(&self, service: &Service, decision: &Decision<'_>) -> bool {
+        let runs = |wanted: &Wanted<'_>| match wanted.action {
+            Action::Keep => wanted.existing.is_some_and(Replica::is_up),
+            Action::Unpause => true,
+            _ => false,
+        };
+        let wanted = &decision.wanted;
+        !service.pre_start.is_empty() && self.decider.options.start && !wanted.is_empty() && !wanted.iter().any(runs)
+    }
+
+    /// Hooks before the start of a service, one after the other; `first` is its container with the lowest number.
+    fn pre_start(&mut self, service: &Service, first: &ContainerName, after: Vec<StepId>) -> Result<Vec<StepId>, PlanError> {
+        let project = self.decider.project;
+        require_contents(service)?;
+        let mut after = after;
+        for (index, hook) in service.pre_start.iter().enumerate() {
+            let name: ContainerName = format!("{}-{}-pre_start-{index}", project.name, service.name).parse()?;
+            let spec = Box::new(desired::pre_start(project, service, hook, first, &self.known));
+            after.extend(self.removal(name.as_str()));
+            let operation = Operation::RunPreStart { name, service: service.name.to_string(), index, spec };
+            after = vec![self.plan.push(operation, after, Cause::BeforeStart(service.name.clone()))];
+        }
+        Ok(after)
     }
 
     /// The steps after which a wanted container exists under its name, and why it is to be started, if it is.

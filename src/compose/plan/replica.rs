@@ -23,6 +23,7 @@ pub(super) fn divergence(
         return Some(Divergence::Spec(vec![change]));
     }
     spec(replica, wanted)
+        .or_else(|| hooks(replica, wanted))
         .or_else(|| changed_image(replica, image))
         .or_else(|| attachments(replica, wanted))
         .or_else(|| files(replica, service))
@@ -43,6 +44,12 @@ fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
         }
     }
     (replica.label(label::CONFIG_HASH) != label(label::CONFIG_HASH)).then_some(Divergence::Hash)
+}
+
+/// Hooks are no part of a specification, but of what the container was made for.
+fn hooks(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
+    let differ = replica.label(label::HOOKS) != wanted.labels.get(label::HOOKS).map(String::as_str);
+    differ.then(|| Divergence::Spec(vec![FieldChange { field: "hooks".to_owned(), from: None, to: None }]))
 }
 
 fn changed_image(replica: &Replica, image: Option<ImageId>) -> Option<Divergence> {

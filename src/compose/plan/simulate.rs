@@ -95,6 +95,16 @@ impl World {
         ObservedState::new(&project.name, containers, networks, self.volumes.values().cloned().collect(), self.images.clone())
     }
 
+    /// Leaves the container of a hook behind, as one that failed.
+    pub(super) fn leave_hook(&mut self, plan: &Plan) {
+        for step in plan.steps() {
+            if let Operation::RunPreStart { name, spec, .. } = &step.operation {
+                self.create_container(name, spec, None);
+                self.exit(name.as_str(), 3);
+            }
+        }
+    }
+
     /// Lets a container end.
     pub(super) fn exit(&mut self, name: &str, code: i32) {
         let status = ExitStatus { code, ..ExitStatus::default() };
@@ -203,6 +213,16 @@ impl World {
             Operation::AwaitContainer { name, .. } => {
                 let info = self.containers.get(name.as_str()).expect("the container that is waited for");
                 assert!(!matches!(info.state, ContainerState::Created), "{name} is waited for and was never started");
+            }
+            Operation::RunHook { container, .. } => {
+                let info = self.containers.get(container).expect("the container that a hook runs in");
+                assert!(info.state.is_running(), "{container} does not run");
+            }
+            Operation::RunPreStart { name, spec, .. } => {
+                assert!(!self.containers.contains_key(name.as_str()), "container {name} exists");
+                assert!(self.images.contains_key(&spec.image), "image {} is not here", spec.image);
+                let first = self.containers.get(&spec.volumes_from[0]).expect("the container whose volumes it sees");
+                assert!(!first.state.is_running(), "{} runs already", first.name);
             }
             Operation::StopContainer { name, .. } => self.exit(name, 0),
             Operation::RemoveContainer { name, volumes } => {

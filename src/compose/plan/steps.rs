@@ -156,6 +156,10 @@ impl fmt::Display for Sentence<'_> {
                 let optional = if *required { "" } else { ", or fails" };
                 write!(formatter, "wait until container {name} {wanted}{optional}")
             }
+            Operation::RunHook { container, kind, index, .. } => write!(formatter, "run {}[{index}] in container {container}", kind.word()),
+            Operation::RunPreStart { name, service, index, .. } => {
+                write!(formatter, "run pre_start[{index}] of {service} in container {name}")
+            }
             Operation::StopContainer { name, .. } => write!(formatter, "stop container {name}"),
             Operation::RemoveContainer { name, .. } => write!(formatter, "remove container {name}"),
         }

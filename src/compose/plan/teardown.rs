@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::compose::plan::cause::Cause;
 use crate::compose::plan::graph::{self, ServiceGraph};
-use crate::compose::plan::label;
 use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::options::{DownOptions, ImageScope, PlanError, StopPlanOptions};
 use crate::compose::plan::steps::{Plan, StepId, Warning};
+use crate::compose::plan::{hook, label};
 use crate::compose::project::model::Project;
 use crate::resource::container::ContainerState;
 use crate::resource::name::{ProjectName, ServiceName};
@@ -77,9 +77,11 @@ pub fn down(
     let known = |replica: &Replica| project.is_none_or(|project| is_known(project, &replica.service));
     let taken = |replica: &Replica| {
         let named = selected.as_ref().is_none_or(|it| it.contains(&replica.service));
-        named && (options.remove_orphans || (known(replica) && !replica.one_off))
+        let is_hook = replica.label(label::HOOK).is_some();
+        named && (options.remove_orphans || is_hook || (known(replica) && !replica.one_off))
     };
-    let containers: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(|it| taken(it)).collect();
+    let everything = || observed.all().chain(observed.one_offs()).chain(observed.hooks());
+    let containers: Vec<&Replica> = everything().filter(|it| taken(it)).collect();
     let stops = stop_all(&mut plan, project, observed, &graph, &containers, options.timeout);
     let mut removals: BTreeMap<&str, StepId> = BTreeMap::new();
     for replica in &containers {
@@ -87,7 +89,7 @@ pub fn down(
         let step = plan.push(operation, stops.get(replica.name()).copied(), Cause::Asked);
         removals.insert(replica.name(), step);
     }
-    let left: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(|it| !removals.contains_key(it.name())).collect();
+    let left: Vec<&Replica> = everything().filter(|it| !removals.contains_key(it.name())).collect();
     if selected.is_none() && project.is_some() {
         let orphans: Vec<_> = left.iter().filter(|it| !known(it)).map(|it| it.info.name.clone()).collect();
         if !orphans.is_empty() {
@@ -167,6 +169,11 @@ pub fn stop(project: Option<&Project>, observed: &ObservedState, options: &StopP
     let selected = select(project, observed, &options.services, None)?;
     let containers: Vec<&Replica> = observed.all().filter(|it| selected.as_ref().is_none_or(|them| them.contains(&it.service))).collect();
     stop_all(&mut plan, project, observed, &graph, &containers, options.timeout);
+    // A hook that runs before a start that was interrupted is no container of the service, and nobody would find it.
+    let hooks = observed.hooks().iter().filter(|it| it.is_up() && selected.as_ref().is_none_or(|them| them.contains(&it.service)));
+    for hook in hooks {
+        plan.push(Operation::RemoveContainer { name: hook.name().to_owned(), volumes: true }, [], Cause::Asked);
+    }
     Ok(plan)
 }
 
@@ -256,7 +263,8 @@ fn stop_all<'a>(
             }
             let patient = patience.wants(replica, timeout);
             let operation = Operation::StopContainer { name: replica.name().to_owned(), timeout, patient };
-            let step = plan.push(operation, before.iter().copied(), Cause::Asked);
+            let after = hook::before_stop(plan, project, replica, &before, &Cause::Asked);
+            let step = plan.push(operation, after, Cause::Asked);
             stops.insert(replica.name(), step);
             own.push(step);
         }

@@ -15,10 +15,13 @@ pub fn undo(failed: &Plan, before: &ObservedState, now: &ObservedState) -> Plan 
     let mut plan = Plan::default();
     let made = Made::by(failed);
     let never_ran = |it: &&Replica| matches!(it.info.state, ContainerState::Created | ContainerState::Exited { started_at: None, .. });
+    // Whoever looks at a hook that failed wants to see what it ran for.
+    let looked_at = |it: &Replica| now.hooks().iter().any(|hook| hook.service == it.service);
     let (gone, left): (Vec<&Replica>, Vec<&Replica>) = now
         .all()
         .chain(now.one_offs())
-        .partition(|it| made.containers.contains(it.name()) && !before.has_container(it.name()) && never_ran(it));
+        .chain(now.hooks())
+        .partition(|it| !looked_at(it) && made.containers.contains(it.name()) && !before.has_container(it.name()) && never_ran(it));
     let removals: BTreeMap<&str, StepId> = gone
         .iter()
         .map(|it| {

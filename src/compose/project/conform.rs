@@ -562,6 +562,7 @@ pub(crate) fn deduplicate(items: &mut Vec<Node>, unique: Unique) {
 /// Returns what makes an item of a list that item; none when it is broken and reported elsewhere.
 pub(crate) fn key_of(item: &Node, unique: Unique) -> Option<String> {
     match unique {
+        Unique::Nothing => None,
         Unique::Value => item.as_scalar(),
         Unique::Key => item.as_text().map(|text| text.split_once('=').map_or(text, |(key, _)| key).to_owned()),
         Unique::Field(field) => item.get(field)?.as_scalar(),

@@ -161,6 +161,12 @@ pub struct Service {
     pub cgroup: NamespaceMode,
     /// Where its output goes.
     pub logging: LogSpec,
+    /// What runs, each in a container of its own, before any of the service's starts.
+    pub pre_start: Vec<Hook>,
+    /// What runs in each container after it started.
+    pub post_start: Vec<Hook>,
+    /// What runs in each container before it is stopped.
+    pub pre_stop: Vec<Hook>,
     /// How many containers.
     pub replicas: u32,
     /// The profiles that enable it; always enabled when empty.
@@ -168,6 +174,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// The images its containers and its hooks need.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.image.as_str()).chain(self.pre_start.iter().filter_map(|hook| hook.image.as_deref()))
+    }
+
     /// The keys of the project's secrets, or of its configs, that it uses.
     pub fn file_keys(&self, kind: FileKind) -> impl Iterator<Item = &str> {
         self.files.iter().filter(move |file| file.kind == kind).map(|file| file.key.as_str())
@@ -306,6 +317,23 @@ pub enum PullPolicy {
     Never,
     /// When it is missing, or was pulled longer ago than this.
     Every(Duration),
+}
+
+/// A command of the user's in the life of a service's containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// The image of a `pre_start` hook where it is not the service's.
+    pub image: Option<String>,
+    /// The program and its arguments; only a `pre_start` hook may do without.
+    pub command: Option<Vec<String>>,
+    /// User; the container's when absent.
+    pub user: Option<String>,
+    /// Privileged.
+    pub privileged: bool,
+    /// Working directory; the container's when absent.
+    pub working_dir: Option<String>,
+    /// Beside the container's own; `None` removes a variable.
+    pub environment: BTreeMap<String, Option<String>>,
 }
 
 /// A service's place on one network.

@@ -75,6 +75,8 @@ pub(crate) enum Shape {
 /// Which items of two lists are the same one, so that the later replaces the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unique {
+    /// None.
+    Nothing,
     /// Equal ones.
     Value,
     /// Strings with the same part before `=`.
@@ -247,9 +249,9 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("volumes", &Shape::List(&Shape::Short(Form::Mount, &Shape::Object(MOUNT)), Unique::Field("target"))),
     yes("volumes_from", &Shape::List(&Text, Unique::Value)),
     yes("working_dir", &Text),
-    not_yet("post_start"),
-    not_yet("pre_start"),
-    not_yet("pre_stop"),
+    yes("post_start", &Shape::List(&Shape::Object(HOOK), Unique::Nothing)),
+    yes("pre_start", &Shape::List(&Shape::Object(PRE_START), Unique::Nothing)),
+    yes("pre_stop", &Shape::List(&Shape::Object(HOOK), Unique::Nothing)),
 ];
 
 /// The keys of `build`. A service that has an `image`, too, runs with what the name means here or in its registry.
@@ -431,6 +433,26 @@ pub(crate) const VOLUME: &[Attribute] =
 /// The keys of a secret or config in a service.
 pub(crate) const SERVICE_FILE: &[Attribute] =
     &[yes("source", &Text), yes("target", &Text), yes("uid", &Text), yes("gid", &Text), yes("mode", &Shape::Mode)];
+
+/// The keys of a command that runs in a container.
+pub(crate) const HOOK: &[Attribute] = &[
+    yes("command", &Command),
+    yes("user", &Text),
+    yes("privileged", &Boolean),
+    yes("working_dir", &Text),
+    yes("environment", &Dictionary),
+];
+
+/// The keys of a container that runs before those of a service.
+pub(crate) const PRE_START: &[Attribute] = &[
+    yes("command", &Command),
+    yes("image", &Text),
+    yes("user", &Text),
+    yes("privileged", &Boolean),
+    yes("working_dir", &Text),
+    yes("environment", &Dictionary),
+    yes("per_replica", &Boolean),
+];
 
 /// The keys of a secret.
 pub(crate) const SECRET: &[Attribute] = &[

@@ -151,6 +151,8 @@ pub(super) fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<Stri
             }
         }
     }
+    // A name without a value takes the variable away.
+    lines.retain(|line| line.contains('='));
     lines
 }
 

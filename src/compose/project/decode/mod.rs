@@ -3,6 +3,7 @@
 mod endpoint;
 mod file;
 mod health;
+mod hook;
 mod host;
 mod image;
 mod limit;
@@ -114,6 +115,11 @@ fn flag(node: &Node, key: &str) -> Option<bool> {
         Value::Boolean(boolean) => Some(boolean),
         _ => None,
     }
+}
+
+fn variables(node: &Node, key: &str) -> BTreeMap<String, Option<String>> {
+    let map = node.get(key).and_then(Node::as_map);
+    map.into_iter().flatten().map(|(name, entry)| (name.clone(), entry.node.as_scalar())).collect()
 }
 
 fn integer(node: &Node, key: &str) -> Option<i64> {

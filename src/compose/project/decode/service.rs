@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::project::decode::{
-    command, dictionary, duration, endpoint, entries, file, flag, health, host, image, integer, limit, mount, other, port, text, texts,
+    command, dictionary, duration, endpoint, entries, file, flag, health, hook, host, image, integer, limit, mount, other, port, text,
+    texts, variables,
 };
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::model::{Dependency, Service};
@@ -49,7 +50,7 @@ impl Decoder<'_> {
             platform: image::platform(self),
             command: command(node, "command"),
             entrypoint: command(node, "entrypoint"),
-            environment: self.environment(),
+            environment: variables(node, "environment"),
             working_dir: text(node, "working_dir"),
             user: text(node, "user"),
             hostname: text(node, "hostname"),
@@ -97,6 +98,9 @@ impl Decoder<'_> {
             privileged: flag(node, "privileged").unwrap_or_default(),
             cap_add: self.capabilities("cap_add"),
             cap_drop: self.capabilities("cap_drop"),
+            pre_start: hook::hooks(self, "pre_start"),
+            post_start: hook::hooks(self, "post_start"),
+            pre_stop: hook::hooks(self, "pre_stop"),
             replicas,
             profiles: texts(node, "profiles").into_iter().collect(),
             name,
@@ -108,11 +112,6 @@ impl Decoder<'_> {
         let mut problem = Diagnostic::error(code, message).at(span.unwrap_or(self.place));
         problem.hint = hint;
         self.problems.push(problem);
-    }
-
-    fn environment(&self) -> BTreeMap<String, Option<String>> {
-        let map = self.node.get("environment").and_then(Node::as_map);
-        map.into_iter().flatten().map(|(name, entry)| (name.clone(), entry.node.as_scalar())).collect()
     }
 
     fn replicas(&mut self) -> u32 {
