@@ -99,7 +99,7 @@ impl World {
     pub(super) fn leave_hook(&mut self, plan: &Plan) {
         for step in plan.steps() {
             if let Operation::RunPreStart { name, spec, .. } = &step.operation {
-                self.create_container(name, spec, None);
+                self.create_container(name, spec);
                 self.exit(name.as_str(), 3);
             }
         }
