@@ -156,10 +156,10 @@ impl Applier {
                 Ok(_) => {}
             },
             Operation::RemoveNetwork { name } => return in_use(client.remove_network(&name).await),
-            Operation::CreateVolume { name, spec } => match client.create_volume(Some(name.as_str()), &spec).await {
-                Err(failure) => return Err(CommandError::from(failure).during(&format!("cannot create volume {name}"))),
-                Ok(_) => {}
-            },
+            Operation::CreateVolume { name, spec } => {
+                let failed = |failure| CommandError::from(failure).during(&format!("cannot create volume {name}"));
+                client.create_volume(Some(name.as_str()), &spec).await.map_err(failed)?;
+            }
             Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
             Operation::RemoveImage { name } => return in_use(client.remove_image(&name, false, false).await.map(drop)),
             Operation::CreateContainer { name, spec, .. } => self.create(name.as_str(), *spec).await?,
