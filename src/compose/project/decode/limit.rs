@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::{flag, integer, text};
+use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::suggest;
 use crate::resource::container::{Resources, Ulimit};
@@ -113,6 +114,11 @@ fn check(decoder: &mut Decoder<'_>, limits: &Limits<'_>) {
     }
     if amount("mem_swappiness").is_some_and(|swappiness| swappiness > 100.0) {
         refuse(decoder, "mem_swappiness", "is not in the range of 0 to 100", None);
+    }
+    // Docker Compose cannot tell it from an absent one.
+    if let Some(zero) = decoder.node.get("mem_swappiness").filter(|node| node.as_scalar().as_deref() == Some("0")) {
+        let message = format!("{} has no effect: 0 is the same as absent", decoder.path("mem_swappiness"));
+        decoder.problems.push(Diagnostic::warning("inert", message).at(zero.span).hint("write 1 for as little as can be"));
     }
     for name in ["cpus", "cpu_shares", "cpu_period"] {
         if amount(name).is_some_and(|number| number < 0.0) {
