@@ -21,20 +21,26 @@ impl Registry {
     /// Starts one at an address of the bottle's.
     pub(crate) fn start_at(bottle: &Bottle, folder: &Path, address: &str) -> Self {
         std::fs::create_dir_all(folder).expect("the registry's folder");
-        Self::serve(bottle, folder, &folder.join("registry"), address)
+        Self::serve(bottle, folder, &folder.join("registry"), address, "")
+    }
+
+    /// Starts one that lets in only whom an htpasswd file names.
+    pub(crate) fn with_users(bottle: &Bottle, folder: &Path, port: u16, users: &Path) -> Self {
+        let more = format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", users.display());
+        Self::serve(bottle, folder, &folder.join("registry"), &format!("127.0.0.1:{port}"), &more)
     }
 
     /// Starts one that has the images of examples/shop under the names Docker Hub has them under.
     pub(crate) fn of_the_shop(bottle: &Bottle, port: u16) -> Self {
         let images = top().join("target/shop/registry");
         assert!(images.exists(), "{} is missing: run tests/run, which makes it", images.display());
-        Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, &format!("127.0.0.1:{port}"))
+        Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, &format!("127.0.0.1:{port}"), "")
     }
 
-    fn serve(bottle: &Bottle, folder: &Path, storage: &Path, address: &str) -> Self {
+    fn serve(bottle: &Bottle, folder: &Path, storage: &Path, address: &str, more: &str) -> Self {
         let config = folder.join("registry.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{more}",
             storage.display()
         );
         std::fs::write(&config, text).expect("the registry's configuration");

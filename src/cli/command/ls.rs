@@ -79,7 +79,6 @@ fn lines(containers: &[ContainerInfo]) -> Vec<Line> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn only_names_can_be_filtered() {

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Compression {
+pub(crate) enum Compression {
     /// Not at all.
     None,
     /// gzip, of one member or several.
@@ -30,7 +30,7 @@ impl Compression {
 }
 
 /// Reads an archive as it was before it was compressed.
-pub(in crate::engine) fn reader<'a>(mut archive: impl Read + 'a) -> io::Result<(Compression, Box<dyn Read + 'a>)> {
+pub(crate) fn reader<'a>(mut archive: impl Read + 'a) -> io::Result<(Compression, Box<dyn Read + 'a>)> {
     let mut head = [0; 6];
     let mut length = 0;
     while length < head.len() {

@@ -3,7 +3,7 @@
 mod change;
 mod config;
 mod content;
-pub(in crate::engine) mod decompress;
+pub(crate) mod decompress;
 pub mod error;
 mod fetch;
 pub mod handle;
