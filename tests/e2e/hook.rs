@@ -11,6 +11,9 @@ fn shared(bottle: &Bottle) {
     let folder = bottle.project().join("shared");
     std::fs::create_dir(&folder).expect("a folder");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("a mode");
+    let log = folder.join("log");
+    std::fs::write(&log, "").expect("a file");
+    std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o666)).expect("a mode");
 }
 
 fn told(bottle: &Bottle, name: &str) -> String {
@@ -126,6 +129,8 @@ fn a_command_that_fails_is_told_with_its_place_and_its_last_lines() {
     assert!(message.contains("post_start[0]") && message.contains("no-such-program"), "{message}");
 
     bottle.compose(&project("'true'", "sh, -c, 'exit 4'"));
+    // What is recreated would be stopped first, with today's hook.
+    bottle.gantry(["kill"]).success();
     bottle.gantry(["up", "-d"]).success();
     for command in ["stop", "down"] {
         let message = bottle.gantry([command]).failure(1);
@@ -227,7 +232,7 @@ fn a_run_that_was_killed_amid_a_hook_is_gone_on_with() {
     bottle.compose(&before("echo begun >> /shared/second; until test -e /shared/go; do sleep 0.05; done"));
     let line = "$GANTRY up -d & pid=$!; until test -e shared/second; do read -t 0.05 x < /dev/zero; done; kill -KILL $pid; wait $pid; true";
     bottle.shell(&format!("bash -c '{line}'")).success();
-    assert_eq!(bottle.state("project-web-pre_start-1"), "running");
+    bottle.eventually("the hook runs", || bottle.state("project-web-pre_start-1") == "running");
     assert_eq!(bottle.state("project-web-1"), "created");
     bottle.write("shared/go", "");
     bottle.gantry(["up", "-d"]).success();
