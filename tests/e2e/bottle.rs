@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api;
-use crate::program::{Outcome, bounded, run, run_with_input, shell};
+use crate::program::{Outcome, bounded, bounded_by, run, run_with_input, shell};
 
 /// The image most scenarios use: busybox, with its applets.
 pub(crate) const IMAGE: &str = "busybox:test";
@@ -115,7 +115,15 @@ impl Bottle {
 
     /// A program in the bottle's environment, in the project's folder.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = bounded(program);
+        self.furnish(bounded(program))
+    }
+
+    /// The same for a program that serves as long as the test goes on.
+    pub(crate) fn server(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.furnish(bounded_by(1200, program))
+    }
+
+    fn furnish(&self, mut command: Command) -> Command {
         command
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

@@ -26,7 +26,7 @@ impl<'bottle> Docker<'bottle> {
         let programs =
             ["usr/bin", "usr/sbin", "usr/libexec/docker"].map(|path| crate::program::top().join("target/foreign/root").join(path));
         let path = programs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
-        let mut command = bottle.command(foreign("usr/sbin/dockerd"));
+        let mut command = bottle.server(foreign("usr/sbin/dockerd"));
         command
             .env("PATH", format!("{path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
             .env_remove("GANTRY_ROOT")
@@ -46,9 +46,14 @@ impl<'bottle> Docker<'bottle> {
         Self { bottle, process }
     }
 
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        Self::folder(self.bottle).join("sock")
+    }
+
     /// Where it listens.
     pub(crate) fn host(&self) -> String {
-        format!("unix://{}", Self::folder(self.bottle).join("sock").display())
+        format!("unix://{}", self.socket().display())
     }
 
     /// The `docker` command line on it.

@@ -18,10 +18,15 @@ pub(crate) fn foreign(path: &str) -> PathBuf {
 }
 
 /// A command that is ended after two minutes.
-#[expect(clippy::disallowed_methods, reason = "tests run programs: ours, and foreign ones as judges")]
 pub(crate) fn bounded(program: impl AsRef<OsStr>) -> Command {
+    bounded_by(120, program)
+}
+
+/// A command that is ended after so many seconds.
+#[expect(clippy::disallowed_methods, reason = "tests run programs: ours, and foreign ones as judges")]
+pub(crate) fn bounded_by(seconds: u32, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "120"]).arg(program.as_ref());
+    command.arg("--kill-after=5").arg(seconds.to_string()).arg(program.as_ref());
     command
 }
 

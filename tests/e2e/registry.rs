@@ -44,7 +44,7 @@ impl Registry {
             storage.display()
         );
         std::fs::write(&config, text).expect("the registry's configuration");
-        let mut command = bottle.command("docker-registry");
+        let mut command = bottle.server("docker-registry");
         let mut process = command
             .arg("serve")
             .arg(&config)
