@@ -17,7 +17,7 @@ use crate::resource::operation::Condition;
 ///
 /// Docker Compose first looks after half a second; a command that ends at once is not running there, and must not be here. What runs
 /// is known when exec succeeded, so this only has to cover a program that starts and gives up.
-const SETTLED: Duration = Duration::from_millis(10);
+const SETTLED: Duration = Duration::from_millis(20);
 /// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take.
 const ANSWERS: u32 = 20;
 /// One slow answer amid the start of many must not hold up all of them.
