@@ -69,3 +69,14 @@ fn the_log_of_a_service_that_writes_at_full_speed_has_an_end() {
     assert_eq!(bottle.state("project-a-1"), "running");
     bottle.gantry(["down", "-t", "0"]).success();
 }
+
+#[test]
+fn who_keeps_no_log_does_not_hide_those_of_the_others() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services:\n  loud:\n    image: IMAGE\n    command: [echo, heard]\n  mute:\n    image: IMAGE\n    command: [echo, unheard]\n    logging: {driver: none}\n");
+    bottle.gantry(["up", "-d"]).success();
+    bottle.eventually("both end", || bottle.state("project-loud-1") == "exited" && bottle.state("project-mute-1") == "exited");
+    let logs = bottle.gantry(["logs", "--no-log-prefix"]);
+    assert_eq!((logs.code, logs.stdout.as_str()), (0, "heard\n"));
+    assert!(logs.stderr.contains("project-mute-1"), "{}", logs.stderr);
+}

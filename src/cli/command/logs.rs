@@ -17,6 +17,7 @@ use crate::cli::observe;
 use crate::cli::output::line::{LinePrinter, LineStyle};
 use crate::cli::output::relative;
 use crate::compose::plan::Replica;
+use crate::resource::failure::FailureKind;
 use crate::resource::log::{LogLine, LogOptions};
 
 /// Runs the command.
@@ -60,7 +61,7 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     let replicas: Vec<&Replica> = observed.all().filter(chosen).collect();
     replicas.iter().for_each(|it| printer.register(it.name()));
     let Some(watch) = watch else {
-        merge(client, &printer, &replicas, &options, clock).await?;
+        merge(context, client, &printer, &replicas, &options, clock).await?;
         return Ok(0);
     };
     let shown: Option<BTreeSet<String>> = (!services.is_empty()).then(|| services.iter().map(ToString::to_string).collect());
@@ -98,6 +99,7 @@ impl Source<'_> {
 
 /// Writes several logs as one, by time; one line of each is held at any moment.
 async fn merge(
+    context: &Context,
     client: &Client,
     printer: &LinePrinter,
     replicas: &[&Replica],
@@ -107,7 +109,11 @@ async fn merge(
     let opened = replicas.iter().map(|replica| async move { (replica.name(), client.logs(&replica.info.id.to_string(), options).await) });
     let mut sources = Vec::new();
     for (name, log) in join_all(opened).await {
-        sources.push(Source { name, log: log?, pieces: Pieces::default() });
+        match log {
+            // Its logs go where nobody reads them; those of the others are what was asked for.
+            Err(failure) if failure.kind == FailureKind::Unsupported => context.terminal.warn(&format!("{name}: {}", failure.message)),
+            log => sources.push(Source { name, log: log?, pieces: Pieces::default() }),
+        }
     }
     let mut heads: Vec<Option<LogLine>> = Vec::new();
     let mut order = BinaryHeap::new();

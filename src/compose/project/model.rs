@@ -139,7 +139,7 @@ pub struct Service {
     pub cap_add: BTreeSet<String>,
     /// Capabilities dropped.
     pub cap_drop: BTreeSet<String>,
-    /// Security options; a seccomp profile is named by its file until [`load`](super::load) has read it.
+    /// Security options; a seccomp profile is named by its file until [`load`](super::load()) has read it.
     pub security_opt: Vec<String>,
     /// Devices of the host.
     pub devices: Vec<Device>,
