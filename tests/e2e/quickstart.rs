@@ -1,5 +1,7 @@
 //! examples/quickstart: the README's first command, and what its project does.
 
+use std::ffi::OsString;
+
 use crate::bottle::Bottle;
 use crate::program::{bounded, run, top};
 
@@ -28,13 +30,24 @@ fn the_example_runs_and_its_page_opens() {
 fn the_readmes_first_command_runs_it_and_its_second_word_takes_it_away() {
     let bottle = Bottle::new();
     // Found by its folder, in which `tests/run` has built it: here it would take minutes.
-    // It runs as the caller does: with whatever leads to cargo.
-    let script =
-        |word: &str| run(bounded(top().join("examples/quickstart/run")).arg(word).env("GANTRY_ROOT", bottle.root()).env("PORT", "8081"));
+    let script = |word: &str| {
+        let mut command = bounded(top().join("examples/quickstart/run"));
+        // It is run as by a person, whom Cargo has told nothing: what it tells a test makes crates anew that asked for it.
+        told_by_cargo().for_each(|name| drop(command.env_remove(name)));
+        run(command.arg(word).env("GANTRY_ROOT", bottle.root()).env("PORT", "8081"))
+    };
     let said = script("up").success();
     assert!(said.contains("http://127.0.0.1:8081/"), "{said}");
     let page = bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8081/").success();
     assert!(page.contains("Hello from Gantry"), "{page}");
     script("down").success();
     assert_eq!(bottle.shell("ip -o link").success().lines().count(), 1, "only the loopback interface is left");
+}
+
+/// The variables that Cargo sets for a test.
+#[expect(clippy::disallowed_methods, reason = "they are what is to be taken away")]
+fn told_by_cargo() -> impl Iterator<Item = OsString> {
+    let of_the_user = ["CARGO_HOME", "CARGO_TARGET_DIR"];
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(move |name| name.to_str().is_some_and(|name| name.starts_with("CARGO") && !of_the_user.contains(&name)))
 }

@@ -134,7 +134,8 @@ fn two() -> Bottle {
 #[test]
 fn a_window_that_changes_its_size_is_heard_of_inside() {
     let bottle = two();
-    let line = "trap 'stty size; exit 4' WINCH; stty size; echo ready; while :; do sleep 0.1; done";
+    // A `run` hears of the size it begins with as of a change, before or after it is ready.
+    let line = "trap 'size=$(stty size)' WINCH; echo ready; until test \"$size\" = '31 97'; do sleep 0.1; done; echo $size; exit 4";
     for arguments in [["exec", "a", "sh", "-c", line].as_slice(), &["run", "--rm", "--no-deps", "a", "sh", "-c", line]] {
         let mut screen = Screen::start(&bottle, arguments);
         screen.wait_for("ready");
