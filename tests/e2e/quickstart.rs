@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::bottle::Bottle;
-use crate::program::{bounded, run, top};
+use crate::program::{bounded, bounded_by, run, top};
 
 #[test]
 fn the_example_runs_and_its_page_opens() {
@@ -31,9 +31,11 @@ fn the_readmes_first_command_runs_it_and_its_second_word_takes_it_away() {
     let bottle = Bottle::new();
     // Found by its folder, in which `tests/run` has built it: here it would take minutes.
     let script = |word: &str| {
-        let mut command = bounded(top().join("examples/quickstart/run"));
+        let mut command = bounded_by(900, top().join("examples/quickstart/run"));
         // It is run as by a person, whom Cargo has told nothing: what it tells a test makes crates anew that asked for it.
-        told_by_cargo().for_each(|name| drop(command.env_remove(name)));
+        for name in told_by_cargo() {
+            command.env_remove(name);
+        }
         run(command.arg(word).env("GANTRY_ROOT", bottle.root()).env("PORT", "8081"))
     };
     let said = script("up").success();
@@ -45,9 +47,10 @@ fn the_readmes_first_command_runs_it_and_its_second_word_takes_it_away() {
 }
 
 /// The variables that Cargo sets for a test.
-#[expect(clippy::disallowed_methods, reason = "they are what is to be taken away")]
 fn told_by_cargo() -> impl Iterator<Item = OsString> {
     let of_the_user = ["CARGO_HOME", "CARGO_TARGET_DIR"];
     let names = std::env::vars_os().map(|(name, _)| name);
-    names.filter(move |name| name.to_str().is_some_and(|name| name.starts_with("CARGO") && !of_the_user.contains(&name)))
+    names.filter(move |name| {
+        name.to_str().is_some_and(|name| (name.starts_with("CARGO") || name == "OUT_DIR") && !of_the_user.contains(&name))
+    })
 }

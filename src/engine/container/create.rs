@@ -40,6 +40,9 @@ impl Engine {
         // Until the container is known and counts itself as a user, this keeps the image from being removed.
         let _held = self.shared.images.rootfs(&image.id).await?;
         let id = ContainerId::from_bytes(random()?);
+        if let Some(name) = name {
+            self.shared.containers.until_made(name).await;
+        }
         let name = self.name_for(name, id)?;
         let folder = self.shared.containers.folder().join(id.to_string());
         let made = self.make_in(id, &name, spec, &image, folder.clone());

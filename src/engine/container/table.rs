@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::engine::container::entry::Container;
 use crate::engine::image::handle::ImageUse;
@@ -16,6 +19,8 @@ use crate::resource::name::ContainerName;
 pub(in crate::engine) struct Containers {
     folder: PathBuf,
     state: Mutex<State>,
+    /// A container that was being made has become known, or never will.
+    made: Notify,
 }
 
 #[derive(Default)]
@@ -33,7 +38,7 @@ impl Containers {
         std::fs::create_dir_all(&folder).map_err(step)?;
         // Specs and written files hold secrets, and a file's own mode is meant for those inside the container.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(step)?;
-        Ok(Self { folder, state: Mutex::default() })
+        Ok(Self { folder, state: Mutex::default(), made: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -72,6 +77,23 @@ impl Containers {
         }
     }
 
+    /// Returns when no container of that name is being made: what a client that was killed had asked for is there, or it is not.
+    pub(super) async fn until_made(&self, name: &str) {
+        loop {
+            let mut made = pin!(self.made.notified());
+            // From here on nothing is missed.
+            made.as_mut().enable();
+            let under_way = {
+                let state = self.state();
+                state.names.get(name).is_some_and(|id| !state.containers.contains_key(id))
+            };
+            if !under_way {
+                return;
+            }
+            made.await;
+        }
+    }
+
     /// Takes a name for a container, or says who has it.
     pub(super) fn take_name(&self, name: &ContainerName, id: ContainerId) -> Result<(), Failure> {
         let mut state = self.state();
@@ -88,11 +110,13 @@ impl Containers {
     /// Gives a name back.
     pub(super) fn give_back_name(&self, name: &ContainerName) {
         self.state().names.remove(name.as_str());
+        self.made.notify_waiters();
     }
 
     /// Makes a container known whose name was taken.
     pub(super) fn insert(&self, container: Arc<Container>) {
         self.state().containers.insert(container.id(), container);
+        self.made.notify_waiters();
     }
 
     /// Forgets a container and its name.
