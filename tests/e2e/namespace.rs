@@ -291,6 +291,23 @@ fn propagation_lets_mounts_of_the_host_through() {
 }
 
 #[test]
+fn what_is_mounted_below_a_bind_is_no_peer_of_the_hosts() {
+    let bottle = Bottle::with_image();
+    bottle.shell("mkdir shared && mount --bind shared shared && mount --make-shared shared && mkdir shared/below").success();
+    bottle.shell("mount -t tmpfs below shared/below && grep '/below .* shared:' /proc/self/mountinfo").success();
+    let kinds = ["private", "slave", "rprivate", "rslave", "shared"];
+    let services =
+        kinds.map(|kind| service(kind, &format!("volumes: [{{type: bind, source: ./shared, target: /s, bind: {{propagation: {kind}}}}}]")));
+    bottle.compose(&format!("services:\n{}", services.concat()));
+    bottle.gantry(["up", "-d"]).success();
+    for kind in kinds {
+        let below = inside(&bottle, kind, "grep ' /s/below ' /proc/self/mountinfo");
+        // Only who asks for it takes part in both directions.
+        assert_eq!(below.contains(" shared:"), kind == "shared", "{kind}: {below}");
+    }
+}
+
+#[test]
 fn networks_are_external_internal_or_as_their_options_say() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!(

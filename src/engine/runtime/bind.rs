@@ -74,6 +74,11 @@ impl Prepared<'_> {
                     fill::from_image(root, target, source.as_fd())?;
                 }
                 let propagation = Propagation::parse(propagation.as_deref())?;
+                if !propagation.recursive && propagation.kind != libc::MS_SHARED {
+                    // What is mounted below came along, and must not stay a peer of the host's.
+                    let below = MountChange { propagation: libc::MS_SLAVE, recursive: true, ..MountChange::default() };
+                    mount_setattr(source.as_fd(), below).map_err(failed)?;
+                }
                 let change = MountChange { propagation: propagation.kind, recursive: propagation.recursive, ..MountChange::default() };
                 mount_setattr(source.as_fd(), change).map_err(failed)?;
                 if self.mount.read_only {
