@@ -99,11 +99,6 @@ impl Held {
         work: impl FnOnce(BorrowedFd<'_>) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let Self { seen, extent, rest } = self;
-        let whole = view::with_root(seen, extent, move |root| {
-            let done = work(root);
-            drop(rest);
-            done
-        });
-        Ok(whole.await?)
+        Ok(view::with_root(seen, extent, rest, work).await?)
     }
 }

@@ -48,9 +48,15 @@ pub struct Inside {
 impl Inside {
     /// Takes hold of what the first process of a container sees.
     pub fn of(task: &Task) -> Result<Self, TaskError> {
-        let gone = |_| TaskError::Gone { id: task.id() };
+        let failed = |error: Errno| match error.0 {
+            libc::ENOENT | libc::ESRCH => TaskError::Gone { id: task.id() },
+            _ => TaskError::Kernel { id: task.id(), step: "look into", source: std::io::Error::from_raw_os_error(error.0) },
+        };
         let process = PathBuf::from(format!("/proc/{}", task.pid()));
-        let open = |name: &str, flags: OFlags| rustix::fs::open(process.join(name), flags | OFlags::CLOEXEC, Mode::empty()).map_err(gone);
+        let open = |name: &str, flags: OFlags| {
+            let opened = rustix::fs::open(process.join(name), flags | OFlags::CLOEXEC, Mode::empty());
+            opened.map_err(|error| failed(error.into()))
+        };
         let namespace = open("ns/mnt", OFlags::RDONLY)?;
         let root = open("root", OFlags::RDONLY | OFlags::DIRECTORY)?;
         // Its number may be another's by now.
@@ -60,10 +66,7 @@ impl Inside {
     /// The root without what is mounted in it: a copy of the mount, taken where it is mounted.
     fn root_alone(&self) -> Result<OwnedFd, LaunchError> {
         let failed = |error: Errno| LaunchError::step("take hold of a container's root", error);
-        // A thread that shares its root with others cannot go into another mount namespace.
-        unshare(CloneFlags::CLONE_FS)?;
-        let own = rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| failed(error.into()))?;
+        let own = own_namespace()?;
         kernel::setns(self.namespace.as_fd(), libc::CLONE_NEWNS).map_err(failed)?;
         let copied = mount::copy(&self.root, "", false).map_err(failed);
         // Back before anything else: `/proc` is the container's here.
@@ -78,10 +81,11 @@ fn reopen(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
     Ok(rustix::fs::openat(folder, ".", flags, Mode::empty())?)
 }
 
-/// Does some work on a container's root, on a thread of its own.
+/// Does some work on a container's root, on a thread of its own; lets go of what is `held` only once nothing is mounted for it any more.
 pub async fn with_root<T: Send + 'static>(
     seen: Seen,
     extent: Extent,
+    held: impl Send + 'static,
     work: impl FnOnce(BorrowedFd<'_>) -> T + Send + 'static,
 ) -> Result<T, LaunchError> {
     let (tell, told) = oneshot::channel();
@@ -89,7 +93,11 @@ pub async fn with_root<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("files".to_owned());
     thread
         .spawn(move || {
-            let done = root_of(seen, extent).map(|(root, _held)| work(root.as_fd()));
+            let done = match seen {
+                Seen::Running(inside) => running(inside, extent).map(|(root, _namespace)| work(root.as_fd())),
+                Seen::Stopped { root, mounts } => at_rest(&root, &mounts, extent, work),
+            };
+            drop(held);
             // Whoever asked may have left.
             let _ = tell.send(done);
         })
@@ -102,24 +110,40 @@ pub fn user_in(root: BorrowedFd<'_>, user: &str) -> Result<(u32, u32), LaunchErr
     user::lookup_beneath(root, user)
 }
 
-/// The root, and what must live as long as it is used.
-fn root_of(seen: Seen, extent: Extent) -> Result<(OwnedFd, Option<OwnedFd>), LaunchError> {
-    match (seen, extent) {
+/// A running container's root, and what must live as long as it is used.
+fn running(inside: Inside, extent: Extent) -> Result<(OwnedFd, Option<OwnedFd>), LaunchError> {
+    match extent {
         // Without the namespace, its mounts would come apart when the container ends.
-        (Seen::Running(inside), Extent::Whole) => Ok((inside.root, Some(inside.namespace))),
-        (Seen::Running(inside), Extent::Root) => Ok((inside.root_alone()?, None)),
-        (Seen::Stopped { root, mounts }, extent) => {
-            unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)?;
-            let mounts = if extent == Extent::Whole { bind::prepare(&mounts)? } else { Vec::new() };
-            rootfs::make_private()?;
-            let attached = rootfs::attach(&root)?;
-            for mount in mounts {
-                mount.attach(attached.as_fd())?;
-            }
-            let root = reopen(&attached).map_err(|error| LaunchError::step("open a container's root", error))?;
-            Ok((root, None))
-        }
+        Extent::Whole => Ok((inside.root, Some(inside.namespace))),
+        Extent::Root => Ok((inside.root_alone()?, None)),
     }
+}
+
+/// Works on the root of a container that does not run, in a mount namespace that is gone when this returns: whoever may start the
+/// container then must not find its folders mounted already.
+fn at_rest<T>(root: &RootfsSpec, mounts: &[LaunchMount], extent: Extent, work: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<T, LaunchError> {
+    let own = own_namespace()?;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let done = put_together(root, mounts, extent).map(|root| work(root.as_fd()));
+    kernel::setns(own.as_fd(), libc::CLONE_NEWNS).map_err(|error| LaunchError::step("leave a container's mounts", error))?;
+    done
+}
+
+fn put_together(root: &RootfsSpec, mounts: &[LaunchMount], extent: Extent) -> Result<OwnedFd, LaunchError> {
+    let mounts = if extent == Extent::Whole { bind::prepare(mounts)? } else { Vec::new() };
+    rootfs::make_private()?;
+    let attached = rootfs::attach(root)?;
+    for mount in mounts {
+        mount.attach(attached.as_fd())?;
+    }
+    reopen(&attached).map_err(|error| LaunchError::step("open a container's root", error))
+}
+
+/// This thread's mount namespace, to come back to. A thread that shares its root with others could not go into another one.
+fn own_namespace() -> Result<OwnedFd, LaunchError> {
+    unshare(CloneFlags::CLONE_FS)?;
+    let opened = rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(|error| LaunchError::step("take hold of a mount namespace", Errno::from(error)))
 }
 
 /// Parts this thread from the others.
