@@ -53,8 +53,9 @@ impl Value {
 
 /// Reads a text; what is wrong with it is told with line and column.
 pub(super) fn parse(text: &str) -> Result<Node, (usize, usize, String)> {
-    // Whether it is JSON at all is decided by the reader that everything else uses; below nothing but places is added.
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+    // Whether it is JSON at all, and not nested without end, is decided by the reader that everything else uses, which looks at every
+    // letter only where it keeps them; below nothing but places is added.
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
         return Err((error.line(), error.column().max(1), message));
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(seen, [("ä\"b", (2, 3), "a list"), ("c", (3, 2), "an object"), ("d", (3, 13), "nothing")]);
         let Value::List(items) = &entries[0].node.value else { panic!("a list") };
         assert_eq!((&items[1].value, line_and_column(text, items[1].at)), (&Value::Text("x\\".to_owned()), (2, 15)));
-        assert_eq!(parse("{\n \"a\": 1,\n}").expect_err("a comma too many"), (3, 1, "key must be a string".to_owned()));
+        assert_eq!(parse("{\n \"a\": 1,\n}").expect_err("a comma too many"), (3, 1, "trailing comma".to_owned()));
         assert!(parse("").is_err());
     }
 

@@ -10,8 +10,19 @@ use crate::resource::container::rotation_size;
 use crate::resource::network::Subnet;
 
 /// What is obeyed.
-const KEYS: &str =
-    "data-root, default-address-pools, dns, group, hosts, insecure-registries, ip, ip-forward, log-opts, proxies, registry-mirrors";
+const KEYS: [&str; 11] = [
+    "data-root",
+    "default-address-pools",
+    "dns",
+    "group",
+    "hosts",
+    "insecure-registries",
+    "ip",
+    "ip-forward",
+    "log-opts",
+    "proxies",
+    "registry-mirrors",
+];
 
 /// Keys of Docker's that somebody may have copied, and what to know of each.
 const DOCKERS: [(&str, &str); 6] = [
@@ -65,44 +76,35 @@ impl File<'_> {
 
     fn key(&self, settings: &mut Settings, entry: &Entry) -> Result<(), SettingsError> {
         let (name, node) = (entry.name.as_str(), &entry.node);
-        // As in Docker's file.
-        let is_set = node.value != Value::Null;
+        // As in Docker's file, that is as if it were not there.
+        if node.value == Value::Null && KEYS.contains(&name) {
+            return Ok(());
+        }
         match name {
-            "hosts" if is_set => settings.hosts = self.texts(name, node, Ok)?,
-            "group" if is_set => settings.group = Some(Placed { value: self.text(name, node)?.to_owned(), place: self.place(node.at) }),
-            "data-root" if is_set => settings.data_root = Some(self.data_root(node)?.into()),
-            "registry-mirrors" if is_set => settings.mirrors = values(self.texts(name, node, mirror)?),
-            "insecure-registries" if is_set => settings.insecure = values(self.texts(name, node, insecure)?),
-            "proxies" if is_set => settings.proxies = self.proxies(node)?,
-            "default-address-pools" if is_set => {
+            "hosts" => settings.hosts = self.texts(name, node, Ok)?,
+            "group" => settings.group = Some(Placed { value: self.text(name, node)?.to_owned(), place: self.place(node.at) }),
+            "data-root" => settings.data_root = Some(self.data_root(node)?.into()),
+            "registry-mirrors" => settings.mirrors = values(self.texts(name, node, mirror)?),
+            "insecure-registries" => settings.insecure = values(self.texts(name, node, insecure)?),
+            "proxies" => settings.proxies = self.proxies(node)?,
+            "default-address-pools" => {
                 settings.pools =
                     self.items(name, "a list of objects", node)?.iter().map(|node| self.pool(node)).collect::<Result<_, _>>()?;
             }
-            "dns" if is_set => settings.dns = values(self.texts(name, node, |text| address(&text))?),
-            "log-opts" if is_set => settings.log = self.log(node)?,
-            "ip" if is_set => {
+            "dns" => settings.dns = values(self.texts(name, node, |text| address(&text))?),
+            "log-opts" => settings.log = self.log(node)?,
+            "ip" => {
                 let text = self.text(name, node)?;
                 let address = address(text).map_err(|(message, hint)| self.wrong(node.at, format!("`ip`: {message}"), hint))?;
                 settings.ip = Some(address);
             }
-            "ip-forward" if is_set => match &node.value {
+            "ip-forward" => match &node.value {
                 Value::Bool(value) => settings.leave_ip_forward = !value,
                 other => return Err(self.kind(name, "true or false", other, node.at)),
             },
-            "hosts"
-            | "group"
-            | "data-root"
-            | "registry-mirrors"
-            | "insecure-registries"
-            | "proxies"
-            | "default-address-pools"
-            | "dns"
-            | "log-opts"
-            | "ip"
-            | "ip-forward" => {}
             _ => {
                 let dockers = DOCKERS.iter().find(|(known, _)| *known == name);
-                let hint = dockers.map_or_else(|| format!("the keys are {KEYS}"), |(_, hint)| (*hint).to_owned());
+                let hint = dockers.map_or_else(|| format!("the keys are {}", KEYS.join(", ")), |(_, hint)| (*hint).to_owned());
                 return Err(self.wrong(entry.at, format!("`{name}` is no key that this engine obeys"), hint));
             }
         }
@@ -328,7 +330,13 @@ mod tests {
     #[test]
     fn what_cannot_be_obeyed_is_told_with_its_place() {
         let check = |text: &str, expected: &str| assert_eq!(read(text).expect_err(text), format!("/etc/x.json:{expected}"));
-        check("{\n  \"userland-proxy\": true}", &format!("2:3: `userland-proxy` is no key that this engine obeys (the keys are {KEYS})"));
+        check(
+            "{\n  \"userland-proxy\": true}",
+            &format!("2:3: `userland-proxy` is no key that this engine obeys (the keys are {})", KEYS.join(", ")),
+        );
+        let deep = read(&format!("{{\"dns\": {}", "[".repeat(100_000))).expect_err("too deep");
+        assert!(deep.contains("recursion limit"), "{deep}");
+        assert!(read("{\n \"group\": \"\\ud800\"}").expect_err("half a letter").starts_with("/etc/x.json:2:"));
         check(
             r#"{"live-restore": true}"#,
             "1:2: `live-restore` is no key that this engine obeys (containers outlive the engine in any case; leave it away)",
@@ -336,7 +344,7 @@ mod tests {
         check("[]", "1:1: `the configuration` is a list (an object is expected)");
         check(
             "{\n\"dns\": [],}",
-            "2:11: it is no JSON: key must be a string (the engine's configuration is a JSON object with keys of Docker's daemon.json)",
+            "2:11: it is no JSON: trailing comma (the engine's configuration is a JSON object with keys of Docker's daemon.json)",
         );
         check("{\"dns\": [],\n \"dns\": []}", "2:2: `dns` stands here a second time (it is in line 1, too)");
         check(r#"{"hosts": "fd://"}"#, "1:11: `hosts` is a text (a list of texts is expected)");
