@@ -30,8 +30,11 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Sends one packet; `wait` says whether a full socket blocks or is `WouldBlock`.
 pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>], wait: bool) -> io::Result<()> {
-    if bytes.is_empty() || bytes.len() > MOST_BYTES || descriptors.len() > MOST_DESCRIPTORS {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    if bytes.len() > MOST_BYTES {
+        return Err(Errno::MSGSIZE.into());
+    }
+    if bytes.is_empty() || descriptors.len() > MOST_DESCRIPTORS {
+        return Err(Errno::INVAL.into());
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);

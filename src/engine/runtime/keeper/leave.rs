@@ -25,15 +25,15 @@ pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
 }
 
 /// Claims a root for as long as the file is open: a root whose socket somebody removed is still another keeper's.
-/// Who takes over from a keeper that was killed waits until the kernel has closed all it had; its socket may go before its claim.
-pub(super) fn claim(root: &Root, takes_over: bool) -> Result<File, KeeperError> {
+/// Who comes after a keeper that was killed `waits` until the kernel has closed all it had; its socket may go before its claim.
+pub(super) fn claim(root: &Root, waits: bool) -> Result<File, KeeperError> {
     let path = claim_path(root);
     let failed = |step| {
         let path = path.clone();
         move |source: io::Error| KeeperError::Path { step, path, source }
     };
     let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed("open"))?;
-    let operation = if takes_over { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+    let operation = if waits { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
     match flock(&file, operation) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -99,7 +99,9 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     if !is_passed && socket::is_served(&options.root.socket()) {
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };
     }
-    let claim = leave::claim(&options.root, false)?;
+    // A socket at which nobody listens is that of a keeper that was killed; one that was removed has a keeper behind it.
+    let dies = !is_passed && options.root.socket().exists();
+    let claim = leave::claim(&options.root, dies)?;
     group::leave_job(options.root.tag());
     let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
     for address in own.iter().chain(options.addresses.iter().filter(|address| **address != Address::Inherited)) {
