@@ -40,10 +40,7 @@ impl Engine {
         // Until the container is known and counts itself as a user, this keeps the image from being removed.
         let _held = self.shared.images.rootfs(&image.id).await?;
         let id = ContainerId::from_bytes(random()?);
-        if let Some(name) = name {
-            self.shared.containers.until_made(name).await;
-        }
-        let name = self.name_for(name, id)?;
+        let name = self.name_for(name, id).await?;
         let folder = self.shared.containers.folder().join(id.to_string());
         let made = self.make_in(id, &name, spec, &image, folder.clone());
         match made {
@@ -125,10 +122,10 @@ impl Engine {
     }
 
     /// Takes the name asked for, or a free one.
-    fn name_for(&self, wanted: Option<&str>, id: ContainerId) -> Result<ContainerName, Failure> {
+    async fn name_for(&self, wanted: Option<&str>, id: ContainerId) -> Result<ContainerName, Failure> {
         if let Some(text) = wanted.filter(|text| !text.is_empty()) {
             let name = parse_name(text)?;
-            self.shared.containers.take_name(&name, id)?;
+            self.shared.containers.take_name_once_free(&name, id).await?;
             return Ok(name);
         }
         for attempt in 0..ATTEMPTS {

@@ -77,18 +77,20 @@ impl Containers {
         }
     }
 
-    /// Returns when no container of that name is being made: what a client that was killed had asked for is there, or it is not.
-    pub(super) async fn until_made(&self, name: &str) {
+    /// Takes a name for a container that is made, or says who has it; waits while that one is being made itself, so that nobody is told
+    /// of a container that cannot be found.
+    pub(super) async fn take_name_once_free(&self, name: &ContainerName, id: ContainerId) -> Result<(), Failure> {
         loop {
             let mut made = pin!(self.made.notified());
             // From here on nothing is missed.
             made.as_mut().enable();
-            let under_way = {
+            let taken = self.take_name(name, id);
+            let holder_is_made = {
                 let state = self.state();
-                state.names.get(name).is_some_and(|id| !state.containers.contains_key(id))
+                state.names.get(name.as_str()).is_none_or(|id| state.containers.contains_key(id))
             };
-            if !under_way {
-                return;
+            if taken.is_ok() || holder_is_made {
+                return taken;
             }
             made.await;
         }
