@@ -110,7 +110,7 @@ fn drawn_name() -> Result<String, Failure> {
 
 /// Runs what is bound by the disk away from the threads that serve requests.
 pub(super) async fn on_a_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(run).await.map_err(|error| Failure::internal(format!("the work on a volume was given up: {error}")))
+    tokio::task::spawn_blocking(run).await.map_err(|error| Failure::internal(format!("the work on the disk was given up: {error}")))
 }
 
 /// Bytes on the disk; what cannot be read counts as nothing.

@@ -23,3 +23,6 @@ pub(crate) mod test_namespace;
 #[cfg(test)]
 mod tests;
 mod watch;
+
+/// So long waits who has run out of descriptors or memory before another try.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(50);

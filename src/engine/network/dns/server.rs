@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::engine::network::MOMENT;
 use crate::engine::network::dns::DnsSockets;
 use crate::engine::network::dns::answer::{Decision, Transport, decide, failure};
 use crate::engine::network::dns::forward::{forward, framed};
@@ -127,8 +128,12 @@ impl Server {
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the name server was not accepted");
-                        // Out of descriptors or memory: the next one is waiting already, and would fail as well.
-                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        // Out of descriptors or memory, and the next one is waiting already: until one of these ends, or after a moment,
+                        // since somebody else's end is told to nobody.
+                        tokio::select! {
+                            Some(_) = connections.join_next() => {}
+                            () = tokio::time::sleep(MOMENT) => {}
+                        }
                     }
                 },
                 Some(_) = connections.join_next() => {}

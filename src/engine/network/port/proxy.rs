@@ -12,6 +12,7 @@ use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
+use crate::engine::network::MOMENT;
 use crate::engine::network::port::socket::Bound;
 use crate::engine::network::state::Task;
 use crate::resource::container::Protocol;
@@ -49,8 +50,12 @@ async fn forward_streams(listener: TcpListener, target: SocketAddr) {
                 }
                 Err(error) => {
                     tracing::warn!(%error, %target, "a connection to a published port was not accepted");
-                    // Out of descriptors or memory: the next connection is waiting already, and would fail as well.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    // Out of descriptors or memory, and the next connection is waiting already: until one of these ends, or after a
+                    // moment, since somebody else's end is told to nobody.
+                    tokio::select! {
+                        Some(_) = connections.join_next() => {}
+                        () = tokio::time::sleep(MOMENT) => {}
+                    }
                 }
             },
             Some(_) = connections.join_next() => {}
