@@ -141,7 +141,7 @@ fn attach_joins_what_runs_already() {
     // Signals go on to what runs, or end only this command.
     let signal = |flag: &str| {
         let line = format!(
-            "$GANTRY attach {flag} told < /dev/null > out & pid=$!; until grep -q here out; do $GANTRY exec -T told sh -c 'echo here > /proc/1/fd/1'; done; kill -USR1 $pid; wait $pid; echo code $?; cat out"
+            "rm -f out; $GANTRY attach {flag} told < /dev/null > out & pid=$!; until grep -q here out; do $GANTRY exec -T told sh -c 'echo here > /proc/1/fd/1'; done; kill -USR1 $pid; wait $pid; echo code $?; cat out"
         );
         bottle.write("line", &line);
         bottle.shell("bash ./line").stdout

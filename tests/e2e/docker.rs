@@ -79,7 +79,7 @@ impl<'bottle> Docker<'bottle> {
         self.docker(&["import", &tar.display().to_string(), "server:test"]).success();
         self.docker(&["run", "-d", "--name", "server", "-p", "8097:80", "server:test", "/bin/httpd", "-f", "-p", "80", "-h", "/etc"])
             .success();
-        self.assert_server_answers();
+        self.bottle.shell("until curl -s --max-time 5 -o /dev/null http://127.0.0.1:8097/page; do :; done").success();
         // Its links tell the kernel of their own IPv6 addresses only once nobody else was found to have them.
         let settled = "ip -6 -o address show dev docker0 scope link | grep -qv tentative && test -z \"$(ip -6 -o address show tentative)\"";
         self.bottle.shell(&format!("until {settled}; do timeout 0.1 ip monitor address >/dev/null; done; true")).success();
@@ -121,6 +121,7 @@ fn the_docker_command_line_works_on_our_socket() {
     let listed = docker(&["ps", "--format", "{{.Names}} {{.Image}} {{.Ports}} {{.State}}"]).success();
     assert_eq!(listed, "project-a-1 busybox:test 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp running\n");
     assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}} {{.State.Running}}", "project-a-1"]).success(), "busybox:test true\n");
+    bottle.shell("until $GANTRY logs a | grep -q 'hello from a'; do :; done").success();
     assert_eq!(docker(&["logs", "project-a-1"]).success(), "hello from a\n");
     let outcome = docker(&["exec", "project-a-1", "sh", "-c", "echo out; exit 5"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (5, "out\n"));

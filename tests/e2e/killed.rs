@@ -18,6 +18,17 @@ pub(crate) fn process(bottle: &Bottle, word: &str) -> i32 {
         .0
 }
 
+/// Waits until another keeper than this one has claimed the root.
+pub(crate) fn succeeded(bottle: &Bottle, keeper: i32) {
+    let claimed = format!("k=$(cat $GANTRY_ROOT/run/keeper.pid) && test -n \"$k\" && test \"$k\" != {keeper} && test -d /proc/$k");
+    bottle.shell(&format!("until {claimed}; do :; done")).success();
+}
+
+/// Waits until the server behind port 8080 listens.
+fn listens(bottle: &Bottle) {
+    bottle.shell("until curl -s --max-time 5 -o /dev/null http://127.0.0.1:8080/group; do :; done").success();
+}
+
 /// The parent of a process: of a container's first one, its shim.
 pub(crate) fn parent(pid: i32) -> i32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -47,10 +58,14 @@ fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     scale: 3
   writer:
     image: IMAGE
-    command: [sh, -c, 'seq 1 1000000; exit 7']
+    command: [sh, -c, 'until test -e /tmp/go; do usleep 10000; done; seq 1 1000000; exit 7']
 "
     ));
+    // The server is asked only once it listens, and the writer begins when told.
+    bottle.gantry(["up", "-d", "web"]).success();
+    listens(&bottle);
     bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["exec", "-T", "writer", "touch", "/tmp/go"]).success();
     let next_commands = (0..3).map(|_| {
         let writes = bottle.state("project-writer-1");
         end(process(&bottle, "engine"));
@@ -81,12 +96,15 @@ fn the_keeper_is_killed_and_nothing_is_noticed() {
     let bottle = Bottle::with_image();
     bottle.compose("services:\n  web:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8080:80']\n");
     bottle.gantry(["up", "-d"]).success();
+    listens(&bottle);
     let pid = bottle.pid("project-web-1");
-    end(process(&bottle, "keeper"));
+    let keeper = process(&bottle, "keeper");
+    end(keeper);
     bottle.shell("curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group").success();
     bottle.gantry(["up", "-d"]).success();
     assert_eq!(bottle.pid("project-web-1"), pid);
     // And the one after it brings back an engine.
+    succeeded(&bottle, keeper);
     end(process(&bottle, "engine"));
     bottle.gantry(["ps"]).success();
     assert_eq!(bottle.pid("project-web-1"), pid);
@@ -103,7 +121,9 @@ fn a_root_whose_socket_was_removed_gets_no_second_engine() {
     assert!(message.contains(&format!("kill {keeper}")), "{message}");
     assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "the container runs on");
     // The way out that was told: containers end in order, and the next call starts anew.
-    bottle.shell(&format!("kill {keeper}; while test -e /proc/{keeper}; do :; done")).success();
+    bottle
+        .shell(&format!("kill {keeper}; while test -e /proc/{keeper} && ! grep -q '^State:.Z' /proc/{keeper}/status; do :; done"))
+        .success();
     bottle.gantry(["up", "-d"]).success();
     assert_eq!(bottle.state("project-a-1"), "running");
 }

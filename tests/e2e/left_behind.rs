@@ -68,6 +68,7 @@ fn nothing_on_the_host_beside_docker_whose_own_containers_are_untouched() {
     // And while both run, each reaches its own, Docker's dropping FORWARD policy notwithstanding.
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8098:80']\n  b:\n    image: IMAGE\n    command: {RUNS}\n"));
     bottle.gantry(["up", "-d"]).success();
+    bottle.shell("until curl -s --max-time 5 -o /dev/null http://127.0.0.1:8098/group; do :; done").success();
     bottle.gantry(["exec", "-T", "b", "timeout", "5", "wget", "-q", "-O", "/dev/null", "http://a/group"]).success();
     docker.assert_server_answers();
     bottle.gantry(["down", "-v"]).success();

@@ -23,8 +23,9 @@ fn a_follower_sees_what_comes_and_ends_with_the_container() {
         "services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'echo one; until test -e /tmp/go; do usleep 10000; done; echo two']\n",
     );
     bottle.gantry(["up", "-d"]).success();
-    let outcome =
-        bottle.shell("($GANTRY logs -f --no-log-prefix > out; echo ended >> out) & $GANTRY exec -T a touch /tmp/go; wait; cat out");
+    // It follows once it has shown what was there.
+    let follow = "($GANTRY logs -f --no-log-prefix > out; echo ended >> out) & until grep -q one out; do sleep 0.05; done";
+    let outcome = bottle.shell(&format!("{follow}; $GANTRY exec -T a touch /tmp/go; wait; cat out"));
     // Docker Compose tells of the end, with these control codes even where there is no terminal.
     assert_eq!(outcome.success(), "one\ntwo\n\r\u{1b}[Ka-1 exited with code 0\nended\n");
 }
@@ -64,6 +65,7 @@ fn the_log_of_a_service_that_writes_at_full_speed_has_an_end() {
     // It has written something before it is asked for, and writes on while it is read.
     bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [sh, -c, 'yes 0123456789']\n");
     bottle.gantry(["up", "-d"]).success();
+    bottle.shell("until test $($GANTRY logs --no-log-prefix --tail 10 | wc -l) -eq 10; do :; done").success();
     assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "--tail", "10"]).success(), "0123456789\n".repeat(10));
     bottle.shell("$GANTRY logs > /dev/null").success();
     assert_eq!(bottle.state("project-a-1"), "running");

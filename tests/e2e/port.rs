@@ -2,14 +2,14 @@
 
 use crate::bottle::Bottle;
 
-const SERVER: &str = "services:\n  web:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8080:80']\n";
+const SERVER: &str = "services:\n  web:\n    image: IMAGE\n    command: [httpd, -f, -p, '80', -h, /etc]\n    ports: ['8080:80']\n    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1/group'], interval: 1s}\n";
 
 #[test]
 fn a_published_port_answers_on_every_address_and_is_free_after_down() {
     let bottle = Bottle::with_image();
     bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(SERVER);
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["up", "-d", "--wait"]).success();
     for host in ["127.0.0.1", "[::1]", "198.51.100.7", "localhost"] {
         let page = bottle.shell(&format!("curl -sS --max-time 5 http://{host}:8080/group"));
         assert!(page.stdout.contains("root:x:0:"), "{host}: {page:?}");
@@ -32,7 +32,7 @@ fn a_port_in_use_names_its_holder_and_leaves_nothing() {
     assert!(bottle.containers().is_empty());
     assert!(bottle.get("/networks").as_array().expect("a list").iter().all(|it| it["Name"] != "project_default"));
     // The way is free now.
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["up", "-d", "--wait"]).success();
     assert_eq!(bottle.state("project-web-1"), "running");
 }
 
@@ -58,7 +58,7 @@ fn every_kind_of_holder_is_named() {
     refused("127.0.0.1:8080:80");
     drop(only_loopback);
     bottle.compose(SERVER);
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["up", "-d", "--wait"]).success();
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_port_on_one_address_is_only_there() {
     let bottle = Bottle::with_image();
     bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(&SERVER.replace("8080:80", "127.0.0.1:8080:80"));
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["up", "-d", "--wait"]).success();
     bottle.shell("curl -sS --max-time 5 http://127.0.0.1:8080/group").success();
     assert_ne!(bottle.shell("curl -sS --max-time 2 http://198.51.100.7:8080/group").code, 0);
 }
@@ -76,7 +76,7 @@ fn containers_reach_each_other_through_the_hosts_port() {
     let bottle = Bottle::with_image();
     bottle.shell("ip link add other type veth peer name far && ip link set far up && ip address add 198.51.100.7/24 dev other && ip link set other up").success();
     bottle.compose(SERVER);
-    bottle.gantry(["up", "-d"]).success();
+    bottle.gantry(["up", "-d", "--wait"]).success();
     let page = bottle.gantry(["exec", "-T", "web", "timeout", "5", "wget", "-q", "-O", "-", "http://198.51.100.7:8080/group"]);
     assert!(page.stdout.contains("root:x:0:"), "{page:?}");
 }

@@ -40,17 +40,20 @@ fn boot(bottle: &Bottle, number: u8) {
     std::fs::create_dir(&run).expect("an empty one");
 }
 
-/// Everything of a bottle ends at once, as when the power fails. Nobody is to see another's end, and write it down: the keeper goes first,
-/// then the engine, the shims, and their containers.
+/// Everything of a bottle ends at once, as when the power fails. Nobody is to see another's end, and write it down, or make a
+/// successor.
 fn power_off(bottle: &Bottle) {
     let pids = bottle.containers().iter().map(|name| i32::try_from(bottle.pid(name)).expect("a process id")).collect::<Vec<_>>();
     let containers: Vec<i32> = pids.into_iter().filter(|pid| *pid > 0).collect();
     let mut processes = vec![process(bottle, "keeper"), process(bottle, "engine")];
     processes.extend(containers.iter().map(|pid| parent(*pid)));
     processes.extend(containers);
-    for pid in &processes {
-        // One takes the other along.
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    // Frozen first: who is stopped sees nobody's end.
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        for pid in &processes {
+            // One takes the other along.
+            let _ = kill(Pid::from_raw(*pid), signal);
+        }
     }
     for pid in processes {
         bottle.shell(&format!("while test -e /proc/{pid} && ! grep -q '^State:.Z' /proc/{pid}/status; do :; done")).success();

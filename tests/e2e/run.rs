@@ -243,7 +243,7 @@ fn signals_go_to_the_command() {
         ("TERM", "exec sh -c 'sh -c \"kill -TERM \\$\\$\"; exit $?'", 143),
     ] {
         let line = format!(
-            "$GANTRY run --rm -T --no-deps app sh -c '{}; echo begun; while :; do sleep 0.1; done' > out & pid=$!; \
+            "rm -f out; $GANTRY run --rm -T --no-deps app sh -c '{}; echo begun; while :; do sleep 0.1; done' > out & pid=$!; \
              until grep -q begun out || ! kill -0 $pid 2>/dev/null; do read -t 0.05 x < /dev/zero; done; kill -{signal} $pid; wait $pid; echo code $?",
             program.replace('\'', "'\\''")
         );

@@ -34,7 +34,9 @@ impl World {
             ("files", "find /run /etc /dev /var/lib /usr/local -xdev -name '*gantry*' 2>/dev/null | sort"),
         ];
         for (name, command) in commands {
-            seen.insert(name, shell(command).success());
+            let text = shell(command).success();
+            assert!(name != "sysctls" || !text.is_empty(), "no parameter of the kernel is seen");
+            seen.insert(name, text);
         }
         seen.insert("groups", groups_of(folder));
         let processes: Vec<_> = processes_of(folder).into_iter().map(|(pid, line)| format!("{pid} {line}")).collect();
@@ -79,8 +81,11 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<(i32, String)> {
 
 /// Kills what a bottle left running: only processes that name its own folder.
 pub(crate) fn end_processes_of(folder: &Path) {
-    for (pid, _) in processes_of(folder) {
-        // It may be gone already.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    // Frozen first: a keeper or an engine that saw the other's end would make another one.
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        for (pid, _) in processes_of(folder) {
+            // It may be gone already.
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
     }
 }
