@@ -177,15 +177,15 @@ mod tests {
         let path = folder.path().join("log");
         let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), details: LogDetails::default() };
         let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
-        // More than a file holds at once, then one by one.
+        // More than a file holds at once, then one by one: a file holds 13 lines, 15 if their times have no fraction, and three are to be full.
         let burst: String = (0..18).map(|number| format!("{number}\n")).collect();
         log.write(Stream::Stdout, burst.as_bytes());
-        for number in 18..27 {
+        for number in 18..34 {
             log.write(Stream::Stderr, format!("{number}\n").as_bytes());
         }
         log.finish();
         let all: Vec<u32> = ["log.2", "log.1", "log"].iter().flat_map(|name| numbers(&folder.path().join(name))).collect();
-        assert_eq!(all, (0..27).collect::<Vec<_>>());
+        assert_eq!(all, (0..34).collect::<Vec<_>>());
         for name in ["log.2", "log.1", "log"] {
             assert!(fs::metadata(folder.path().join(name)).expect("a file").len() <= 1000);
         }
