@@ -74,8 +74,10 @@ fn links(project: &Project, service: &Service, known: Option<&Known>) -> Vec<(St
             continue;
         };
         for name in known.of(target) {
-            // A container with a name of its own is the only one.
-            let number: u32 = name.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(1);
+            // A container with a name of its own is the only one, whatever that ends with.
+            let is_named = project.services.get(target).is_some_and(|it| it.container_name.is_some());
+            let counted = name.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+            let number: u32 = counted.filter(|_| !is_named).unwrap_or(1);
             pairs.push((name.to_string(), alias.clone()));
             pairs.push((name.to_string(), format!("{target}-{number}")));
             pairs.push((name.to_string(), format!("{}-{target}-{number}", project.name)));

@@ -62,6 +62,7 @@ pub fn run(project: &Project, observed: &ObservedState, options: &UpOptions, one
         own.wanted.retain(|wanted| matches!(wanted.action, Action::Restart(_)));
     }
     let mut builder = Builder::new(decider, &graph, &decisions, known);
+    builder.old_hooks();
     builder.orphans()?;
     builder.images()?;
     builder.image(service, &service.image)?;

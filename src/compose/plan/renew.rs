@@ -9,7 +9,7 @@ use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::options::{PlanError, UpOptions};
 use crate::compose::plan::reconcile::Builder;
 use crate::compose::plan::steps::{StepId, Warning};
-use crate::compose::plan::volume;
+use crate::compose::plan::{hook, volume};
 use crate::compose::project::model::{Project, Service};
 use crate::resource::container::EndpointSpec;
 use crate::resource::name::NetworkName;
@@ -135,6 +135,7 @@ impl Builder<'_> {
                 }
             }
         }
+        self.start_undecided(changed);
         Ok(())
     }
 
@@ -171,13 +172,26 @@ impl Builder<'_> {
             let step = self.plan.push(operation, [created], cause.clone());
             self.joins.entry(replica.name().to_owned()).or_default().push(step);
             self.touches.entry(replica.name().to_owned()).or_default().push(step);
-            // Nothing else is decided of containers of services that were not asked for. A one-off had its one run.
-            if !self.decisions.contains_key(&replica.service) && !replica.one_off && replica.is_up() && self.decider.options.start {
-                let operation = Operation::StartContainer { name: replica.info.name.clone() };
-                self.plan.push(operation, [step], cause.clone());
-            }
         }
         Ok(())
+    }
+
+    /// Nothing else is decided of containers of services that were not asked for: they start again once they are back on all of their
+    /// networks. A one-off had its one run.
+    fn start_undecided(&mut self, changed: &BTreeSet<String>) {
+        let (project, observed, decisions) = (self.decider.project, self.decider.observed, self.decisions);
+        if !self.decider.options.start {
+            return;
+        }
+        for replica in observed.all().filter(|it| it.is_up() && !decisions.contains_key(&it.service)) {
+            let Some(joins) = self.joins.get(replica.name()).cloned() else { continue };
+            let Some(network) = changed.iter().find(|network| replica.is_on(network)) else { continue };
+            let cause = Cause::NetworkChanged(network.clone());
+            let started = self.plan.push(Operation::StartContainer { name: replica.info.name.clone() }, joins, cause.clone());
+            if let Some(service) = project.disabled.get(&replica.service) {
+                hook::after_start(&mut self.plan, service, replica.name(), started, &cause);
+            }
+        }
     }
 
     /// Whether an existing container is there when the plan is done.

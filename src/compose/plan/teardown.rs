@@ -147,7 +147,8 @@ fn images(
         _ if !scope.all => {}
         Some(project) => {
             let taken = project.services.values().filter(|service| is_taken(service.name.as_str()));
-            names.extend(taken.map(|service| service.image.clone()).filter(|image| observed.images.contains_key(image)));
+            let images = taken.flat_map(|service| service.images()).filter(|image| observed.images.contains_key(*image));
+            names.extend(images.map(str::to_owned));
         }
         // Without files, what the containers were made from. An id has no name to be removed by.
         None => {

@@ -404,9 +404,9 @@ fn what_was_not_asked_for_comes_back_to_a_network_made_anew() {
         #8 create network p_default after #7 (network p_default changed)
         #9 connect container p-a-1 to p_default after #8 (network p_default changed)
         #10 connect container p-b-1 to p_default after #8 (network p_default changed)
-        #11 start container p-b-1 after #10 (network p_default changed)
-        #12 connect container p-old-1 to p_default after #8 (network p_default changed)
-        #13 start container p-old-1 after #12 (network p_default changed)
+        #11 connect container p-old-1 to p_default after #8 (network p_default changed)
+        #12 start container p-b-1 after #10 (network p_default changed)
+        #13 start container p-old-1 after #11 (network p_default changed)
         #14 start container p-a-1 after #1 #9 (network p_default changed)
         "#,
     );
