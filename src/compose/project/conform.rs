@@ -51,13 +51,6 @@ impl<'a> Trail<'a> {
         Self { parent: Some(self), key }
     }
 
-    /// Whether a value is this attribute of a service, or below it.
-    fn is_within(&self, attribute: &str) -> bool {
-        let depth = std::iter::successors(Some(self), |trail| trail.parent).count();
-        let own = std::iter::successors(Some(self), |trail| trail.parent).nth(depth.saturating_sub(4));
-        own.is_some_and(|trail| trail.key == attribute)
-    }
-
     const fn is_root(&self) -> bool {
         self.parent.is_none() && self.key.is_empty()
     }
@@ -401,7 +394,7 @@ impl Walk<'_> {
             };
             let trail = trail.then(attribute.name);
             match attribute.class {
-                Class::Implemented => self.node(&mut entry.node, attribute.shape, &trail),
+                Class::Implemented | Class::Later => self.node(&mut entry.node, attribute.shape, &trail),
                 // An empty collection asks for nothing, and `config --format json` prints some.
                 Class::Inert | Class::NotYet if entry.node.is_empty() => {}
                 Class::Inert => {
@@ -414,8 +407,6 @@ impl Walk<'_> {
                         self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
                     }
                 }
-                // Decided when it is known whether there is an image, too.
-                Class::NotYet if trail.is_within("build") => self.node(&mut entry.node, attribute.shape, &trail),
                 Class::NotYet => {
                     let problem = Diagnostic::error("not-yet", format!("{trail} is not yet supported")).at(entry.key);
                     self.problems.push(

@@ -11,7 +11,7 @@ use crate::compose::project::discover::{Found, discover, is_stdin};
 use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::model::{Project, Service};
 use crate::compose::project::node::Node;
-use crate::compose::project::source::{Reader, SourceId, SourceMap};
+use crate::compose::project::source::{Reader, RelativeTo, SourceId, SourceMap};
 use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
 
@@ -120,7 +120,10 @@ impl Loader<'_> {
             let before = self.problems.len();
             let parsed = yaml::parse(&self.map, source, &mut self.problems);
             if parsed.iter().all(Node::is_null) && self.problems.len() == before {
-                self.problems.push(Diagnostic::error("empty", format!("empty compose file: {}", self.map.get(source).path.display())));
+                self.problems.push(
+                    Diagnostic::error("empty", format!("empty compose file: {}", self.map.get(source).path.display()))
+                        .hint("a project begins with `services:`, and below it a name for each service"),
+                );
             }
             documents.extend(parsed.into_iter().filter(|document| !document.is_null()));
         }
@@ -139,7 +142,10 @@ impl Loader<'_> {
         match self.reader.read(file).map(String::from_utf8) {
             Ok(Ok(text)) => Some(self.map.add(shown, text)),
             Ok(Err(_)) => {
-                self.problems.push(Diagnostic::error("read", format!("{} is no text in UTF-8", shown.display())));
+                self.problems.push(
+                    Diagnostic::error("read", format!("{} is no text in UTF-8", shown.display()))
+                        .hint("save it as UTF-8, or name the file that was meant"),
+                );
                 None
             }
             Err(error) => {
@@ -186,16 +192,15 @@ impl Loader<'_> {
     fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
         let profiles = self.profiles(&document, &found);
         let wanted = wanted(&document, &self.sources.select, &profiles);
+        let reader = &RelativeTo { folder: &found.folder, reader: self.reader };
         for service in &wanted {
-            let node = document.get_mut("services").and_then(|services| services.get_mut(service));
-            if let Some(node) = node.filter(|_| !self.sources.keep_env_files) {
-                env_file::resolve(node, &found.environment, self.reader, &mut self.problems);
+            let Some(node) = document.get_mut("services").and_then(|services| services.get_mut(service)) else { continue };
+            if !self.sources.keep_env_files {
+                env_file::resolve(node, &found.environment, reader, &mut self.problems);
             }
-            if let Some(node) = document.get_mut("services").and_then(|services| services.get_mut(service)) {
-                label_file::resolve(node, self.reader, &mut self.problems);
-            }
+            label_file::resolve(node, reader, &mut self.problems);
         }
-        let around = Around { environment: &found.environment, reader: self.reader };
+        let around = Around { environment: &found.environment, reader };
         let Decoded { mut services, networks, volumes, secrets, configs } =
             decode(&document, around, |node| is_enabled(node, &profiles), &mut self.problems);
         for (name, service) in
@@ -203,7 +208,7 @@ impl Loader<'_> {
         {
             let Some(node) = document.get("services").and_then(|services| services.get(name.as_str())) else { continue };
             let base = Self::base(self.sources, &found);
-            seccomp_file::resolve(Arc::make_mut(service), node, base, self.reader, &mut self.problems);
+            seccomp_file::resolve(Arc::make_mut(service), node, base, reader, &mut self.problems);
         }
         unique_container_names(&document, &wanted, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
@@ -281,7 +286,7 @@ fn is_enabled(service: &Node, profiles: &BTreeSet<String>) -> bool {
     declared.peek().is_none() || profiles.contains("*") || declared.any(|profile| profiles.contains(profile))
 }
 
-/// The services whose environment files are to be read: those that are enabled and, where some were named, those and what they need.
+/// The services whose files (environment, labels, seccomp profiles) are to be read: those that are enabled and, where some were named, those and what they need.
 fn wanted(document: &Node, select: &[String], profiles: &BTreeSet<String>) -> BTreeSet<String> {
     let enabled = |node: &Node| is_enabled(node, profiles);
     let named = |name: &str| select.is_empty() || select.iter().any(|pattern| select::matches(pattern, name));

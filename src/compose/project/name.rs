@@ -47,7 +47,8 @@ pub(crate) fn project_name(
     }
     let folder = found.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = normalize(&folder).parse().ok();
-    if name.is_none() {
+    // Where nothing could be read, that is what is wrong.
+    if name.is_none() && !documents.is_empty() {
         let first = documents.first().map(|document| map.get(document.span.source).path.display().to_string()).unwrap_or_default();
         let problem = Diagnostic::error("project-name", "project name must not be empty");
         problems.push(problem.hint(format!("write `name: …` in {first}, or pass `--project-name`")));

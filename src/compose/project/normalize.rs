@@ -112,7 +112,8 @@ fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, Strin
             }
         }
     }
-    if node.get("network_mode").is_some() {
+    // An empty one, as a variable that is not set leaves it, asks for nothing.
+    if node.get("network_mode").and_then(Node::as_text).is_some_and(|mode| !mode.is_empty()) {
         return false;
     }
     if node.get("networks").and_then(Node::as_map).is_none_or(Map::is_empty) {
@@ -130,7 +131,7 @@ fn implied_dependencies(service: &mut Node) {
         let name = item.as_text().map(|text| text.split(':').next().unwrap_or(text));
         implied.extend(name.map(|name| (name.to_owned(), true, item.span)));
     }
-    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+    for key in ["network_mode", "ipc", "pid"] {
         let Some(value) = service.get(key) else { continue };
         let name = value.as_text().and_then(|text| text.strip_prefix("service:"));
         implied.extend(name.map(|name| (name.to_owned(), true, value.span)));

@@ -117,7 +117,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         if let Ok(whole) = number.parse::<u64>() {
-            exact += u128::from(whole) * u128::from(nanoseconds);
+            exact = exact.checked_add(u128::from(whole) * u128::from(nanoseconds))?;
         } else {
             #[expect(clippy::cast_precision_loss, reason = "a fraction of a unit is rounded to nanoseconds anyway")]
             let unit = nanoseconds as f64;
@@ -127,7 +127,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative: no sign is read above")]
     let fraction = total.round() as u128;
-    u64::try_from(exact + fraction).ok().map(Duration::from_nanos)
+    exact.checked_add(fraction).and_then(|sum| u64::try_from(sum).ok()).map(Duration::from_nanos)
 }
 
 /// Formats a duration as Go does: `1m30s`, `1.5s`, `0s`.
@@ -205,6 +205,7 @@ mod tests {
             ("s", None),
             ("-5s", None),
             ("5 s", None),
+            ("1s99999999999999999999999999999999w", None),
         ] {
             assert_eq!(duration(text).map(format_duration).as_deref(), expect, "{text}");
         }

@@ -12,6 +12,8 @@ pub(crate) enum Class {
     Inert,
     /// Known, and refused: to accept it and do nothing would be a lie.
     NotYet,
+    /// The same, but only where it would matter, which is known once all files are merged; printed like any other.
+    Later,
 }
 
 /// One attribute.
@@ -130,9 +132,8 @@ const fn not_yet(name: &'static str) -> Attribute {
     Attribute { name, class: Class::NotYet, shape: &Shape::Any }
 }
 
-/// One that is refused only once all files are merged, and only where it would matter; it is printed like any other.
 const fn later(name: &'static str, shape: &'static Shape) -> Attribute {
-    Attribute { name, class: Class::NotYet, shape }
+    Attribute { name, class: Class::Later, shape }
 }
 
 use Shape::{Boolean, Bytes, Command, Dictionary, Duration, Integer, Number, Scalar, Test, Text, Texts};
@@ -492,6 +493,7 @@ mod tests {
                 Class::Implemented => "implemented",
                 Class::Inert => "inert",
                 Class::NotYet => "not yet",
+                Class::Later => "not yet where it matters",
             };
             let path = format!("{prefix}{}", attribute.name);
             text.push_str(&format!("| `{path}` | {class} |\n"));
@@ -516,7 +518,8 @@ mod tests {
         let mut text = String::from(concat!(
             "# State of support\n\n",
             "Written from [schema.rs](schema.rs). *Implemented*: it does what the specification says. *Inert*: it has no effect in Docker ",
-            "Compose on one Linux\nhost either, and a warning names its line. *Not yet*: an error with file, line and column.\n\n",
+            "Compose on one Linux\nhost either, and a warning names its line. *Not yet*: an error with file, line and column.\n",
+            "*Not yet where it matters*: an error where there is no `image`, else a warning.\n\n",
             "| attribute | class |\n|---|---|\n"
         ));
         rows(&mut text, "", FILE);

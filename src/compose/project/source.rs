@@ -58,6 +58,28 @@ impl Span {
     }
 }
 
+/// Reads relative paths from a folder, whatever folder this process stands in.
+pub(crate) struct RelativeTo<'a> {
+    /// The folder.
+    pub(crate) folder: &'a Path,
+    /// What reads.
+    pub(crate) reader: &'a dyn Reader,
+}
+
+impl Reader for RelativeTo<'_> {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        self.reader.read(&self.folder.join(path))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.reader.exists(&self.folder.join(path))
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.reader.is_dir(&self.folder.join(path))
+    }
+}
+
 /// A file as it was read.
 #[derive(Clone, Debug)]
 pub struct Source {

@@ -26,7 +26,7 @@ use crate::resource::time::Timestamp;
 ///
 /// A field that is `None` (or an empty list where the image has one) takes the image's value. The engine implements every field or
 /// refuses the container.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContainerSpec {
     /// The image, as it was written: a reference or an id.
@@ -127,62 +127,6 @@ pub struct ContainerSpec {
     pub cgroup: NamespaceMode,
     /// Files written into the container before it starts, with owner and mode.
     pub files: Vec<InjectedFile>,
-}
-
-impl Default for ContainerSpec {
-    fn default() -> Self {
-        Self {
-            image: String::new(),
-            platform: None,
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            group_add: Vec::new(),
-            hostname: None,
-            domainname: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            tty: false,
-            stdin_open: false,
-            stdin_once: false,
-            init: false,
-            stop_signal: None,
-            stop_grace: None,
-            restart: RestartPolicy::No,
-            auto_remove: false,
-            health: None,
-            exposed: BTreeSet::new(),
-            ports: Vec::new(),
-            mounts: Vec::new(),
-            volumes_from: Vec::new(),
-            network: NetworkMode::Bridge,
-            endpoints: BTreeMap::new(),
-            extra_hosts: Vec::new(),
-            dns: Vec::new(),
-            dns_search: Vec::new(),
-            dns_options: Vec::new(),
-            read_only: false,
-            privileged: false,
-            cap_add: BTreeSet::new(),
-            cap_drop: BTreeSet::new(),
-            security_options: Vec::new(),
-            devices: Vec::new(),
-            device_rules: Vec::new(),
-            sysctls: BTreeMap::new(),
-            ulimits: BTreeMap::new(),
-            resources: Resources::default(),
-            shm_size: None,
-            oom_score_adj: None,
-            log: LogSpec::default(),
-            pid: NamespaceMode::Private,
-            ipc: IpcMode::Private,
-            uts: NamespaceMode::Private,
-            cgroup: NamespaceMode::Private,
-            files: Vec::new(),
-        }
-    }
 }
 
 /// Whether a container starts again by itself (Docker's restart policies).

@@ -79,7 +79,7 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
             }
             MountSource::Tmpfs {
                 size: options.and_then(|options| text(options, "size")).and_then(|size| scalar::bytes(&size)),
-                mode: options.and_then(|options| options.get("mode")).and_then(mode),
+                mode: options.and_then(|options| options.get("mode")).and_then(|node| mode(decoder, node)),
                 options: Vec::new(),
             }
         }
@@ -146,12 +146,19 @@ fn recursion(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>) -> 
     recursion
 }
 
-/// Permission bits: a number as it is (YAML reads `0755` as octal), a string as octal digits.
-fn mode(node: &Node) -> Option<u32> {
-    match &node.value {
-        Value::Integer(number) => u32::try_from(*number).ok(),
-        _ => None,
+/// Permission bits; YAML reads `0755`, in quotes or not, as octal.
+fn mode(decoder: &mut Decoder<'_>, node: &Node) -> Option<u32> {
+    let bits = match node.value {
+        Value::Integer(number) => u32::try_from(number).ok().filter(|bits| *bits <= 0o7777),
+        Value::Float(_) => None,
+        // Reported as of the wrong type.
+        _ => return None,
+    };
+    if bits.is_none() {
+        let message = format!("{}: `{}` are no permission bits", decoder.path("volumes"), node.as_scalar().unwrap_or_default());
+        decoder.error("mount", Some(node.span), message, Some("write octal digits, as in `mode: 01777`".to_owned()));
     }
+    bits
 }
 
 /// `PATH[:OPTIONS]`, the options as mount(8) writes them.
@@ -166,7 +173,9 @@ fn tmpfs(decoder: &mut Decoder<'_>, span: Span, written: &str) -> Option<Mount> 
     for option in list.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
             Some(("size", value)) if scalar::bytes(value).is_some() => size = scalar::bytes(value),
-            Some(("mode", value)) if u32::from_str_radix(value, 8).is_ok() => mode = u32::from_str_radix(value, 8).ok(),
+            Some(("mode", value)) if u32::from_str_radix(value, 8).is_ok_and(|bits| bits <= 0o7777) => {
+                mode = u32::from_str_radix(value, 8).ok();
+            }
             Some(("size" | "mode", value)) => {
                 decoder.error("mount", Some(span), format!("{path}: invalid value `{value}` in `{option}`"), None);
             }
@@ -175,5 +184,5 @@ fn tmpfs(decoder: &mut Decoder<'_>, span: Span, written: &str) -> Option<Mount> 
             _ => options.push(option.to_owned()),
         }
     }
-    Some(Mount { target: target.to_owned(), read_only, source: MountSource::Tmpfs { size, mode, options } })
+    Some(Mount { target: short::clean_target(target), read_only, source: MountSource::Tmpfs { size, mode, options } })
 }

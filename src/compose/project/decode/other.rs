@@ -72,7 +72,8 @@ pub(super) fn links(decoder: &mut Decoder<'_>) -> Vec<Link> {
     let mut links = Vec::new();
     for (key, of_service) in [("links", true), ("external_links", false)] {
         let items: Vec<Node> = decoder.items(key).to_vec();
-        if let (Some(mode), Some(first)) = (decoder.node.get("network_mode").and_then(Node::as_text), items.first()) {
+        let mode = decoder.node.get("network_mode").and_then(Node::as_text).filter(|mode| !mode.is_empty());
+        if let (Some(mode), Some(first)) = (mode, items.first()) {
             let message = format!("{} has no effect with `network_mode: {mode}`", decoder.path(key));
             decoder.problems.push(Diagnostic::warning("inert", message).at(first.span));
         }

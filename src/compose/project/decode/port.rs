@@ -34,6 +34,10 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
         wrong("protocol", format!("`{word}` is no protocol; there are tcp, udp and sctp"));
         return None;
     };
+    // Both are the same on one host.
+    if let Some(mode) = text(node, "mode").filter(|mode| !matches!(mode.as_str(), "" | "ingress" | "host")) {
+        wrong("mode", format!("there is no mode `{mode}`; there are ingress and host"));
+    }
     let host_ip = match text(node, "host_ip").filter(|ip| !ip.is_empty()) {
         None => None,
         Some(ip) => match ip.parse() {
