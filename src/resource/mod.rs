@@ -13,6 +13,7 @@ pub mod image;
 pub mod log;
 pub mod name;
 pub mod network;
+pub mod observation;
 pub mod operation;
 pub mod path;
 pub mod stats;

@@ -60,7 +60,7 @@ pub struct IpamPool {
 }
 
 /// What an engine tells of a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkInfo {
     /// Its id.
     pub id: NetworkId,
@@ -79,7 +79,7 @@ pub struct NetworkInfo {
 }
 
 /// A running container on a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkMember {
     /// The container.
     pub id: ContainerId,

@@ -21,7 +21,7 @@ pub struct VolumeSpec {
 }
 
 /// What an engine tells of a volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeInfo {
     /// Its name.
     pub name: VolumeName,

@@ -11,6 +11,7 @@ pub mod client_container;
 mod client_exec;
 mod client_image;
 mod client_network;
+mod client_observation;
 mod client_system;
 mod client_volume;
 mod credential;

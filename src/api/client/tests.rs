@@ -1,6 +1,6 @@
 //! The client against an engine of a few lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -20,12 +20,13 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::api::wire::container::{read, whole};
-use crate::api::wire::{event, frame};
+use crate::api::wire::{event, frame, network, observation, volume};
 use crate::resource::container::{AttachOptions, ContainerFilter, ContainerSpec, InjectedFile, StopOptions, WaitCondition};
 use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::ImageReference;
 use crate::resource::log::{LogOptions, Stream};
+use crate::resource::observation::Observation;
 use crate::resource::time::Timestamp;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -184,6 +185,37 @@ async fn a_list_that_tells_all_needs_one_request_and_another_one_more_each() {
         let filter = ContainerFilter { all: true, ..ContainerFilter::default() };
         let found = engine.client().await.containers(&filter).await.expect("a list");
         assert_eq!(found.iter().map(|info| info.name.as_str()).collect::<Vec<_>>(), ["web"]);
+        assert_eq!(engine.asked().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_look_takes_one_request_and_elsewhere_several() {
+    let id = "a".repeat(64);
+    let image = format!("sha256:{}", "b".repeat(64));
+    let inspected = json!({ "Id": id, "Name": "/web", "Image": image, "State": { "Status": "created" }, "Config": {}, "HostConfig": {} });
+    let seen = Observation {
+        containers: vec![read::from_json(inspected.clone()).expect("a container")],
+        networks: vec![network::from_json(json!({ "Id": id, "Name": "n", "Driver": "bridge" })).expect("a network")],
+        volumes: vec![volume::from_json(json!({ "Name": "v", "Driver": "local" })).expect("a volume")],
+        images: BTreeMap::from([("x".to_owned(), image.parse().expect("an id"))]),
+    };
+    let ours = String::from_utf8(observation::to_json(seen.clone())).expect("text");
+    let of_another_version = json!({ "containers": [{ "strange": 1 }] }).to_string();
+    for (status, first, requests) in [(200, ours, 1), (404, r#"{"message":"page not found"}"#.to_owned(), 7), (200, of_another_version, 7)]
+    {
+        let (id, image, inspected) = (id.clone(), image.clone(), inspected.clone());
+        let engine = Engine::new(move |asked, _, _| match asked {
+            "GET /v1.51/gantry/observation?image=x&image=y" => answer(status, first.clone()),
+            "GET /v1.51/containers/json?all=1&whole=1" => answer(200, json!([{ "Id": id }]).to_string()),
+            "GET /v1.51/networks" => answer(200, json!([{ "Id": id, "Name": "n", "Driver": "bridge" }]).to_string()),
+            "GET /v1.51/volumes" => answer(200, json!({ "Volumes": [{ "Name": "v", "Driver": "local" }] }).to_string()),
+            "GET /v1.51/images/x/json" => answer(200, json!({ "Id": image }).to_string()),
+            "GET /v1.51/images/y/json" => answer(404, r#"{"message":"no such image"}"#.to_owned()),
+            _ => answer(200, inspected.to_string()),
+        });
+        let found = engine.client().await.observe(&BTreeMap::new(), &BTreeSet::from(["x", "y"])).await.expect("a look");
+        assert_eq!(found, seen);
         assert_eq!(engine.asked().len(), requests);
     }
 }

@@ -19,6 +19,10 @@ pub const STOP_ENGINE: &str = "/gantry/stop";
 /// `GET` there answers with what the engine wrote down of itself, as text.
 pub const ENGINE_LOG: &str = "/gantry/log";
 
+/// `GET` there answers with one look at everything a project may concern ([`crate::api::wire::observation`]): containers that `filters`
+/// select, all networks and volumes, and what every `image` of the query means.
+pub const OBSERVATION: &str = "/gantry/observation";
+
 /// Whether a line of the list of images is what an inspect shows: there the root file system is an object.
 pub fn is_whole(line: &serde_json::Value) -> bool {
     line.get("RootFS").is_some_and(serde_json::Value::is_object)

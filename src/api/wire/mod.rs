@@ -14,6 +14,7 @@ pub mod filter;
 pub mod frame;
 pub mod image;
 pub mod network;
+pub mod observation;
 pub mod path;
 pub mod progress;
 pub mod spec;

@@ -13,7 +13,7 @@ use crate::resource::container::{AttachOptions, ContainerState, WaitCondition};
 pub(super) async fn run(args: AttachArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, _) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let info = &choose(&observed, &args.service, args.index)?.info;
     if matches!(info.state, ContainerState::Running { paused: true, .. }) {
         return Err(CommandError::new("You cannot attach to a paused container, unpause it first"));

@@ -60,14 +60,14 @@ pub(super) async fn run(args: CopyArgs, context: &Context) -> Result<u8, Command
         }
         (Place::Service(service, path), Place::Here(here)) => {
             let client = context.client().await?;
-            let observed = observe::project(client, &name, None).await?;
+            let observed = observe::replicas(client, &name).await?;
             let containers = containers(&observed, service, &args)?;
             let Some(container) = containers.first() else { return Ok(0) };
             take_out(context, client, container, path, here, &args).await
         }
         (Place::Here(here), Place::Service(service, path)) => {
             let client = context.client().await?;
-            let observed = observe::project(client, &name, None).await?;
+            let observed = observe::replicas(client, &name).await?;
             put_in(context, client, &containers(&observed, service, &args)?, here, path, &args).await
         }
     }
@@ -283,7 +283,7 @@ pub(super) async fn export(args: ExportArgs, context: &Context) -> Result<u8, Co
         return Err(CommandError::local("output option is required when exporting to terminal").hint("name a file with -o, or redirect"));
     }
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let service: ServiceName = args.service.parse().map_err(|error| CommandError::local(format!("{error}")))?;
     let mut replicas = observed.replicas(&service).iter();
     let container = if args.index > 0 { replicas.find(|it| it.number == args.index) } else { replicas.next() };

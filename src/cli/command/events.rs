@@ -24,7 +24,7 @@ pub(super) async fn run(args: EventsArgs, context: &Context) -> Result<u8, Comma
     let services = if args.services.services.is_empty() {
         Vec::new()
     } else {
-        let observed = observe::project(client, &name, None).await?;
+        let observed = observe::replicas(client, &name).await?;
         known_names(project.as_ref(), &observed, &args.services.services)?.into_iter().collect()
     };
     while let Some(event) = stream.next().await {

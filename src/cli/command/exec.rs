@@ -14,7 +14,7 @@ use crate::resource::name::ServiceName;
 pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, _) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let container = choose(&observed, &args.service, args.index)?;
     let tty = relay::on_a_terminal(&context.terminal) && args.tty && !args.no_tty && !args.detach;
     let variable = |text: &String| match text.split_once('=') {

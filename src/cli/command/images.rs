@@ -41,7 +41,7 @@ struct Line {
 pub(super) async fn run(args: ImagesArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let services = known_names(project.as_ref(), &observed, &args.services.services)?;
     let chosen = |it: &&Replica| services.is_empty() || services.contains(&it.service);
     let mut containers: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(chosen).collect();

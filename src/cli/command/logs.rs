@@ -9,7 +9,7 @@ use crate::api::client::Client;
 use crate::api::client::log::LogStream;
 use crate::cli::args::inspect::LogsArgs;
 use crate::cli::await_container::Watch;
-use crate::cli::command::label_names;
+use crate::cli::command::known_names;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::follow::{self, Clock, Follower, Occurrence, Pieces};
@@ -23,10 +23,6 @@ use crate::resource::log::{LogLine, LogOptions};
 /// Runs the command.
 pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
-    let named = label_names(project.as_ref(), &args.services.services)?;
-    if args.index > 0 && named.len() != 1 {
-        return Err(CommandError::local("--index requires exactly one service"));
-    }
     let tail = match args.tail.as_str() {
         "all" => None,
         text => Some(text.parse().map_err(|_| CommandError::local(format!("--tail is `{text}`; a number or `all` is expected")))?),
@@ -45,12 +41,10 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     let printer = LinePrinter::new(&context.terminal, style, name.as_str());
     let clock = if args.timestamps { Clock::Engine } else { Clock::Off };
     let watch = if args.follow { Some(Watch::begin(client, name.as_str()).await?) } else { None };
-    let observed = observe::project(client, &name, None).await?;
-    for service in &named {
-        let known = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
-        if !known && observed.replicas(service).is_empty() {
-            return Err(CommandError::local(format!("no such service: {service}")));
-        }
+    let observed = observe::replicas(client, &name).await?;
+    let named = known_names(project.as_ref(), &observed, &args.services.services)?;
+    if args.index > 0 && named.len() != 1 {
+        return Err(CommandError::local("--index requires exactly one service"));
     }
     // Where there are files, what they do not enable is none of their business.
     let services = match &project {

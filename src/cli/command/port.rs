@@ -11,7 +11,7 @@ use crate::resource::container::ContainerPort;
 pub(super) async fn run(args: PortArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, _) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let container = exec::choose(&observed, &args.service, args.index)?;
     let wanted = ContainerPort { port: args.private_port, protocol: args.protocol };
     match container.info.published.iter().find(|it| it.container == wanted) {

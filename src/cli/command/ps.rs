@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::cli::args::inspect::{PsArgs, StatusWord};
-use crate::cli::command::label_names;
+use crate::cli::command::known_names;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
@@ -43,18 +43,12 @@ const FIELDS: [&str; 20] = [
 /// Runs the command.
 pub(super) async fn run(args: PsArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
-    let services = label_names(project.as_ref(), &args.services.services)?;
     let words = words(&args)?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
+    let services = known_names(project.as_ref(), &observed, &args.services.services)?;
     let known =
         |it: &Replica| project.as_ref().is_none_or(|p| p.services.contains_key(&it.service) || p.disabled.contains_key(&it.service));
-    for service in &services {
-        let in_files = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
-        if !in_files && observed.replicas(service).is_empty() {
-            return Err(CommandError::local(format!("no such service: {service}")));
-        }
-    }
     let shown = |it: &&Replica| {
         let state = if words.is_empty() { args.all || it.is_up() } else { words.contains(it.info.state.word()) };
         state && (services.is_empty() || services.contains(&it.service)) && (args.orphans || known(it)) && (args.all || !it.one_off)

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::api::client::Client;
 use crate::cli::args::lifecycle::{KillArgs, ServiceArgs};
-use crate::cli::command::label_names;
+use crate::cli::command::known_names;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::observe;
@@ -67,15 +67,9 @@ struct Scene<'a> {
 
 async fn scene<'a>(context: &'a Context, args: &ServiceArgs) -> Result<Scene<'a>, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
-    let services = label_names(project.as_ref(), &args.services)?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
-    for service in &services {
-        let known = project.as_ref().is_some_and(|it| it.services.contains_key(service) || it.disabled.contains_key(service));
-        if !known && observed.replicas(service).is_empty() {
-            return Err(CommandError::local(format!("no such service: {service}")));
-        }
-    }
+    let observed = observe::replicas(client, &name).await?;
+    let services = known_names(project.as_ref(), &observed, &args.services)?;
     Ok(Scene { client, observed, services, project })
 }
 

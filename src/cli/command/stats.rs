@@ -45,7 +45,7 @@ pub(super) async fn run(args: StatsArgs, context: &Context) -> Result<u8, Comman
     filters.insert("event".to_owned(), ["create", "start", "die", "destroy", "rename"].map(str::to_owned).into());
     // Subscribed first and looked at second: nobody who comes in between is missed.
     let events = client.events(&EventFilter { since: None, until: None, filters }).await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let services = known_names(project.as_ref(), &observed, args.service.as_slice())?;
     let chosen = |it: &&Replica| (args.all || it.is_up()) && (services.is_empty() || services.contains(&it.service));
     let containers: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(chosen).collect();

@@ -14,7 +14,7 @@ use crate::compose::plan::Replica;
 pub(super) async fn run(args: ServiceArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let services = known_names(project.as_ref(), &observed, &args.services)?;
     let chosen = |it: &&Replica| it.info.state.is_running() && (services.is_empty() || services.contains(&it.service));
     let mut containers: Vec<&Replica> = observed.all().chain(observed.one_offs()).filter(chosen).collect();

@@ -21,7 +21,7 @@ pub(super) async fn run(args: VolumesArgs, context: &Context) -> Result<u8, Comm
     let rows = LISTING.parse(&args.format)?;
     let (name, project) = context.project_or_name(&[])?;
     let client = context.client().await?;
-    let (observed, volumes) = (observe::project(client, &name, None).await?, client.volumes(&label::project_filter(name.as_str())).await?);
+    let (observed, volumes) = (observe::replicas(client, &name).await?, client.volumes(&label::project_filter(name.as_str())).await?);
     let services = known_names(project.as_ref(), &observed, &args.services.services)?;
     let mounts = |volume: &VolumeInfo| {
         let users = observed.all().chain(observed.one_offs()).filter(|it| services.contains(&it.service));

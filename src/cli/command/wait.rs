@@ -15,7 +15,7 @@ pub(super) async fn run(args: WaitArgs, context: &Context) -> Result<u8, Command
     let (name, project) = context.project_or_name(&[])?;
     let services = label_names(project.as_ref(), &args.services)?;
     let client = context.client().await?;
-    let observed = observe::project(client, &name, None).await?;
+    let observed = observe::replicas(client, &name).await?;
     let every = observed.all().chain(observed.one_offs());
     let running = every.filter(|it| services.contains(&it.service) && it.info.state.is_running());
     let mut waits: FuturesUnordered<_> = running

@@ -7,6 +7,7 @@ use crate::resource::container::{ContainerInfo, ContainerState};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ProjectName, ServiceName};
 use crate::resource::network::NetworkInfo;
+use crate::resource::observation::Observation;
 use crate::resource::volume::VolumeInfo;
 
 /// A container of a service.
@@ -67,15 +68,10 @@ pub struct ObservedState {
 }
 
 impl ObservedState {
-    /// Sorts what an engine listed. Containers of other projects, or without a service, are left out; `networks` and `volumes` hold
-    /// the project's own and those whose names the project uses; `images` maps references as written to what they mean now.
-    pub fn new(
-        project: &ProjectName,
-        containers: Vec<ContainerInfo>,
-        networks: Vec<NetworkInfo>,
-        volumes: Vec<VolumeInfo>,
-        images: BTreeMap<String, ImageId>,
-    ) -> Self {
+    /// Sorts what was seen. Containers of other projects, or without a service, are left out; its networks and volumes are to be the
+    /// project's own and those whose names the project uses, and nothing else.
+    pub fn new(project: &ProjectName, seen: Observation) -> Self {
+        let Observation { containers, networks, volumes, images } = seen;
         let mut services: BTreeMap<ServiceName, Vec<Replica>> = BTreeMap::new();
         let (mut one_offs, mut hooks) = (Vec::new(), Vec::new());
         for info in containers {

@@ -13,6 +13,7 @@ use crate::resource::container::{
 use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::network::{NetworkInfo, NetworkSpec};
+use crate::resource::observation::Observation;
 use crate::resource::operation::Operation;
 use crate::resource::time::Timestamp;
 use crate::resource::volume::{VolumeInfo, VolumeSpec};
@@ -91,8 +92,13 @@ impl World {
 
     /// What a planner is told of it.
     pub(super) fn observed(&self, project: &Project) -> ObservedState {
-        let (containers, networks) = (self.containers.values().cloned().collect(), self.networks.values().cloned().collect());
-        ObservedState::new(&project.name, containers, networks, self.volumes.values().cloned().collect(), self.images.clone())
+        let seen = Observation {
+            containers: self.containers.values().cloned().collect(),
+            networks: self.networks.values().cloned().collect(),
+            volumes: self.volumes.values().cloned().collect(),
+            images: self.images.clone(),
+        };
+        ObservedState::new(&project.name, seen)
     }
 
     /// Leaves the container of a hook behind, as one that failed.

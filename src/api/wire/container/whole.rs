@@ -20,13 +20,9 @@ struct Read {
     info: ContainerInfo,
 }
 
-/// Writes a list. What is in injected files stays with the engine; digests tell our command line whether it changed, and nobody else,
-/// since an inspect, which people show to others, has none.
+/// Writes a list, without what is in files.
 pub fn to_json(infos: &mut [ContainerInfo]) -> Vec<u8> {
-    for info in &mut *infos {
-        info.file_digests = info.spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect();
-        info.spec.files.iter_mut().for_each(|file| file.content = Vec::new());
-    }
+    withhold_files(infos);
     let lines: Vec<Line<'_>> = infos.iter().map(|info| Line { id: info.id, info }).collect();
     // Invariant: plain data with string keys, which JSON can always hold.
     serde_json::to_vec(&lines).expect("containers are plain data")
@@ -36,4 +32,13 @@ pub fn to_json(infos: &mut [ContainerInfo]) -> Vec<u8> {
 pub fn from_json(bytes: &[u8]) -> Option<Vec<ContainerInfo>> {
     let lines: Vec<Read> = serde_json::from_slice(bytes).ok()?;
     Some(lines.into_iter().map(|line| line.info).collect())
+}
+
+/// What is in injected files stays with the engine; digests tell our command line whether it changed, and nobody else, since an inspect,
+/// which people show to others, has none.
+pub fn withhold_files(infos: &mut [ContainerInfo]) {
+    for info in infos {
+        info.file_digests = info.spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect();
+        info.spec.files.iter_mut().for_each(|file| file.content = Vec::new());
+    }
 }
