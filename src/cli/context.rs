@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::api::client::Client;
 use crate::api::client::target::Target;
 use crate::cli::args::{GlobalArgs, Toggle};
-use crate::cli::environment::Environment;
+use crate::cli::environment::{Environment, is_yes};
 use crate::cli::error::CommandError;
 use crate::cli::output::progress::{Progress, Style};
 use crate::cli::output::terminal::{Ansi, Terminal};
@@ -196,6 +196,11 @@ impl Context {
             sources.stdin = Some(text);
         }
         Ok(sources)
+    }
+
+    /// Whether a variable says yes: of `.env`, too, where there is a project; what it knows has the process's own variables above it.
+    pub(crate) fn says(&self, project: Option<&Project>, name: &str) -> bool {
+        project.map_or_else(|| self.environment.is_true(name), |it| it.environment.get(name).is_some_and(|text| is_yes(text)))
     }
 
     /// The name of the project, and the project itself where there are files: for commands that can do with labels alone.

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize as _;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 
 use crate::api::client::credential::key_of;
@@ -62,11 +64,14 @@ impl Config {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder).map_err(failed)?;
         let partial = self.path.with_extension(format!("json.{}", std::process::id()));
-        let mut text = serde_json::to_string_pretty(&self.value).map_err(|error| Failure::internal(error.to_string()))?.replace("  ", "\t");
-        text.push('\n');
+        // Docker's own way to write it.
+        let mut text = Vec::new();
+        let mut writer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"\t"));
+        self.value.serialize(&mut writer).map_err(|error| Failure::internal(error.to_string()))?;
+        text.push(b'\n');
         let written = || -> io::Result<()> {
             let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&partial, &self.path)
         };
@@ -153,12 +158,12 @@ mod tests {
         }
         let file = home.join("config.json");
         assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
-        let text = fs::read_to_string(&file).expect("the file").replacen('{', "{\"psFormat\": \"x\",", 1);
+        let text = fs::read_to_string(&file).expect("the file").replacen('{', "{\"psFormat\": \"a  b\",", 1);
         fs::write(&file, text).expect("written");
         assert!(erase(&home, "127.0.0.1:5000").expect("erased") && !erase(&home, "127.0.0.1:5000").expect("none"));
         assert!(find(&home, "127.0.0.1:5000").expect("no failure").is_none());
         assert!(find(&home, DOCKER_HUB).expect("found").is_some());
-        assert!(fs::read_to_string(&file).expect("the file").contains("psFormat"));
+        assert!(fs::read_to_string(&file).expect("the file").starts_with("{\n\t\"psFormat\": \"a  b\","));
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub(super) async fn run(
                     announce();
                     // What was to be done is told; from here on the services speak.
                     progress.clone().finish();
+                    if let Some(text) = applier.unheard() {
+                        context.terminal.warn(&text);
+                    }
                     if let Err(error) = result {
                         context.terminal.flush();
                         return Err(error);

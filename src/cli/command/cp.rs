@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
@@ -311,21 +311,31 @@ pub(super) async fn write_file(context: &Context, path: &Path, archive: ArchiveS
     }
     // Something that is no file, such as /dev/null or a pipe, cannot be replaced by one.
     let direct = std::fs::metadata(&path).is_ok_and(|found| !found.is_file());
-    let mut partial = path.clone().into_os_string();
-    partial.push(format!(".{}.partial", std::process::id()));
-    let partial = if direct { path.clone() } else { partial.into() };
-    let mut file = tokio::fs::File::create(&partial).await.map_err(failed)?;
-    let copied = match archive.copy(&mut file).await {
-        Ok(()) if direct => Ok(()),
-        Ok(()) => tokio::fs::rename(&partial, &path).await.map_err(failed),
+    let partial = if direct { None } else { Some(Partial::of(&path)) };
+    let place = partial.as_ref().map_or(&path, |partial| &partial.0);
+    let mut file = tokio::fs::File::create(place).await.map_err(failed)?;
+    match archive.copy(&mut file).await {
+        Ok(()) => partial.map_or(Ok(()), |partial| std::fs::rename(&partial.0, &path)).map_err(failed),
         Err(ArchiveError::Engine(failure)) => Err(failure.into()),
         Err(ArchiveError::Write(error)) => Err(failed(error)),
-    };
-    if copied.is_err() && !direct {
-        // Half an archive is of no use to anyone.
-        let _ = tokio::fs::remove_file(&partial).await;
     }
-    copied
+}
+
+/// Half an archive, which is of no use to anyone: unless it got its name, it goes with this value, also when an interrupt ends the command.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn of(path: &Path) -> Self {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(format!(".{}.partial", std::process::id()));
+        Self(partial.into())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 #[cfg(test)]

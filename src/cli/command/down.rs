@@ -19,7 +19,7 @@ pub(super) async fn run(args: DownArgs, context: &Context) -> Result<u8, Command
     let options = DownOptions {
         services: label_names(project.as_ref(), &args.services.services)?,
         volumes: args.volumes,
-        remove_orphans: args.remove_orphans || context.environment.is_true("COMPOSE_REMOVE_ORPHANS"),
+        remove_orphans: args.remove_orphans || context.says(project.as_ref(), "COMPOSE_REMOVE_ORPHANS"),
         images: match args.rmi {
             Some(which) => Some(image_scope(client, &name, which).await?),
             None => None,

@@ -139,7 +139,7 @@ async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<(), CommandEr
     if !args.force {
         let what = if args.all { "all images without at least one container associated to them" } else { "all dangling images" };
         context.terminal.note(&format!("WARNING! This will remove {what}."));
-        if !ask::confirm(&context.terminal, "Are you sure you want to continue?")? {
+        if !ask::confirm(&context.terminal, "Are you sure you want to continue?").await? {
             return Ok(());
         }
     }

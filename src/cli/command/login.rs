@@ -1,11 +1,11 @@
 //! `login` and `logout`: credentials of registries, kept as Docker keeps them.
 
-use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::cli::args::login::{LoginArgs, LogoutArgs};
+use crate::cli::ask;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::resource::image::{Credentials, DOCKER_HUB};
@@ -16,7 +16,7 @@ pub(super) async fn login(args: LoginArgs, context: &Context) -> Result<u8, Comm
     if args.password.is_some() {
         context.terminal.warn("a password on the command line can be seen by everyone on this machine: use --password-stdin");
     }
-    let (username, password) = ask(args, context, &registry)?;
+    let (username, password) = ask(args, context, &registry).await?;
     let credentials = Credentials::Password { username, password };
     let place = context.client().await?.login(&registry, &credentials).await?;
     context.terminal.note(&format!("kept in {place}"));
@@ -51,36 +51,27 @@ fn registry(text: Option<&str>) -> Result<String, CommandError> {
     }
 }
 
-fn ask(args: LoginArgs, context: &Context, registry: &str) -> Result<(String, String), CommandError> {
-    let unread = |error: std::io::Error| CommandError::local(format!("cannot read standard input: {error}"));
+async fn ask(args: LoginArgs, context: &Context, registry: &str) -> Result<(String, String), CommandError> {
     if args.password_stdin {
         let username = args.username.ok_or_else(|| CommandError::local("Must provide --username with --password-stdin"))?;
-        let mut password = String::new();
-        std::io::stdin().read_to_string(&mut password).map_err(unread)?;
-        return whole(username, password.trim_end_matches(['\r', '\n']).to_owned());
+        return whole(username, ask::everything().await?.trim_end_matches(['\r', '\n']).to_owned());
     }
     if let (Some(username), Some(password)) = (args.username.clone(), args.password.clone()) {
         return whole(username, password);
     }
-    if !std::io::stdin().is_terminal() {
+    if !ask::is_somebody_there() {
         return Err(CommandError::local("cannot ask for a user and a password: standard input is no terminal")
             .hint("name the user with --username, and pass the password with --password-stdin"));
     }
-    let line = |prompt: &str| -> Result<String, CommandError> {
-        context.terminal.raw_note(prompt.as_bytes());
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(unread)?;
-        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-    };
     let username = match args.username {
         Some(username) => username,
-        None => line(&format!("Username for {registry}: "))?,
+        None => ask::line(&context.terminal, &format!("Username for {registry}: ")).await?,
     };
     let password = match args.password {
         Some(password) => password,
         None => {
             let _silent = Silent::enter()?;
-            let password = line("Password: ")?;
+            let password = ask::line(&context.terminal, "Password: ").await?;
             context.terminal.raw_note(b"\n");
             password
         }

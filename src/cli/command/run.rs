@@ -10,7 +10,6 @@ use crate::cli::args::one_off::RunArgs;
 use crate::cli::await_container::Watch;
 use crate::cli::command::up;
 use crate::cli::context::Context;
-use crate::cli::environment;
 use crate::cli::error::{About, CommandError};
 use crate::cli::hook;
 use crate::cli::interrupt::Interrupt;
@@ -35,7 +34,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> Result<u8, CommandE
 }
 
 async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -> Result<u8, CommandError> {
-    let says = |name: &str| whole.environment.get(name).is_some_and(|text| environment::is_yes(text));
+    let says = |name: &str| context.says(Some(whole), name);
     if args.remove_orphans && says("COMPOSE_IGNORE_ORPHANS") {
         return Err(CommandError::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
     }
@@ -64,14 +63,19 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         context.terminal.out(plan.to_string().as_bytes());
         return Ok(0);
     }
+    let service = &project.services[&one_off.service];
     let mut interrupt = Interrupt::listen()?;
+    let prepared = async {
+        prepare(args, context, client, &project, &plan, &one_off).await?;
+        if args.detach { begin(client, &one_off, service).await } else { Ok(()) }
+    };
     let prepared = tokio::select! {
-        prepared = prepare(args, context, client, &project, &plan, &one_off) => prepared,
+        prepared = prepared => prepared,
         () = interrupt.next() => return Ok(CommandError::INTERRUPTED),
     };
-    let service = &project.services[&one_off.service];
     let undone = match prepared {
-        Ok(()) if args.detach => begin(client, &one_off, service).await.map(|()| None),
+        Ok(()) if args.detach => Ok(None),
+        // From here on an interrupt is the container's.
         Ok(()) => attended(args, context, client, &one_off, service).await.map(Some),
         Err(error) => Err(error),
     };
@@ -82,7 +86,7 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
             context.terminal.line(&id.to_string());
             Ok(0)
         }
-        Err(error) => match up::take_back(context, client, &project, &plan, &observed).await {
+        Err(error) => match up::take_back(context, client, &project, &plan, &observed, "run").await {
             Ok(()) => Err(error),
             Err(another) => Err(error.detail(format!("what this made and could not start is still there: {}", another.message()))),
         },

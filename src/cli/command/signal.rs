@@ -19,7 +19,7 @@ use crate::resource::name::ServiceName;
 /// Runs `kill`; one-offs are killed, too, and orphans when that is asked for.
 pub(super) async fn kill(args: KillArgs, context: &Context) -> Result<u8, CommandError> {
     let Scene { client, observed, services, project } = scene(context, &args.services).await?;
-    let orphans = args.remove_orphans || context.environment.is_true("COMPOSE_REMOVE_ORPHANS");
+    let orphans = args.remove_orphans || context.says(project.as_ref(), "COMPOSE_REMOVE_ORPHANS");
     let known = |it: &Replica| orphans || project.as_ref().is_none_or(|project| project.services.contains_key(&it.service));
     let chosen = |it: &&Replica| if services.is_empty() { known(it) } else { services.contains(&it.service) };
     let running: Vec<&str> = observed.all().chain(observed.one_offs()).filter(chosen).filter(|it| it.is_up()).map(Replica::name).collect();

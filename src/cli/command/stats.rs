@@ -74,11 +74,15 @@ struct Scene<'a> {
     whole: bool,
 }
 
-/// What happened to a container that is looked at.
-enum Look {
-    Seen(Box<ContainerStats>, StatsStream),
-    Gone(String),
+/// A container that is looked at. One that starts again is looked at anew, and what still comes of the looks before does not count.
+#[derive(Clone, PartialEq)]
+struct Subject {
+    id: String,
+    life: u64,
 }
+
+/// What a look at a container saw, and the way to the next.
+type Look = (Subject, Option<(ContainerStats, StatsStream)>);
 
 impl Scene<'_> {
     async fn once(&self, info: &ContainerInfo) -> Result<Option<ContainerStats>, Failure> {
@@ -99,26 +103,25 @@ impl Scene<'_> {
     ) -> Result<u8, CommandError> {
         let mut seen: BTreeMap<String, ContainerStats> = BTreeMap::new();
         let mut looks = FuturesUnordered::new();
-        let mut known: Vec<String> = ids.clone();
-        for id in ids {
-            looks.push(Self::next(id.clone(), self.client.container_stats(&id, true).await.ok()));
-        }
+        let mut subjects: Vec<Subject> = ids.into_iter().map(|id| Subject { id, life: 0 }).collect();
+        looks.extend(subjects.iter().map(|subject| self.look(subject.clone(), None)));
+        let mut lives = 0;
         self.show(&seen, true);
         while !self.context.terminal.reader_left() {
             tokio::select! {
-                Some(look) = looks.next(), if !looks.is_empty() => match look? {
-                    Look::Seen(stats, stream) => {
-                        let id = stats.id.to_string();
-                        seen.retain(|_, it| it.id != stats.id);
-                        if known.contains(&id) {
-                            seen.insert(stats.name.to_string(), *stats);
-                            looks.push(Self::next(id, Some(stream)));
-                        }
-                        self.show(&seen, true);
+                Some(look) = looks.next(), if !looks.is_empty() => {
+                    let (subject, look) = look?;
+                    if !subjects.contains(&subject) {
+                        continue;
                     }
-                    Look::Gone(id) => {
-                        known.retain(|it| *it != id);
-                        seen.retain(|_, it| it.id.to_string() != id);
+                    seen.retain(|_, it| it.id.to_string() != subject.id);
+                    match look {
+                        Some((stats, stream)) => {
+                            seen.insert(stats.name.to_string(), stats);
+                            looks.push(self.look(subject, Some(stream)));
+                            self.show(&seen, true);
+                        }
+                        None => subjects.retain(|it| *it != subject),
                     }
                 },
                 event = events.next() => {
@@ -129,11 +132,13 @@ impl Scene<'_> {
                     }
                     let comes = event.action == "start" || (self.all && event.action == "create");
                     let goes = event.action == "destroy" || (!self.all && event.action == "die");
-                    if comes && !known.contains(&event.actor) {
-                        known.push(event.actor.clone());
-                        looks.push(Self::next(event.actor.clone(), self.client.container_stats(&event.actor, true).await.ok()));
+                    if comes && !subjects.iter().any(|it| it.id == event.actor) {
+                        lives += 1;
+                        let subject = Subject { id: event.actor, life: lives };
+                        subjects.push(subject.clone());
+                        looks.push(self.look(subject, None));
                     } else if goes {
-                        known.retain(|it| *it != event.actor);
+                        subjects.retain(|it| it.id != event.actor);
                         seen.retain(|_, it| it.id.to_string() != event.actor);
                         self.show(&seen, true);
                     }
@@ -143,12 +148,18 @@ impl Scene<'_> {
         Ok(0)
     }
 
-    async fn next(id: String, stream: Option<StatsStream>) -> Result<Look, CommandError> {
-        let Some(mut stream) = stream else { return Ok(Look::Gone(id)) };
-        match stream.next().await {
-            Some(stats) => Ok(Look::Seen(Box::new(stats?), stream)),
-            None => Ok(Look::Gone(id)),
-        }
+    /// The next look; none where the container is gone.
+    async fn look(&self, subject: Subject, stream: Option<StatsStream>) -> Result<Look, CommandError> {
+        let mut stream = match stream {
+            Some(stream) => stream,
+            None => match self.client.container_stats(&subject.id, true).await {
+                Ok(stream) => stream,
+                Err(failure) if failure.kind == FailureKind::NotFound => return Ok((subject, None)),
+                Err(failure) => return Err(failure.into()),
+            },
+        };
+        let stats = stream.next().await.transpose()?;
+        Ok((subject, stats.map(|stats| (stats, stream))))
     }
 
     /// Writes the rows, in place of the last ones on a terminal.

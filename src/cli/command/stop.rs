@@ -83,7 +83,7 @@ pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, Co
     if args.force {
         context.terminal.line(&question);
         context.terminal.flush();
-    } else if !context.dry_run && !ask::confirm(&context.terminal, &question)? {
+    } else if !context.dry_run && !ask::confirm(&context.terminal, &question).await? {
         return Ok(0);
     }
     up::apply(context, scene.client, &scene.name, &plan, "rm").await?;

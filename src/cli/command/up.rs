@@ -11,7 +11,6 @@ use crate::cli::ask;
 use crate::cli::await_container::{Watch, last_probe};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
-use crate::cli::environment;
 use crate::cli::error::{About, CommandError};
 use crate::cli::follow;
 use crate::cli::interrupt::Interrupt;
@@ -41,8 +40,7 @@ pub(super) async fn run_as(title: &'static str, args: UpArgs, context: &Context)
 
 async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &Project) -> Result<u8, CommandError> {
     let step = trace::span("select");
-    // Of `.env`, too: what interpolation saw has the process's own variables above it.
-    let says = |name: &str| whole.environment.get(name).is_some_and(|text| environment::is_yes(text));
+    let says = |name: &str| context.says(Some(whole), name);
     let remove_orphans = args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS");
     let ignore_orphans = says("COMPOSE_IGNORE_ORPHANS");
     if args.remove_orphans && ignore_orphans {
@@ -75,7 +73,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     for volume in plan::changed_volumes(&project, &observed) {
         let question = format!("Volume \"{volume}\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?");
         let asks = !context.dry_run && ask::is_somebody_there();
-        if args.yes || asks && ask::confirm(&context.terminal, &question)? {
+        if args.yes || asks && ask::confirm(&context.terminal, &question).await? {
             options.renew_volumes.insert(volume);
         }
     }
@@ -95,10 +93,12 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     };
     match outcome {
         // Without a start, what was made is as it was asked for.
-        Err(error) if !context.dry_run && !args.no_start => Err(match take_back(context, client, &project, &plan, &observed).await {
-            Ok(()) => error,
-            Err(another) => error.detail(format!("what this made and could not start is still there: {}", another.message())),
-        }),
+        Err(error) if !context.dry_run && !args.no_start => {
+            Err(match take_back(context, client, &project, &plan, &observed, title).await {
+                Ok(()) => error,
+                Err(another) => error.detail(format!("what this made and could not start is still there: {}", another.message())),
+            })
+        }
         outcome => outcome,
     }
 }
@@ -153,9 +153,10 @@ pub(super) async fn take_back(
     project: &Project,
     failed: &Plan,
     before: &ObservedState,
+    title: &'static str,
 ) -> Result<(), CommandError> {
     let now = observe::project(client, &project.name, Some(project)).await?;
-    carry_out(context, client, &project.name, &plan::undo(failed, before, &now), "up", Shown::default()).await
+    carry_out(context, client, &project.name, &plan::undo(failed, before, &now), title, Shown::default()).await
 }
 
 fn options(
