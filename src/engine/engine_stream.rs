@@ -1,5 +1,6 @@
 //! The engine's verbs on what goes into a container and comes out of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 
@@ -29,6 +30,11 @@ impl Engine {
         }
         let ended = Ended::of(container.watch());
         LogReader::open(&self.shared.logs, &container.log_path(), options, ended).await
+    }
+
+    /// Returns what the options of a container's log have written beside every line.
+    pub async fn log_details(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+        Ok(self.shared.containers.find(name)?.log_details())
     }
 
     /// Connects to the streams of a container, which need not have been started yet: not a byte of its output is missed then.

@@ -113,7 +113,7 @@ fn docker(bottle: &Bottle) -> Command {
 fn the_docker_command_line_works_on_our_socket() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!(
-        "services:\n  a:\n    image: IMAGE\n    command: {}\n    ports: ['8080:80']\n",
+        "services:\n  a:\n    image: IMAGE\n    command: {}\n    ports: ['8080:80']\n    logging: {{options: {{tag: 'the log of {{{{.Name}}}}'}}}}\n",
         RUNS.replace("trap", "echo hello from a; trap")
     ));
     bottle.gantry(["up", "-d"]).success();
@@ -123,6 +123,7 @@ fn the_docker_command_line_works_on_our_socket() {
     assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}} {{.State.Running}}", "project-a-1"]).success(), "busybox:test true\n");
     bottle.shell("until $GANTRY logs a | grep -q 'hello from a'; do :; done").success();
     assert_eq!(docker(&["logs", "project-a-1"]).success(), "hello from a\n");
+    assert_eq!(docker(&["logs", "--details", "project-a-1"]).success(), "tag=the+log+of+project-a-1 hello from a\n");
     let outcome = docker(&["exec", "project-a-1", "sh", "-c", "echo out; exit 5"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (5, "out\n"));
     let terminal = bottle.shell(&format!(

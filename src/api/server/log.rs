@@ -1,5 +1,6 @@
 //! What a container wrote.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
@@ -20,9 +21,10 @@ const BATCH: usize = 128;
 /// The lines, framed unless they are a terminal's. With `follow` the head is sent before the first line is there.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let options = options(&mut call.query)?;
-    // Attributes that the log's options ask for stand before a line; with none there is still the space behind them.
-    let details = call.query.flag("details");
+    let is_detailed = call.query.flag("details");
     call.query.finish()?;
+    // What the log's options ask for stands before a line; with nothing there is still the space behind it.
+    let details = if is_detailed { Some(details(&call.engine.log_details(&call.name).await?)) } else { None };
     let raw = call.engine.container(&call.name).await?.spec.tty;
     let reader = call.engine.logs(&call.name, &options).await?;
     let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line, reader)) });
@@ -30,7 +32,7 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
         let mut piece = Vec::new();
         for line in lines {
             // The head has gone out; a connection that breaks off is what is left to say that this is not the end.
-            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, details, raw);
+            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, details.as_deref(), raw);
         }
         Ok(Bytes::from(piece))
     });
@@ -56,18 +58,38 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
     Ok(options)
 }
 
-fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, details: bool, raw: bool) {
-    let mut time = if timestamps { line.time.fixed() } else { String::new() };
+/// What stands beside every line, as dockerd prints it: `a=b,c=d`, in the form of a query.
+fn details(found: &BTreeMap<String, String>) -> String {
+    let mut pairs: Vec<String> = found.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    pairs.sort();
+    pairs.join(",")
+}
+
+/// Escapes as Go's `url.QueryEscape` does.
+fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| match byte {
+            b' ' => "+".to_owned(),
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, details: Option<&str>, raw: bool) {
+    let mut before = if timestamps { line.time.fixed() } else { String::new() };
     if timestamps {
-        time.push(' ');
+        before.push(' ');
     }
-    if details {
-        time.push(' ');
+    if let Some(details) = details {
+        before.push_str(details);
+        before.push(' ');
     }
     if !raw {
-        piece.extend_from_slice(&frame::header(line.stream, time.len() + line.text.len()));
+        piece.extend_from_slice(&frame::header(line.stream, before.len() + line.text.len()));
     }
-    piece.extend_from_slice(time.as_bytes());
+    piece.extend_from_slice(before.as_bytes());
     piece.extend_from_slice(&line.text);
 }
 
@@ -102,13 +124,17 @@ mod tests {
     fn lines_are_framed_with_their_time_unless_raw() {
         let line = LogLine { time: Timestamp::from_nanos(1_500_000_000), stream: Stream::Stderr, text: b"no\n".to_vec() };
         let mut piece = Vec::new();
-        write(&mut piece, &line, true, false, true);
+        write(&mut piece, &line, true, None, true);
         assert_eq!(piece, b"1970-01-01T00:00:01.500000000Z no\n");
         piece.clear();
-        write(&mut piece, &line, false, false, false);
+        write(&mut piece, &line, false, None, false);
         assert_eq!(piece, b"\x02\0\0\0\0\0\0\x03no\n");
         piece.clear();
-        write(&mut piece, &line, true, true, true);
+        write(&mut piece, &line, true, Some(""), true);
         assert_eq!(piece, b"1970-01-01T00:00:01.500000000Z  no\n");
+        piece.clear();
+        let found = BTreeMap::from([("tag", "a b/1"), ("x,y", "ü")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        write(&mut piece, &line, false, Some(&details(&found)), true);
+        assert_eq!(piece, b"tag=a+b%2F1,x%2Cy=%C3%BC no\n");
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Whoever changes what it does holds its turn; whoever wants to know, or to wait, has the watch. No container waits for another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 
+use crate::engine::container::launch_spec;
 use crate::engine::container::record::{ResolvedMount, SpecRecord, StateRecord};
 use crate::engine::container::restart::Restarts;
 use crate::engine::container::state::{self, Change, IllegalChange};
@@ -174,6 +175,11 @@ impl Container {
         record.write(&self.folder)?;
         *lock(&self.record) = Arc::new(record);
         Ok(())
+    }
+
+    /// What stands beside every line of its log.
+    pub(in crate::engine) fn log_details(&self) -> BTreeMap<String, String> {
+        launch_spec::log_details(&self.record())
     }
 
     /// What was wanted.

@@ -87,7 +87,7 @@ fn sysctls(asked: &BTreeMap<String, String>, net: &Namespace) -> BTreeMap<String
 }
 
 /// What stands beside every line of its log, as json-file's options ask for it.
-fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
+pub(super) fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
     let LogSpec::JsonFile { details, .. } = &record.spec.log else { return BTreeMap::new() };
     let labels = details.labels.iter().filter_map(|name| record.effective.labels.get_key_value(name));
     let mut found: BTreeMap<String, String> = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
