@@ -269,9 +269,10 @@ impl Task {
     async fn freeze(&self, frozen: bool, step: &'static str) -> Result<(), TaskError> {
         let group = self.shared.claim.cgroup();
         // The kernel is waited for.
-        let done = tokio::task::spawn_blocking(move || Leaf::open(&group)?.freeze(frozen)).await;
+        let done = tokio::task::spawn_blocking(move || Leaf::open(&group).ok().map(|leaf| leaf.freeze(frozen))).await;
         match done {
-            Ok(done) => done.map_err(|error| self.refused(step, &error)),
+            Ok(None) => Err(TaskError::Gone { id: self.id() }),
+            Ok(Some(done)) => done.map_err(|error| self.refused(step, &error)),
             Err(error) => Err(TaskError::Refused { id: self.id(), step, reason: error.to_string() }),
         }
     }

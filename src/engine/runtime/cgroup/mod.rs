@@ -156,16 +156,6 @@ impl Leaf {
         self.unified.file("cgroup.events", OFlags::RDONLY).map_err(|error| LaunchError::step("open cgroup.events", error))
     }
 
-    /// Whether a process is in it.
-    pub fn populated(&self) -> Result<bool, LaunchError> {
-        self.event("populated")
-    }
-
-    fn event(&self, word: &str) -> Result<bool, LaunchError> {
-        let number = self.unified.number("cgroup.events", word);
-        number.map(|number| number != 0).ok_or_else(|| LaunchError::step(format!("read `{word}` of cgroup.events"), Errno(libc::ENODATA)))
-    }
-
     /// Ends every process in it, at once.
     pub fn kill(&self) -> Result<(), LaunchError> {
         match self.unified.write("cgroup.kill", "1") {
@@ -177,13 +167,23 @@ impl Leaf {
 
     /// Freezes every process in it, or lets them go on; returns when that is so.
     pub fn freeze(&self, frozen: bool) -> Result<(), LaunchError> {
-        let failed = |error: Errno| LaunchError::step(if frozen { "freeze the control group" } else { "thaw the control group" }, error);
-        let events = self.events()?;
-        self.unified.write("cgroup.freeze", if frozen { "1" } else { "0" }).map_err(failed)?;
-        // A group that is empty by now never freezes.
-        while self.event("frozen")? != frozen && self.populated()? {
+        match self.settle(frozen) {
+            // It was removed since it was opened: nothing in it has to go on.
+            Err(Errno(libc::ENOENT | libc::ENODEV)) if !frozen => Ok(()),
+            done => {
+                done.map_err(|error| LaunchError::step(if frozen { "freeze the control group" } else { "thaw the control group" }, error))
+            }
+        }
+    }
+
+    fn settle(&self, frozen: bool) -> Result<(), Errno> {
+        let events = self.unified.file("cgroup.events", OFlags::RDONLY)?;
+        self.unified.write("cgroup.freeze", if frozen { "1" } else { "0" })?;
+        let is_so = |word: &str, expected: bool| self.unified.number("cgroup.events", word) == Some(u64::from(expected));
+        // A group that is empty by now never freezes, and one that is gone says nothing.
+        while is_so("frozen", !frozen) && is_so("populated", true) {
             let mut waited = [PollFd::new(&events, PollFlags::PRI)];
-            rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, None)).map_err(|error| failed(error.into()))?;
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, None))?;
         }
         Ok(())
     }

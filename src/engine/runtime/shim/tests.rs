@@ -191,8 +191,13 @@ fn a_container_is_killed_through_its_group() {
     rig.started();
     rig.order(&Order::Describe, &[]);
     assert!(matches!(rig.hear(), (Notice::Running { .. }, beside) if beside.len() == 1));
+    let leaf = Leaf::open(&rig.spec.cgroup).unwrap();
+    leaf.freeze(true).unwrap();
     rig.kill();
     assert_eq!(rig.ended().0.status.code, 137);
+    // Whoever kills what is frozen thaws it then: by now it may be gone.
+    leaf.freeze(false).unwrap();
+    assert!(leaf.freeze(true).is_err());
 }
 
 #[test]
