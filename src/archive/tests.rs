@@ -1,6 +1,7 @@
 //! Layers against the file system, as root.
 
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -234,4 +235,28 @@ fn a_folder_of_a_tree_takes_an_archive() {
     }
     put(&[(Symlink, "away", b"/../../../.."), (Regular, "away/passwd", b"x")], "real", own).expect("inside");
     assert!(at("root/passwd").is_file() && !at("passwd").exists());
+}
+
+#[test]
+fn what_is_mounted_below_a_folder_is_not_emptied_for_a_file() {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    let thread = std::thread::spawn(|| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("no peers");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let deep = folder.path().join("etc/a/b");
+        fs::create_dir_all(&deep).expect("folders");
+        fs::write(folder.path().join("etc/file"), "before").expect("a file");
+        mount("none", &deep, "tmpfs", MountFlags::empty(), None).expect("a mount");
+        fs::write(deep.join("kept"), "").expect("a file");
+        let root = open_folder(folder.path()).expect("the root");
+        let put = || unpack(&*archive(&[(Regular, "etc", b"after")]), root.as_fd(), Path::new(""), Rules::default());
+        let refused = put().expect_err("a mount is in the way").to_string();
+        assert!(refused.contains("etc"), "{refused}");
+        assert!(deep.join("kept").exists() && folder.path().join("etc/file").exists());
+        rustix::mount::unmount(&deep, rustix::mount::UnmountFlags::DETACH).expect("unmounted");
+        put().expect("nothing is in the way");
+        assert_eq!(fs::read(folder.path().join("etc")).expect("the file"), b"after");
+    });
+    thread.join().expect("all of it holds");
 }

@@ -3,9 +3,10 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, XattrFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// What makes overlay hide everything below a folder.
@@ -78,6 +79,7 @@ impl Tree {
 
     /// Removes whatever has this name, a folder with all it holds.
     pub(super) fn clear(&mut self, path: &Path, name: &OsStr) -> Result<(), Errno> {
+        let layered = self.layered;
         let parent = self.folder(path)?;
         // The kernel keeps nobody from this in a mount namespace that is not his own, and takes the mount away with the name.
         if is_mounted(parent, name)? {
@@ -86,6 +88,10 @@ impl Tree {
         match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
             Err(Errno::ISDIR) => {}
             other => return other,
+        }
+        // What is mounted further in would be emptied, and it may be the host's.
+        if !layered && holds_mount(parent, name)? {
+            return Err(Errno::BUSY);
         }
         let whole = through(parent, name);
         let outcome = std::fs::remove_dir_all(whole).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
@@ -117,6 +123,25 @@ pub(super) fn through(folder: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
 fn is_mounted(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
     let found = rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether something is mounted anywhere in a folder.
+fn holds_mount(parent: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    for entry in Dir::read_from(&folder)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let found = rustix::fs::statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
+        let is_folder = FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory;
+        if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) || is_folder && holds_mount(folder.as_fd(), name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether overlay would read this name as "not there".
