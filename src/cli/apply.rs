@@ -241,13 +241,9 @@ impl Applier {
     async fn pull(&self, image: &str, platform: Option<&str>) -> Result<(), CommandError> {
         let reference: ImageReference = image.parse().map_err(|error| CommandError::local(format!("{error}")))?;
         let layers = |step: ImageProgress| {
-            if self.quiet_pull || step.id.is_empty() {
-                return;
+            if !self.quiet_pull {
+                self.progress.layer(&step);
             }
-            let bytes = step.current.zip(step.total);
-            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists");
-            let status = if done { Status::Done } else { Status::Working };
-            self.progress.tell_more(&step.id, status, &step.status, "", bytes);
         };
         match self.client.pull_image(&reference, platform, None, layers).await {
             Ok(()) => Ok(()),

@@ -38,12 +38,23 @@ impl<'bottle> Docker<'bottle> {
             .arg(folder.join("pid"))
             .arg("-H")
             .arg(format!("unix://{}", folder.join("sock").display()));
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dockerd starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("API listen on"));
-        assert!(ready, "dockerd did not start");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { bottle, process }
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut told = Vec::new();
+        // It gives its containerd fifteen seconds, which on a busy machine are too few now and then.
+        for _ in 0..3 {
+            let mut process = command.spawn().expect("dockerd starts");
+            let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+            let ready = lines.by_ref().map_while(Result::ok).any(|line| {
+                told.push(line);
+                told.last().is_some_and(|line| line.contains("API listen on"))
+            });
+            if ready {
+                std::thread::spawn(move || lines.for_each(drop));
+                return Self { bottle, process };
+            }
+            process.wait().expect("dockerd has ended");
+        }
+        panic!("dockerd did not start:\n{}", told.join("\n"));
     }
 
     /// Its socket.

@@ -11,14 +11,16 @@ use crate::cli::command::cp;
 use crate::cli::context::{Context, Filters};
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
+use crate::cli::output::listing::Listing;
 use crate::cli::output::progress::{Status, short_size, size};
-use crate::cli::output::template::Template;
-use crate::cli::output::{relative, table};
+use crate::cli::output::relative;
 use crate::resource::failure::Failure;
-use crate::resource::image::{ImageInfo, ImageReference, ImageRemoval};
+use crate::resource::image::{ImageInfo, ImageProgress, ImageReference, ImageRemoval};
 
-/// The names of a row's fields.
-const FIELDS: [&str; 7] = ["Repository", "Tag", "ID", "Digest", "CreatedSince", "CreatedAt", "Size"];
+const LISTING: Listing<'static> = Listing {
+    fields: &["Repository", "Tag", "ID", "Digest", "CreatedSince", "CreatedAt", "Size"],
+    columns: &[("REPOSITORY", "Repository"), ("TAG", "Tag"), ("IMAGE ID", "ID"), ("CREATED", "CreatedSince"), ("SIZE", "Size")],
+};
 
 /// Runs the command.
 pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, CommandError> {
@@ -50,6 +52,7 @@ fn reference(text: &str) -> Result<ImageReference, CommandError> {
 }
 
 async fn list(args: &ImageListArgs, context: &Context) -> Result<(), CommandError> {
+    let listing = LISTING.parse(&args.format)?;
     let images = context.client().await?.images(&Filters::new()).await?;
     if args.quiet {
         let id = |image: &ImageInfo| if args.no_trunc { image.id.to_string() } else { image.id.short() };
@@ -57,20 +60,7 @@ async fn list(args: &ImageListArgs, context: &Context) -> Result<(), CommandErro
         return Ok(());
     }
     let rows: Vec<Value> = images.iter().flat_map(|image| rows(image, args.no_trunc)).collect();
-    let text = match args.format.as_str() {
-        "json" => rows.iter().map(|row| format!("{row}\n")).collect(),
-        "table" => {
-            let keys = ["Repository", "Tag", "ID", "CreatedSince", "Size"];
-            let cell = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-            let cells: Vec<Vec<String>> = rows.iter().map(|row| keys.iter().map(|key| cell(row, key)).collect()).collect();
-            table::render(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells)
-        }
-        format => {
-            let template = Template::parse(format, &FIELDS)?;
-            rows.iter().map(|row| format!("{}\n", template.render(row))).collect()
-        }
-    };
-    context.terminal.out(text.as_bytes());
+    context.terminal.out(listing.render(&rows).as_bytes());
     Ok(())
 }
 
@@ -177,11 +167,9 @@ async fn load(args: ImageLoadArgs, context: &Context) -> Result<(), CommandError
     let archive = open(context, args.input.as_deref()).await?;
     let client = context.client().await?;
     let progress = context.progress("load");
-    let tell = |step: crate::resource::image::ImageProgress| {
-        if !args.quiet && !step.id.is_empty() {
-            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists" | "Loaded");
-            let status = if done { Status::Done } else { Status::Working };
-            progress.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
+    let tell = |step: ImageProgress| {
+        if !args.quiet {
+            progress.layer(&step);
         }
     };
     let loaded = client.load_image(archive, tell).await;
@@ -198,11 +186,9 @@ async fn pull(args: ImagePullArgs, context: &Context) -> Result<(), CommandError
     for name in &args.names {
         let id = format!("Image {name}");
         progress.tell(&id, Status::Working, "Pulling");
-        let layers = |step: crate::resource::image::ImageProgress| {
-            if !args.quiet && !step.id.is_empty() {
-                let done = matches!(step.status.as_str(), "Pull complete" | "Already exists");
-                let status = if done { Status::Done } else { Status::Working };
-                progress.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
+        let layers = |step: ImageProgress| {
+            if !args.quiet {
+                progress.layer(&step);
             }
         };
         let pulled = client.pull_image(&reference(name)?, args.platform.as_deref(), None, layers).await;

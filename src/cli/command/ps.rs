@@ -10,40 +10,52 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
 use crate::cli::observe;
+use crate::cli::output::listing::Listing;
 use crate::cli::output::ports::{self, ListedPort};
-use crate::cli::output::template::Template;
-use crate::cli::output::{relative, table};
+use crate::cli::output::relative;
 use crate::compose::plan::Replica;
 use crate::resource::container::{ContainerInfo, ContainerState};
 
-/// The names of a row's fields, in the order of Docker Compose's JSON.
-const FIELDS: [&str; 20] = [
-    "Command",
-    "CreatedAt",
-    "ExitCode",
-    "Health",
-    "ID",
-    "Image",
-    "Labels",
-    "LocalVolumes",
-    "Mounts",
-    "Name",
-    "Names",
-    "Networks",
-    "Ports",
-    "Project",
-    "Publishers",
-    "RunningFor",
-    "Service",
-    "State",
-    "Status",
-    "Size",
-];
+const LISTING: Listing<'static> = Listing {
+    // In the order of Docker Compose's JSON.
+    fields: &[
+        "Command",
+        "CreatedAt",
+        "ExitCode",
+        "Health",
+        "ID",
+        "Image",
+        "Labels",
+        "LocalVolumes",
+        "Mounts",
+        "Name",
+        "Names",
+        "Networks",
+        "Ports",
+        "Project",
+        "Publishers",
+        "RunningFor",
+        "Service",
+        "State",
+        "Status",
+        "Size",
+    ],
+    columns: &[
+        ("NAME", "Name"),
+        ("IMAGE", "Image"),
+        ("COMMAND", "Command"),
+        ("SERVICE", "Service"),
+        ("CREATED", "RunningFor"),
+        ("STATUS", "Status"),
+        ("PORTS", "Ports"),
+    ],
+};
 
 /// Runs the command.
 pub(super) async fn run(args: PsArgs, context: &Context) -> Result<u8, CommandError> {
     let (name, project) = context.project_or_name(&[])?;
     let words = words(&args)?;
+    let listing = LISTING.parse(&args.format)?;
     let client = context.client().await?;
     let observed = observe::replicas(client, &name).await?;
     let services = known_names(project.as_ref(), &observed, &args.services.services)?;
@@ -65,7 +77,7 @@ pub(super) async fn run(args: PsArgs, context: &Context) -> Result<u8, CommandEr
         return Ok(0);
     }
     let rows: Vec<Value> = containers.iter().map(|it| row(it, name.as_str(), args.no_trunc)).collect();
-    context.terminal.out(render(&args.format, &rows)?.as_bytes());
+    context.terminal.out(listing.render(&rows).as_bytes());
     Ok(0)
 }
 
@@ -87,27 +99,6 @@ fn words(args: &PsArgs) -> Result<BTreeSet<&'static str>, CommandError> {
         words.insert(word(&status));
     }
     Ok(words)
-}
-
-fn render(format: &str, rows: &[Value]) -> Result<String, CommandError> {
-    if format == "json" {
-        return Ok(rows.iter().map(|row| format!("{row}\n")).collect());
-    }
-    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    if format == "table" {
-        let keys = ["Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports"];
-        let cells: Vec<Vec<String>> = rows.iter().map(|row| keys.iter().map(|key| text(row, key)).collect()).collect();
-        return Ok(table::render(&["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"], &cells));
-    }
-    if let Some(columns) = format.strip_prefix("table ") {
-        let template = Template::parse(columns, &FIELDS)?;
-        let header = template.header();
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        let cells: Vec<Vec<String>> = rows.iter().map(|row| template.cells(row)).collect();
-        return Ok(table::render(&header, &cells));
-    }
-    let template = Template::parse(format, &FIELDS)?;
-    Ok(rows.iter().map(|row| format!("{}\n", template.render(row))).collect())
 }
 
 fn row(replica: &Replica, project: &str, whole: bool) -> Value {
@@ -245,6 +236,10 @@ mod tests {
         ContainerState::Running { pid: 1, started_at: now(), paused }
     }
 
+    fn render(format: &str, rows: &[Value]) -> Result<String, CommandError> {
+        Ok(LISTING.parse(format)?.render(rows))
+    }
+
     #[test]
     fn the_table_is_composes() {
         let rows = [row(&replica(running(false), Some(HealthStatus::Healthy)), "shop", false)];
@@ -262,7 +257,7 @@ mod tests {
         let rows = [row(&replica(running(false), None), "shop", false)];
         let text = render("json", &rows).expect("JSON");
         let keys: Vec<&str> = text.split("\":").filter_map(|part| part.rsplit('"').next()).collect();
-        let top: Vec<&str> = keys.into_iter().filter(|key| FIELDS.contains(key)).collect();
+        let top: Vec<&str> = keys.into_iter().filter(|key| LISTING.fields.contains(key)).collect();
         assert!(top.is_sorted(), "{top:?}");
         assert_eq!(text.lines().count(), 1);
         assert!(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cli::output::terminal::Terminal;
+use crate::resource::image::ImageProgress;
 
 /// How progress is told (`--progress`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -132,6 +133,15 @@ impl Progress {
                 self.draw();
             }
             Style::Auto | Style::Plain | Style::Quiet => {}
+        }
+    }
+
+    /// Tells how a layer of an image stands; steps of no layer in particular are not told.
+    pub(crate) fn layer(&self, step: &ImageProgress) {
+        if !step.id.is_empty() {
+            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists" | "Loaded");
+            let status = if done { Status::Done } else { Status::Working };
+            self.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
         }
     }
 
