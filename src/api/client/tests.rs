@@ -196,8 +196,8 @@ async fn a_look_takes_one_request_and_elsewhere_several() {
     let inspected = json!({ "Id": id, "Name": "/web", "Image": image, "State": { "Status": "created" }, "Config": {}, "HostConfig": {} });
     let seen = Observation {
         containers: vec![read::from_json(inspected.clone()).expect("a container")],
-        networks: vec![network::from_json(json!({ "Id": id, "Name": "n", "Driver": "bridge" })).expect("a network")],
-        volumes: vec![volume::from_json(json!({ "Name": "v", "Driver": "local" })).expect("a volume")],
+        networks: vec![network::from_json(json!({ "Id": id, "Name": "net", "Driver": "bridge" })).expect("a network")],
+        volumes: vec![volume::from_json(json!({ "Name": "vol", "Driver": "local" })).expect("a volume")],
         images: BTreeMap::from([("x".to_owned(), image.parse().expect("an id"))]),
     };
     let ours = String::from_utf8(observation::to_json(seen.clone())).expect("text");
@@ -208,8 +208,8 @@ async fn a_look_takes_one_request_and_elsewhere_several() {
         let engine = Engine::new(move |asked, _, _| match asked {
             "GET /v1.51/gantry/observation?image=x&image=y" => answer(status, first.clone()),
             "GET /v1.51/containers/json?all=1&whole=1" => answer(200, json!([{ "Id": id }]).to_string()),
-            "GET /v1.51/networks" => answer(200, json!([{ "Id": id, "Name": "n", "Driver": "bridge" }]).to_string()),
-            "GET /v1.51/volumes" => answer(200, json!({ "Volumes": [{ "Name": "v", "Driver": "local" }] }).to_string()),
+            "GET /v1.51/networks" => answer(200, json!([{ "Id": id, "Name": "net", "Driver": "bridge" }]).to_string()),
+            "GET /v1.51/volumes" => answer(200, json!({ "Volumes": [{ "Name": "vol", "Driver": "local" }] }).to_string()),
             "GET /v1.51/images/x/json" => answer(200, json!({ "Id": image }).to_string()),
             "GET /v1.51/images/y/json" => answer(404, r#"{"message":"no such image"}"#.to_owned()),
             _ => answer(200, inspected.to_string()),

@@ -7,18 +7,18 @@ use serde_json::Value;
 use crate::compose::plan::label;
 use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::project::model::Service;
-use crate::resource::container::{ContainerSpec, Mount, MountSource};
+use crate::resource::container::{ContainerSpec, Mount, MountInfo, MountSource};
 
 /// Mounts the old container's anonymous volumes where they were, unless something else is now, or nothing.
 pub(super) fn anonymous(service: &Service, observed: &ObservedState, old: &Replica, spec: &mut ContainerSpec) {
     // What it had of another container it gets from there again.
     let lenders = service.volumes_from.iter().filter_map(|it| it.from.service()).flat_map(|name| observed.replicas(name));
-    let lent: BTreeSet<&String> = lenders.flat_map(|it| &it.info.mounts).filter_map(|mount| mount.name.as_ref()).collect();
+    let lent: Vec<&MountInfo> = lenders.flat_map(|it| &it.info.mounts).collect();
     let declared = declared(old);
     for mount in &old.info.mounts {
         let Some(volume) = mount.name.as_ref().filter(|_| mount.kind == "volume") else { continue };
         let anonymous = mount.anonymous || observed.volume(volume).is_some_and(|it| it.anonymous);
-        if !anonymous || lent.contains(volume) {
+        if !anonymous || lent.iter().any(|it| it.name.as_ref() == Some(volume)) {
             continue;
         }
         match spec.mounts.iter_mut().find(|it| it.target == mount.target) {
@@ -27,6 +27,8 @@ pub(super) fn anonymous(service: &Service, observed: &ObservedState, old: &Repli
                     *name = Some(volume.clone());
                 }
             }
+            // It came from a lender that was made anew since, and lends another one there.
+            None if lent.iter().any(|it| it.target == mount.target) => {}
             // The file wanted it then, and does no longer.
             None if declared.contains(&mount.target) => {}
             // The image wants it there.
