@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::compose::plan::simulate::{World, project};
     use crate::compose::plan::{self, UpOptions};
+    use crate::resource::container::ContainerState;
     use crate::resource::operation::Operation;
 
     const SHOP: &str = "
@@ -140,6 +141,20 @@ volumes: {data: }
         let alone = project.select(&["web".to_owned()], false).expect("a service");
         let plan = plan::run(&alone, &world.observed(&alone), &options, &one_off()).expect("a plan");
         assert_eq!(plan.steps().len(), 2, "{plan}");
+    }
+
+    #[test]
+    fn a_hook_that_runs_is_left_to_whoever_runs_it() {
+        let project = project("services: {web: {image: web, command: serve, pre_start: [{command: migrate}]}}");
+        let options = UpOptions::default();
+        let first = plan::up(&project, &World::default().observed(&project), &options).expect("a plan");
+        let mut world = World::after(&first);
+        world.leave_hook(&first);
+        let run = |world: &World| plan::run(&project, &world.observed(&project), &options, &one_off()).expect("a plan").to_string();
+        assert!(run(&world).starts_with("#1 remove container p-web-pre_start-0 (left by an interrupted run)\n"), "{}", run(&world));
+        let now = crate::resource::time::Timestamp::from_nanos(0);
+        world.change("p-web-pre_start-0", |info| info.state = ContainerState::Running { pid: 1, started_at: now, paused: false });
+        assert!(run(&world).starts_with("#1 create container p-web-run-0123456789ab"), "{}", run(&world));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn up(project: &Project, observed: &ObservedState, options: &UpOptions) -> R
     known.will_be(&decisions);
     sharing::check(project, &decisions, &known)?;
     let mut builder = Builder::new(decider, &graph, &decisions, known);
-    builder.old_hooks();
+    builder.old_hooks(|_| true);
     builder.orphans()?;
     builder.images()?;
     builder.everything(&changed)?;
@@ -62,7 +62,8 @@ pub fn run(project: &Project, observed: &ObservedState, options: &UpOptions, one
         own.wanted.retain(|wanted| matches!(wanted.action, Action::Restart(_)));
     }
     let mut builder = Builder::new(decider, &graph, &decisions, known);
-    builder.old_hooks();
+    // Another `up` may be about its hooks meanwhile.
+    builder.old_hooks(|hook| !hook.is_up());
     builder.orphans()?;
     builder.images()?;
     builder.image(service, &service.image)?;
@@ -248,9 +249,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Containers of hooks that failed, or that an interrupted run left, have been looked at by now.
-    fn old_hooks(&mut self) {
+    fn old_hooks(&mut self, is_old: impl Fn(&Replica) -> bool) {
         let services = &self.decider.project.services;
-        for hook in self.decider.observed.hooks().iter().filter(|hook| services.contains_key(&hook.service)) {
+        for hook in self.decider.observed.hooks().iter().filter(|hook| services.contains_key(&hook.service) && is_old(hook)) {
             let operation = Operation::RemoveContainer { name: hook.name().to_owned(), volumes: true };
             self.plan.push(operation, [], Cause::Interrupted);
         }
