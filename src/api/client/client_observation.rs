@@ -24,7 +24,8 @@ impl Client {
                     return Ok(observation);
                 }
             }
-            Err(failure) if failure.kind == FailureKind::NotFound => {}
+            // Another engine knows no such page, and who guards one may let nobody ask for it: what they think of each piece they say below.
+            Err(failure) if failure.kind != FailureKind::Unavailable => {}
             Err(failure) => return Err(failure),
         }
         let (everything, filter) = (BTreeMap::new(), ContainerFilter { all: true, filters: filters.clone() });

@@ -202,8 +202,8 @@ async fn a_look_takes_one_request_and_elsewhere_several() {
     };
     let ours = String::from_utf8(observation::to_json(seen.clone())).expect("text");
     let of_another_version = json!({ "containers": [{ "strange": 1 }] }).to_string();
-    for (status, first, requests) in [(200, ours, 1), (404, r#"{"message":"page not found"}"#.to_owned(), 7), (200, of_another_version, 7)]
-    {
+    let (unknown, guarded) = (r#"{"message":"page not found"}"#.to_owned(), "<h1>403 Forbidden</h1>".to_owned());
+    for (status, first, requests) in [(200, ours, 1), (404, unknown, 7), (403, guarded, 7), (200, of_another_version, 7)] {
         let (id, image, inspected) = (id.clone(), image.clone(), inspected.clone());
         let engine = Engine::new(move |asked, _, _| match asked {
             "GET /v1.51/gantry/observation?image=x&image=y" => answer(status, first.clone()),
