@@ -84,13 +84,16 @@ impl Containers {
             let mut made = pin!(self.made.notified());
             // From here on nothing is missed.
             made.as_mut().enable();
-            let taken = self.take_name(name, id);
-            let holder_is_made = {
-                let state = self.state();
-                state.names.get(name.as_str()).is_none_or(|id| state.containers.contains_key(id))
-            };
-            if taken.is_ok() || holder_is_made {
-                return taken;
+            {
+                let mut state = self.state();
+                match state.names.get(name.as_str()) {
+                    None => {
+                        state.names.insert(name.to_string(), id);
+                        return Ok(());
+                    }
+                    Some(other) if state.containers.contains_key(other) => return Err(in_use(name, *other)),
+                    Some(_) => {}
+                }
             }
             made.await;
         }
@@ -100,10 +103,7 @@ impl Containers {
     pub(super) fn take_name(&self, name: &ContainerName, id: ContainerId) -> Result<(), Failure> {
         let mut state = self.state();
         if let Some(other) = state.names.get(name.as_str()) {
-            return Err(Failure::conflict(format!(
-                "Conflict. The container name \"/{name}\" is already in use by container \"{other}\". You have to remove (or rename) that \
-                 container to be able to reuse that name."
-            )));
+            return Err(in_use(name, *other));
         }
         state.names.insert(name.to_string(), id);
         Ok(())
@@ -137,4 +137,11 @@ impl Containers {
         uses.sort_by_key(|found| !found.running);
         uses.into_iter().next()
     }
+}
+/// A name has its container, in dockerd's words.
+fn in_use(name: &ContainerName, by: ContainerId) -> Failure {
+    Failure::conflict(format!(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or rename) that container \
+         to be able to reuse that name."
+    ))
 }
