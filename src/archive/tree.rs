@@ -125,17 +125,23 @@ fn is_mounted(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Whether something is mounted anywhere in a folder.
+/// Whether something is mounted anywhere in a folder. What goes away meanwhile has no mount in it.
 fn holds_mount(parent: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let folder = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+        folder => folder?,
+    };
     for entry in Dir::read_from(&folder)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name == "." || name == ".." {
             continue;
         }
-        let found = rustix::fs::statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
+        let found = match rustix::fs::statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE) {
+            Err(Errno::NOENT) => continue,
+            found => found?,
+        };
         let is_folder = FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory;
         if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) || is_folder && holds_mount(folder.as_fd(), name)? {
             return Ok(true);
