@@ -16,6 +16,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::runtime::cgroup::{GroupUsage, Leaf};
+use crate::engine::runtime::error::Errno;
 pub use crate::engine::runtime::exit::ExitRecord;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchError, ProcessSpec};
 pub use crate::engine::runtime::launcher::{DnsSockets, Launching, Runtime};
@@ -240,19 +241,19 @@ impl Task {
 
     /// Ends every process of it.
     pub fn kill(&self) -> Result<(), TaskError> {
-        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        let leaf = self.leaf("kill")?;
         leaf.kill().map_err(|error| self.refused("kill", &error))
     }
 
     /// Every process of it, its execs included, in the host's process-id namespace.
     pub fn processes(&self) -> Result<Vec<i32>, TaskError> {
-        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        let leaf = self.leaf("list the processes of")?;
         leaf.processes().map_err(|error| self.refused("list the processes of", &error))
     }
 
     /// What it has used of its machine, as far as its control group counts it.
     pub fn usage(&self) -> Result<GroupUsage, TaskError> {
-        let leaf = Leaf::open(&self.shared.claim.cgroup()).map_err(|_| TaskError::Gone { id: self.id() })?;
+        let leaf = self.leaf("measure")?;
         Ok(leaf.usage())
     }
 
@@ -267,14 +268,21 @@ impl Task {
     }
 
     async fn freeze(&self, frozen: bool, step: &'static str) -> Result<(), TaskError> {
-        let group = self.shared.claim.cgroup();
+        let leaf = self.leaf(step)?;
         // The kernel is waited for.
-        let done = tokio::task::spawn_blocking(move || Leaf::open(&group).ok().map(|leaf| leaf.freeze(frozen))).await;
+        let done = tokio::task::spawn_blocking(move || leaf.freeze(frozen)).await;
         match done {
-            Ok(None) => Err(TaskError::Gone { id: self.id() }),
-            Ok(Some(done)) => done.map_err(|error| self.refused(step, &error)),
+            Ok(done) => done.map_err(|error| self.refused(step, &error)),
             Err(error) => Err(TaskError::Refused { id: self.id(), step, reason: error.to_string() }),
         }
+    }
+
+    /// Its control group, which goes with its last process.
+    fn leaf(&self, step: &'static str) -> Result<Leaf, TaskError> {
+        Leaf::open(&self.shared.claim.cgroup()).map_err(|error| match error {
+            LaunchError::Step { source: Errno(libc::ENOENT), .. } => TaskError::Gone { id: self.id() },
+            error => self.refused(step, &error),
+        })
     }
 
     fn refused(&self, step: &'static str, error: &LaunchError) -> TaskError {

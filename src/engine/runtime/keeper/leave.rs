@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
@@ -24,26 +26,52 @@ pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
     Ok(file)
 }
 
+/// A killed keeper has so long to be gone: the kernel closes its socket before its claim.
+const MOMENT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// What is thought of the keeper before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Predecessor {
+    /// If there is one, it stays.
+    Lives,
+    /// If there is one, it was killed.
+    Dies,
+    /// It hands over, and leaves then.
+    Leaves,
+}
+
 /// Claims a root for as long as the file is open: a root whose socket somebody removed is still another keeper's.
-/// Who comes after a keeper that was killed `waits` until the kernel has closed all it had; its socket may go before its claim.
-pub(super) fn claim(root: &Root, waits: bool) -> Result<File, KeeperError> {
+pub(super) fn claim(root: &Root, before: Predecessor) -> Result<File, KeeperError> {
     let path = claim_path(root);
     let failed = |step| {
         let path = path.clone();
         move |source: io::Error| KeeperError::Path { step, path, source }
     };
     let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed("open"))?;
-    let operation = if waits { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
-    match flock(&file, operation) {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let keeper = io::read_to_string(&file).map_err(failed("read"))?;
-            return Err(KeeperError::Unreachable { socket: root.socket(), keeper });
+            if before == Predecessor::Lives || before == Predecessor::Dies && !ends(&keeper).map_err(failed("wait for the end of"))? {
+                return Err(KeeperError::Unreachable { socket: root.socket(), keeper });
+            }
+            flock(&file, FlockOperation::LockExclusive).map_err(|error| failed("lock")(error.into()))?;
         }
         Err(error) => return Err(failed("lock")(error.into())),
     }
     file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed("write"))?;
     Ok(file)
+}
+
+/// Whether a keeper has ended, or does so in a moment.
+fn ends(keeper: &str) -> io::Result<bool> {
+    let Some(pid) = keeper.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(false) };
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(true),
+        pidfd => pidfd?,
+    };
+    let mut waited = [PollFd::new(&pidfd, PollFlags::IN)];
+    Ok(rustix::io::retry_on_intr(|| poll(&mut waited, Some(&MOMENT)))? > 0)
 }
 
 fn claim_path(root: &Root) -> PathBuf {

@@ -28,6 +28,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::EngineProcess;
 use crate::engine::runtime::keeper::error::KeeperError;
+use crate::engine::runtime::keeper::leave::Predecessor;
 pub(super) use crate::engine::runtime::keeper::option::EngineArguments;
 use crate::engine::runtime::keeper::option::Options;
 use crate::engine::runtime::keeper::socket::Address;
@@ -100,8 +101,8 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };
     }
     // A socket at which nobody listens is that of a keeper that was killed; one that was removed has a keeper behind it.
-    let dies = !is_passed && options.root.socket().exists();
-    let claim = leave::claim(&options.root, dies)?;
+    let before = if !is_passed && options.root.socket().exists() { Predecessor::Dies } else { Predecessor::Lives };
+    let claim = leave::claim(&options.root, before)?;
     group::leave_job(options.root.tag());
     let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
     for address in own.iter().chain(options.addresses.iter().filter(|address| **address != Address::Inherited)) {
@@ -128,7 +129,7 @@ fn inherit(arguments: &[OsString]) -> Result<Keeper, KeeperError> {
     launder::launder(false)?;
     let socket = take_stdin()?;
     write_to_log(options.root.log())?;
-    let claim = leave::claim(&options.root, true)?;
+    let claim = leave::claim(&options.root, Predecessor::Leaves)?;
     let mut estate = Estate::default();
     let mut pidfd = None;
     loop {
