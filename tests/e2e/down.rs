@@ -75,6 +75,18 @@ fn what_cannot_hear_its_stop_signal_is_not_waited_for_and_what_can_is() {
 }
 
 #[test]
+fn who_waits_for_signals_is_never_taken_for_deaf() {
+    let bottle = Bottle::with_image();
+    // An init fetches signals with sigwaitinfo(2): it has them neither blocked nor handled just when one comes.
+    bottle.compose("services:\n  a:\n    image: IMAGE\n    init: true\n    scale: 12\n    command: [sleep, '1000']\n");
+    bottle.gantry(["up", "-d"]).success();
+    let told = bottle.gantry(["stop"]);
+    assert!(told.code == 0 && !told.stderr.contains("not waited for"), "{}", told.stderr);
+    let codes = bottle.containers().into_iter().map(|name| bottle.inspect(&name).expect("it exists")["State"]["ExitCode"].clone());
+    assert!(codes.collect::<Vec<_>>() == [143; 12], "the signal was passed on");
+}
+
+#[test]
 fn orphans_stay_unless_asked() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n  b:\n    image: IMAGE\n    command: {RUNS}\n"));

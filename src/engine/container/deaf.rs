@@ -39,6 +39,9 @@ fn is_first_of_its_own(proc: &Path, pid: i32) -> bool {
 }
 
 /// Whether one of its threads handles a signal, blocks it (to fetch it later), or waits for signals.
+///
+/// Who waits for signals has them unblocked meanwhile, and is no longer seen to wait from when one has woken him until he runs. It is
+/// pending then; to others no signal ever is that they have no handler for: the kernel drops it.
 fn minds(proc: &Path, pid: i32, bit: u64) -> bool {
     let threads = match fs::read_dir(proc.join(format!("{pid}/task"))) {
         Ok(threads) => threads,
@@ -51,7 +54,9 @@ fn minds(proc: &Path, pid: i32, bit: u64) -> bool {
             return thread.exists();
         };
         let set = |name: &str| field(&status, name).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(u64::MAX);
-        (set("SigCgt:") | set("SigBlk:")) & bit != 0 || call.split_whitespace().next().is_none_or(|number| WAITS.contains(&number))
+        let (caught, pending) = (set("SigCgt:"), set("SigPnd:") | set("ShdPnd:"));
+        let waits = call.split_whitespace().next().is_none_or(|number| WAITS.contains(&number));
+        (caught | set("SigBlk:")) & bit != 0 || pending & !caught != 0 || waits
     })
 }
 
@@ -72,11 +77,13 @@ mod tests {
     struct Thread {
         caught: u64,
         blocked: u64,
+        pending: u64,
         call: &'static str,
     }
 
-    const QUIET: Thread = Thread { caught: 0, blocked: 0, call: "61 0x1" };
+    const QUIET: Thread = Thread { caught: 0, blocked: 0, pending: 0, call: "61 0x1" };
     const TERM: u64 = 1 << 14;
+    const CHLD: u64 = 1 << 16;
 
     struct Proc(tempfile::TempDir);
 
@@ -90,8 +97,8 @@ mod tests {
                 let folder = self.0.path().join(format!("{pid}/task/{}", pid + i32::try_from(index).expect("few")));
                 fs::create_dir_all(&folder).expect("a folder");
                 let status = format!(
-                    "Name:\tx\nState:\tS (sleeping)\nTracerPid:\t{tracer}\nNSpid:\t{numbers}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
-                    thread.blocked, 0, thread.caught
+                    "Name:\tx\nState:\tS (sleeping)\nTracerPid:\t{tracer}\nNSpid:\t{numbers}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
+                    0, thread.pending, thread.blocked, 0, thread.caught
                 );
                 fs::write(folder.join("status"), &status).expect("written");
                 fs::write(folder.join("syscall"), thread.call).expect("written");
@@ -120,6 +127,9 @@ mod tests {
         check("10\t1", 0, Thread { caught: TERM, ..QUIET }, &Hearing::Hears);
         check("10\t1", 0, Thread { blocked: TERM, ..QUIET }, &Hearing::Hears);
         check("10\t1", 0, Thread { call: "128 0x7f", ..QUIET }, &Hearing::Hears);
+        check("10\t1", 0, Thread { pending: TERM, call: "running", ..QUIET }, &Hearing::Hears);
+        check("10\t1", 0, Thread { pending: CHLD, call: "running", ..QUIET }, &Hearing::Hears);
+        check("10\t1", 0, Thread { pending: CHLD, caught: CHLD, call: "running", ..QUIET }, &deaf);
         check("10\t1", 0, Thread { call: "", ..QUIET }, &Hearing::Hears);
         check("10\t1", 0, Thread { caught: 1 << 1, ..QUIET }, &deaf);
         assert_eq!(Proc::new().hearing(&[10]), Hearing::Hears);

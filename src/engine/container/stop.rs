@@ -143,9 +143,11 @@ impl Engine {
         let mut watch = container.watch();
         let grace = options.timeout.or(record.spec.stop_grace).unwrap_or(GRACE);
         let frozen = matches!(container.life().state, ContainerState::Running { paused: true, .. });
+        // Looked at before, too: whom the signal has woken looks different for a moment.
+        let may_be_deaf = options.skip_deaf && !frozen && matches!(look(&task, number).await, Some(Hearing::Deaf(_)));
         self.send(container, &task, number).await?;
         let mut stopped = Stopped::Waited;
-        let ended = if options.skip_deaf && !frozen {
+        let ended = if may_be_deaf {
             tokio::select! {
                 ended = has_ended(&mut watch, ends, grace) => ended,
                 () = nobody_hears(&task, number) => {
@@ -275,12 +277,7 @@ async fn nobody_hears(task: &Task, number: i32) {
     let Some(signal) = Signal::from_named_raw(number) else { return std::future::pending().await };
     let mut told = BTreeSet::new();
     loop {
-        let (init, seen) = (task.pid(), task.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            let processes = seen.processes().ok()?;
-            Some(deaf::hearing(Path::new("/proc"), init, &processes, number))
-        });
-        let Ok(Some(Hearing::Deaf(others))) = looked.await else { return std::future::pending().await };
+        let Some(Hearing::Deaf(others)) = look(task, number).await else { return std::future::pending().await };
         if others.is_empty() {
             return;
         }
@@ -306,6 +303,16 @@ async fn nobody_hears(task: &Task, number: i32) {
             None => {}
         }
     }
+}
+
+/// Looks who would notice a signal; none where nobody can tell.
+async fn look(task: &Task, number: i32) -> Option<Hearing> {
+    let task = task.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let processes = task.processes().ok()?;
+        Some(deaf::hearing(Path::new("/proc"), task.pid(), &processes, number))
+    });
+    looked.await.ok().flatten()
 }
 
 /// Waits for an end after as many as there were.
