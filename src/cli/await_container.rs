@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use crate::api::client::Client;
-use crate::cli::error::CommandError;
+use crate::cli::error::{About, CommandError};
 use crate::cli::follow;
 use crate::resource::container::{ContainerInfo, ContainerState, ExitStatus, HealthState, HealthStatus};
 use crate::resource::event::{Event, EventFilter, EventKind};
@@ -97,18 +97,19 @@ impl Watch {
     }
 
     async fn explain(&self, info: &ContainerInfo, why: String, condition: Condition, waiter: &str) -> CommandError {
+        let service = info.spec.labels.get(crate::compose::plan::label::SERVICE).map_or(info.name.as_str(), String::as_str);
         let error = match (condition, &info.state) {
-            (Condition::Completed, ContainerState::Exited { status, .. }) => {
-                let service = info.spec.labels.get(crate::compose::plan::label::SERVICE).map_or(info.name.as_str(), String::as_str);
-                CommandError::new(format!(
-                    "service \"{service}\" didn't complete successfully: exit {}{}",
-                    status.code,
-                    out_of_memory(status)
-                ))
-                .hint(format!("`gantry logs {service}` shows all it wrote; `gantry up` runs it again"))
+            (Condition::Completed, ContainerState::Exited { status, .. }) => CommandError::new(format!(
+                "service \"{service}\" didn't complete successfully: exit {}{}",
+                status.code,
+                out_of_memory(status)
+            ))
+            .hint(format!("`gantry logs {service}` shows all it wrote; `gantry up` runs it again")),
+            (_, state) => {
+                let error = CommandError::new(if waiter.is_empty() { why } else { format!("dependency failed to start: {why}") });
+                let has_ended = matches!(state, ContainerState::Exited { .. });
+                if has_ended { error.hint(format!("`gantry logs {service}` shows all it wrote")) } else { error }
             }
-            _ if waiter.is_empty() => CommandError::new(why),
-            _ => CommandError::new(format!("dependency failed to start: {why}")),
         };
         match (&info.health, &info.state) {
             (Some(health), ContainerState::Running { .. }) => error.detail(last_probe(health)),
@@ -119,7 +120,9 @@ impl Watch {
                 } else {
                     error
                 };
-                match self.last_lines(info).await {
+                // Its end is to blame, not what was waited for.
+                let error = error.about(About::Container(info.name.to_string()));
+                match last_lines(&self.client, info).await {
                     Some(lines) => error.detail(lines),
                     None => error,
                 }
@@ -127,20 +130,20 @@ impl Watch {
             _ => error,
         }
     }
+}
 
-    /// What the container wrote last, if anything.
-    async fn last_lines(&self, info: &ContainerInfo) -> Option<String> {
-        let options =
-            LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: Some(LAST_LINES), since: None, until: None };
-        let mut log = self.client.logs(info.name.as_str(), &options).await.ok()?;
-        let mut text = String::new();
-        while let Some(Ok(line)) = log.next().await {
-            text.push_str("| ");
-            text.push_str(String::from_utf8_lossy(&line.text).trim_end_matches(['\r', '\n']));
-            text.push('\n');
-        }
-        (!text.is_empty()).then(|| format!("its last lines:\n{text}"))
+/// What a container wrote last, if anything.
+pub(crate) async fn last_lines(client: &Client, info: &ContainerInfo) -> Option<String> {
+    let options =
+        LogOptions { stdout: true, stderr: true, follow: false, timestamps: false, tail: Some(LAST_LINES), since: None, until: None };
+    let mut log = client.logs(info.name.as_str(), &options).await.ok()?;
+    let mut text = String::new();
+    while let Some(Ok(line)) = log.next().await {
+        text.push_str("| ");
+        text.push_str(String::from_utf8_lossy(&line.text).trim_end_matches(['\r', '\n']));
+        text.push('\n');
     }
+    (!text.is_empty()).then(|| format!("its last lines:\n{text}"))
 }
 
 /// What is said behind the exit code of a container that ran out of memory.

@@ -122,6 +122,32 @@ fn a_job_that_fails_is_named_with_what_it_said() {
 }
 
 #[test]
+fn a_server_that_ends_instead_of_becoming_healthy_is_blamed_itself() {
+    let bottle = Bottle::with_image();
+    let server = |restart: &str| {
+        format!(
+            "services:\n  db:\n    image: IMAGE\n    command: [sh, -c, 'echo no place for data; exit 3']\n    restart: {restart}\n    healthcheck: {{test: 'true', interval: 1h}}\n"
+        )
+    };
+    let web = format!("  web:\n    image: IMAGE\n    command: {RUNS}\n    depends_on: {{db: {{condition: service_healthy}}}}\n");
+    bottle.compose(&(server("'no'") + &web));
+    let told = bottle.gantry(["up", "-d"]).failure(1);
+    for word in ["container project-db-1 exited (3)", "compose.yaml:2:3", "no place for data", "`gantry logs db` shows all it wrote"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert!(!told.contains("healthcheck"), "{told}");
+    bottle.gantry(["down"]).success();
+    bottle.compose(&server("always"));
+    bottle.gantry(["up", "-d"]).success();
+    // From now on it rests for seconds between its lives.
+    bottle.eventually("five restarts", || bottle.inspect("project-db-1").is_some_and(|it| it["RestartCount"].as_u64() >= Some(5)));
+    let told = bottle.gantry(["up", "--wait", "--wait-timeout", "1"]).failure(1);
+    for word in ["not healthy after 1s", "container project-db-1 is restarting", "compose.yaml:2:3", "no place for data"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[test]
 fn who_is_not_root_is_told_what_to_do_in_one_sentence() {
     let bottle = Bottle::with_image();
     bottle.compose("services:\n  a:\n    image: IMAGE\n");

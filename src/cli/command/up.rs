@@ -8,7 +8,7 @@ use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::{self, UpArgs};
 use crate::cli::ask;
-use crate::cli::await_container::{Watch, last_probe};
+use crate::cli::await_container::{Watch, last_lines, last_probe};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
 use crate::cli::error::{About, CommandError};
@@ -271,19 +271,25 @@ pub(super) async fn within(
     let Some(limit) = seconds(Some(limit).filter(|limit| *limit > 0)) else { return work.await };
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => Err(late(limit, &observe::containers(client, project).await?)),
+        Err(_) => Err(late(client, limit, &observe::containers(client, project).await?).await),
     }
 }
 
-/// Says which containers are not well, and what their last probes said.
-fn late(limit: Duration, containers: &[ContainerInfo]) -> CommandError {
+/// Says which containers are not well, and what their last probes said, or they themselves.
+async fn late(client: &Client, limit: Duration, containers: &[ContainerInfo]) -> CommandError {
     let mut error = CommandError::new(format!("application not healthy after {}s", limit.as_secs()));
     for info in containers {
         match &info.health {
             // What a probe said in an earlier life is none of this one's.
             _ if !info.state.is_running() => match &info.state {
                 ContainerState::Exited { status, .. } if status.code == 0 => {}
-                state => error = error.detail(format!("container {} is {}", info.name, state.word())),
+                state => {
+                    error = error.detail(format!("container {} is {}", info.name, state.word()));
+                    error = error.about(About::Container(info.name.to_string()));
+                    if let Some(lines) = last_lines(client, info).await {
+                        error = error.detail(lines);
+                    }
+                }
             },
             Some(health) if health.status != HealthStatus::Healthy => {
                 error = error.detail(format!("container {} is {}: {}", info.name, health.status.word(), last_probe(health)));
