@@ -16,7 +16,7 @@ use crate::archive::path::{EntryPath, Marker, NameError};
 use crate::archive::pax::{Extensions, SparseHeader};
 use crate::archive::sparse::Copier;
 use crate::archive::tree::{Tree, is_whiteout, make_opaque, through};
-use crate::archive::{ExtractError, NO_FOLLOW, Owner, Rules, mode_bits, printable, set_folder_times, step};
+use crate::archive::{ExtractError, NO_FOLLOW, Owner, Rules, mode_bits, printable, set_folder_times, step, unreadable};
 
 /// Puts entries to their places, one after the other.
 pub(super) struct Placer {
@@ -58,10 +58,10 @@ impl Placer {
         }
         let written = entry.path_bytes().into_owned();
         let refused = |reason| ExtractError::Refused { entry: printable(&written), reason };
-        let extensions = match entry.pax_extensions().map_err(ExtractError::Read)? {
+        let extensions = match entry.pax_extensions().map_err(unreadable)? {
             None => Extensions::default(),
             Some(records) => {
-                let records = records.collect::<Result<Vec<_>, _>>().map_err(ExtractError::Read)?;
+                let records = records.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
                 let pairs = records.iter().map(|record| (record.key_bytes(), record.value_bytes()));
                 Extensions::gather(pairs).ok_or_else(|| refused("its PAX header is malformed"))?
             }

@@ -118,17 +118,17 @@ pub fn open_folder(path: &Path) -> Result<OwnedFd, ExtractError> {
 fn place_all(archive: impl Read, mut placer: Placer) -> Result<u64, ExtractError> {
     let (bounded, budget) = Bounded::new(archive);
     let mut archive = tar::Archive::new(bounded);
-    for entry in archive.entries().map_err(ExtractError::Read)? {
-        let mut entry = entry.map_err(ExtractError::Read)?;
+    for entry in archive.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
         budget.contents();
         placer.place(&mut entry)?;
         // What an entry without contents carries is passed over here, so that only headers count below.
-        io::copy(&mut entry, &mut io::sink()).map_err(ExtractError::Read)?;
+        io::copy(&mut entry, &mut io::sink()).map_err(unreadable)?;
         budget.headers();
     }
     budget.contents();
     // A digest covers what follows the archive's end, too.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ExtractError::Read)?;
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(unreadable)?;
     placer.finish()
 }
 
@@ -149,6 +149,17 @@ fn step(step: &'static str, entry: &[u8], error: rustix::io::Errno) -> ExtractEr
 
 fn printable(entry: &[u8]) -> String {
     String::from_utf8_lossy(entry).chars().flat_map(|letter| if letter.is_control() { vec!['?'] } else { vec![letter] }).collect()
+}
+
+/// An archive that cannot be read; what is no archive at all is quoted by its reader, and is not for a terminal.
+fn unreadable(error: io::Error) -> ExtractError {
+    const SHOWN: usize = 60;
+    let text = error.to_string();
+    if !text.contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER) {
+        return ExtractError::Read(error);
+    }
+    let shown: String = printable(text.as_bytes()).chars().take(SHOWN).chain(['…']).collect();
+    ExtractError::Read(io::Error::new(error.kind(), shown))
 }
 
 /// Flags of `fchmodat` and `fchownat` for a name that was just made.

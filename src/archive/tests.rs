@@ -199,6 +199,15 @@ fn a_bomb_of_headers_is_refused() {
 }
 
 #[test]
+fn what_is_no_archive_is_not_quoted_at_length_nor_raw() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let noise: Vec<u8> = (0..4096_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0] | 1).collect();
+    let Err(ExtractError::Read(error)) = unpack_layer(&*noise, folder.path()) else { panic!("it is no archive") };
+    let text = error.to_string();
+    assert!(text.chars().count() < 80 && !text.contains(char::is_control), "{text:?}");
+}
+
+#[test]
 fn a_torn_archive_is_refused() {
     let whole = archive(&[(Regular, "f", &[7; 2000])]);
     for length in [100, 700, 1500] {

@@ -149,7 +149,9 @@ impl Loader<'_> {
                 None
             }
             Err(error) => {
-                self.problems.push(Diagnostic::error("read", format!("cannot read {}: {error}", shown.display())));
+                let problem = Diagnostic::error("read", format!("cannot read {}: {error}", shown.display()));
+                let is_folder = error.kind() == std::io::ErrorKind::IsADirectory;
+                self.problems.push(if is_folder { problem.hint("name the file in it, or go there and leave `-f` out") } else { problem });
                 None
             }
         }
