@@ -7,23 +7,26 @@ use std::path::{Path, PathBuf};
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
-/// A room, and the rooms it may name beside itself. The most specific row that fits a file counts.
-const ROOMS: &[(&str, &[&str])] = &[
-    ("resource", &[]),
-    ("archive", &[]),
-    ("registry", &["resource"]),
-    ("compose::project", &["resource"]),
-    ("compose::plan", &["resource", "compose::project"]),
-    ("api::wire", &["resource"]),
-    // The client starts our own engine where none listens: it names the role and the root, nothing else. Hosts have one resolver.
-    ("api::client", &["resource", "api::wire", "registry::resolve", "engine::root", "engine::runtime::role"]),
-    ("api::server", &["resource", "api::wire", "engine"]),
-    ("engine::image", &["resource", "archive", "registry", "engine::root", "engine::store"]),
-    ("engine::network", &["resource", "engine::root", "engine::store", "engine::runtime::link"]),
-    ("engine::runtime", &["resource", "engine"]),
-    ("engine", &["resource", "archive", "engine", "registry"]),
-    ("cli", &["resource", "archive", "registry", "compose", "api::client", "engine::root", "engine::runtime::role"]),
-];
+/// A room, and what it may name beside itself: a row of the table in src/ARCHITECTURE.md.
+struct Room {
+    name: String,
+    may: Vec<String>,
+}
+
+/// The table. The most specific row that fits a file counts.
+fn rooms() -> Vec<Room> {
+    let text = fs::read_to_string(format!("{SOURCE}/ARCHITECTURE.md")).expect("the document");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| [`"));
+    let rooms: Vec<Room> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            Room { name: cells[0].trim_end_matches("`]").to_owned(), may: quoted(cells.last().expect("a last cell")) }
+        })
+        .collect();
+    assert!(rooms.len() > 10, "the table of rooms is not where it was");
+    rooms
+}
 
 struct Source {
     /// Relative to the top of the project.
@@ -72,16 +75,14 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-fn room_of(module: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
-    ROOMS
-        .iter()
-        .filter(|(room, _)| module == *room || module.strip_prefix(room).is_some_and(|rest| rest.starts_with("::")))
-        .max_by_key(|(room, _)| room.len())
+fn room_of<'a>(rooms: &'a [Room], module: &str) -> Option<&'a Room> {
+    rooms.iter().filter(|room| within(module, &[room.name.as_str()])).max_by_key(|room| room.name.len())
 }
 
-/// Every `crate::…` path in a line, braces of one level spelled out.
+/// Every `crate::…` path in a line, braces of one level spelled out. Who may see an item is nothing that it names.
 fn paths(line: &str) -> Vec<String> {
     let mut found = Vec::new();
+    let line = line.replace("(in crate::", "(in ");
     for piece in line.split("crate::").skip(1) {
         let end = piece.find(|byte: char| !(byte.is_alphanumeric() || byte == '_' || byte == ':')).unwrap_or(piece.len());
         let head = piece[..end].trim_end_matches(':');
@@ -101,18 +102,25 @@ fn fail_with(problems: &[String]) {
 
 #[test]
 fn rooms_import_only_what_the_table_allows() {
+    let rooms = rooms();
     let mut problems = Vec::new();
+    let mut used = BTreeSet::new();
     for source in sources(SOURCE).iter().filter(|source| !is_test(source)) {
-        let Some((room, allowed)) = room_of(&source.module) else { continue };
+        let Some(room) = room_of(&rooms, &source.module) else { continue };
         for (number, line) in code_lines(without_tests(&source.text)) {
             for path in paths(line) {
-                let own = path.starts_with(room) || path.is_empty() || path == "trace" || path.starts_with("trace::");
-                let fits = |it: &&&str| path == ***it || path.starts_with(&format!("{it}::"));
-                if !own && !allowed.iter().any(|it| fits(&it)) && !path.starts_with("VERSION") {
-                    problems.push(format!("{}:{number}: room `{room}` may not name `{path}`", source.path));
+                let own = path.starts_with(&room.name) || path.is_empty() || within(&path, &["trace"]) || path.starts_with("VERSION");
+                match room.may.iter().find(|may| within(&path, &[may.as_str()])) {
+                    Some(may) => drop(used.insert((&room.name, may))),
+                    None if own => {}
+                    None => problems.push(format!("{}:{number}: room `{}` may not name `{path}`", source.path, room.name)),
                 }
             }
         }
+    }
+    for room in &rooms {
+        let idle = room.may.iter().filter(|may| !used.contains(&(&room.name, may)));
+        problems.extend(idle.map(|may| format!("src/ARCHITECTURE.md: room `{}` may name `{may}`, and does not", room.name)));
     }
     fail_with(&problems);
 }
