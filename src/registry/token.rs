@@ -11,6 +11,7 @@ use crate::registry::client::{Ask, Registries, host_of, read_all};
 use crate::registry::error::RegistryError;
 use crate::registry::session::complaint;
 use crate::resource::image::Credentials;
+use crate::resource::percent;
 
 /// Tokens are smaller.
 const LIMIT: usize = 1 << 20;
@@ -138,12 +139,7 @@ fn form(fields: &[(&str, &str)]) -> String {
         }
         text.push_str(name);
         text.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
-                _ => text.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        percent::encode(value, b"", &mut text);
     }
     text
 }

@@ -16,6 +16,7 @@ pub mod network;
 pub mod observation;
 pub mod operation;
 pub mod path;
+pub mod percent;
 pub mod stats;
 pub mod sysctl;
 pub mod system;

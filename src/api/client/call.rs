@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::wire::filter::{self, Filters};
 use crate::resource::failure::Failure;
+use crate::resource::percent;
 
 /// What is sent as a body: whole, or as it is read.
 pub(super) type Payload = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -56,7 +57,7 @@ impl Call {
         self.path.push(if self.path.contains('?') { '&' } else { '?' });
         self.path.push_str(name);
         self.path.push('=');
-        encode(value, b"", &mut self.path);
+        percent::encode(value, b"", &mut self.path);
         self
     }
 
@@ -146,22 +147,8 @@ pub(super) const ARCHIVE: &str = "application/x-tar";
 /// A name as a part of a path. The parts of an image's name stay apart: engines take the slashes as they are.
 pub(super) fn segment(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
-    encode(name, b"/:@", &mut text);
+    percent::encode(name, b"/:@", &mut text);
     text
-}
-
-/// Percent-encodes all but what never needs it (RFC 3986, section 2.3) and what is kept.
-fn encode(text: &str, kept: &[u8], into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-            into.push('%');
-            into.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            into.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Client {
         }
         let (everything, filter) = (BTreeMap::new(), ContainerFilter { all: true, filters: filters.clone() });
         let (containers, networks, volumes, images) =
-            tokio::join!(self.containers(&filter), self.networks(&everything), self.volumes(&everything), self.meanings(references),);
+            tokio::join!(self.containers(&filter), self.networks(&everything), self.volumes(&everything), self.meanings(references));
         Ok(Observation { containers: containers?, networks: networks?, volumes: volumes?, images: images? })
     }
 

@@ -14,6 +14,7 @@ use crate::api::server::router::ApiVersion;
 use crate::api::wire::frame;
 use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions};
+use crate::resource::percent;
 
 /// So many lines that are there already go out in one piece; one is at most 16 KiB.
 const BATCH: usize = 128;
@@ -58,23 +59,16 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
     Ok(options)
 }
 
-/// What stands beside every line, as dockerd prints it: `a=b,c=d`, in the form of a query.
+/// What stands beside every line, as dockerd prints it: `a=b,c=d`, each part as Go's `url.QueryEscape` has it.
 fn details(found: &BTreeMap<String, String>) -> String {
-    let mut pairs: Vec<String> = found.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    let escape = |text: &str| {
+        let mut escaped = String::new();
+        percent::encode(text, b" ", &mut escaped);
+        escaped.replace(' ', "+")
+    };
+    let mut pairs: Vec<String> = found.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
     pairs.sort();
     pairs.join(",")
-}
-
-/// Escapes as Go's `url.QueryEscape` does.
-fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| match byte {
-            b' ' => "+".to_owned(),
-            byte if plain(byte) => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, details: Option<&str>, raw: bool) {
