@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::plan::build::Builder;
 use crate::compose::plan::cause::Cause;
 use crate::compose::plan::decide::Changed;
 use crate::compose::plan::network::{self, Standing};
 use crate::compose::plan::observed::{ObservedState, Replica};
 use crate::compose::plan::options::{PlanError, UpOptions};
-use crate::compose::plan::reconcile::Builder;
 use crate::compose::plan::steps::{StepId, Warning};
 use crate::compose::plan::{hook, volume};
 use crate::compose::project::model::{Project, Service};
