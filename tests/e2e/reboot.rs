@@ -69,6 +69,14 @@ fn bring_up(bottle: &Bottle) {
     bottle.gantry(["up", "-d"]).success();
     bottle.gantry(["stop", "always-stopped", "unless-stopped"]).success();
     bottle.eventually("done ends", || state(bottle, "done") == "exited");
+    hears(bottle, "failing");
+}
+
+/// Waits until a service's shell has set its trap: before, the first process of a container is deaf to SIGTERM, and is killed.
+fn hears(bottle: &Bottle, service: &str) {
+    let pid = bottle.pid(&format!("project-{service}-1"));
+    let caught = format!("0x$(awk '/^SigCgt/ {{ print $2 }}' /proc/{pid}/status)");
+    bottle.shell(&format!("until test $(({caught} >> 14 & 1)) = 1; do :; done")).success();
 }
 
 #[track_caller]
