@@ -1,5 +1,6 @@
 //! Waiting for a container to run, to be healthy or to complete: subscribed first, looked at second, never by a ticker.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
@@ -12,13 +13,14 @@ use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::Failure;
 use crate::resource::log::LogOptions;
 use crate::resource::operation::Condition;
+use crate::resource::time::Timestamp;
 
 /// How long the process of a container without a health check must have lived before `--wait` calls it running.
 ///
 /// Docker Compose first looks after half a second; a command that ends at once is not running there, and must not be here. What runs
 /// is known when exec succeeded, so this only has to cover a program that starts and gives up.
 const SETTLED: Duration = Duration::from_millis(20);
-/// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take.
+/// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take now.
 const ANSWERS: u32 = 20;
 /// One slow answer amid the start of many must not hold up all of them.
 const SETTLED_AT_MOST: Duration = Duration::from_millis(200);
@@ -30,7 +32,9 @@ const LAST_LINES: u64 = 10;
 #[derive(Clone)]
 pub(crate) struct Watch {
     client: Client,
-    events: broadcast::WeakSender<Event>,
+    events: broadcast::WeakSender<Arc<Event>>,
+    /// When the engine last answered, and how long it took.
+    pace: Arc<Mutex<(Instant, Duration)>>,
 }
 
 impl Watch {
@@ -50,7 +54,7 @@ impl Watch {
                     Some(Ok(event)) => {
                         filter.since = Some(event.time.after(Duration::from_nanos(1)));
                         // Nobody may be listening just now.
-                        let _ = sender.send(event);
+                        let _ = sender.send(Arc::new(event));
                     }
                     // The engine was killed. Its successor knows what happened, and is waited for like any that starts.
                     Some(Err(_)) => match again.events(&filter).await {
@@ -62,11 +66,11 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { client: client.clone(), events })
+        Ok(Self { client: client.clone(), events, pace: Arc::new(Mutex::new((Instant::now(), Duration::ZERO))) })
     }
 
     /// The events from now on; at their end at once where the engine has left.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.upgrade().map_or_else(|| broadcast::channel(1).1, |sender| sender.subscribe())
     }
 
@@ -76,22 +80,58 @@ impl Watch {
     /// running means healthy where the image brings a check.
     pub(crate) async fn container(&self, name: &str, condition: Condition, waiter: &str) -> Result<(), CommandError> {
         let mut events = self.subscribe();
-        let mut settled = false;
+        // The life of it that was seen last, and since when it has been seen.
+        let mut life = (None, Instant::now());
         loop {
-            let asked = Instant::now();
-            let info = self.client.container(name).await?;
+            let info = self.look(name).await?;
             match verdict(&info, condition, waiter.is_empty()) {
                 Verdict::Good => return Ok(()),
-                Verdict::Settling if settled => return Ok(()),
-                Verdict::Settling => {
-                    let long = (asked.elapsed() * ANSWERS).clamp(SETTLED, SETTLED_AT_MOST);
-                    settled = match tokio::time::timeout(long, next_of(&mut events, &info)).await {
-                        Ok(next) => next.map(|()| false)?,
-                        Err(_) => true,
-                    };
+                Verdict::Settling(started_at) => {
+                    if life.0 != Some(started_at) {
+                        life = (Some(started_at), Instant::now());
+                    }
+                    if self.settles(&mut events, &info, life.1).await? {
+                        return Ok(());
+                    }
                 }
                 Verdict::Wait => next_of(&mut events, &info).await?,
                 Verdict::Bad(why) => return Err(self.explain(&info, why, condition, waiter).await),
+            }
+        }
+    }
+
+    async fn look(&self, name: &str) -> Result<ContainerInfo, Failure> {
+        let asked = Instant::now();
+        let info = self.client.container(name).await?;
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), asked.elapsed());
+        Ok(info)
+    }
+
+    /// Whether nothing happens to a container until it has run for long enough. `false` asks for another look at it: something has
+    /// happened, or nobody knows any more how busy the machine is.
+    async fn settles(
+        &self,
+        events: &mut broadcast::Receiver<Arc<Event>>,
+        info: &ContainerInfo,
+        runs_since: Instant,
+    ) -> Result<bool, CommandError> {
+        loop {
+            let left = {
+                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+                let (answered, took) = *pace;
+                let left = (took * ANSWERS).clamp(SETTLED, SETTLED_AT_MOST).saturating_sub(runs_since.elapsed());
+                if left.is_zero() {
+                    return Ok(true);
+                }
+                if answered.elapsed() >= SETTLED {
+                    // The others wait for this one's answer.
+                    pace.0 = Instant::now();
+                    return Ok(false);
+                }
+                left
+            };
+            if let Ok(happened) = tokio::time::timeout(left.min(SETTLED), next_of(events, info)).await {
+                return happened.map(|()| false);
             }
         }
     }
@@ -152,11 +192,13 @@ pub(crate) const fn out_of_memory(status: &ExitStatus) -> &'static str {
 }
 
 /// Returns when anything happened to the container, or events may have been missed.
-async fn next_of(events: &mut broadcast::Receiver<Event>, info: &ContainerInfo) -> Result<(), CommandError> {
+async fn next_of(events: &mut broadcast::Receiver<Arc<Event>>, info: &ContainerInfo) -> Result<(), CommandError> {
     let id = info.id.to_string();
     loop {
         match events.recv().await {
             Ok(event) if event.kind != EventKind::Container || event.actor != id || event.action.starts_with("exec_") => {}
+            // Its own start, told late; before any other one it would have ended.
+            Ok(event) if event.action == "start" && info.state.is_running() => {}
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
             Err(broadcast::error::RecvError::Closed) => {
                 return Err(CommandError::new(format!("the engine left while container {} was waited for", info.name)));
@@ -176,8 +218,8 @@ pub(crate) fn last_probe(health: &HealthState) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Good,
-    /// Good, if it lasts for a moment.
-    Settling,
+    /// Good, if the life that began then lasts for a moment.
+    Settling(Timestamp),
     Wait,
     Bad(String),
 }
@@ -194,14 +236,14 @@ fn verdict(info: &ContainerInfo, condition: Condition, for_caller: bool) -> Verd
         // Whoever waits with `--wait` is content while a job still runs; nobody can depend on it before it ends.
         (ContainerState::Running { .. }, Condition::Completed) => Verdict::Wait,
         (ContainerState::Created | ContainerState::Restarting { .. }, _) => Verdict::Wait,
-        (ContainerState::Running { .. }, Condition::Started | Condition::Healthy) => match health {
+        (ContainerState::Running { started_at, .. }, Condition::Started | Condition::Healthy) => match health {
             Some(HealthStatus::Healthy) => Verdict::Good,
             Some(HealthStatus::Unhealthy) if condition == Condition::Healthy || for_caller => {
                 Verdict::Bad(format!("container {name} is unhealthy"))
             }
             Some(_) if condition == Condition::Healthy || for_caller => Verdict::Wait,
             None if condition == Condition::Healthy => Verdict::Bad(format!("container {name} has no healthcheck configured")),
-            None if for_caller => Verdict::Settling,
+            None if for_caller => Verdict::Settling(*started_at),
             _ => Verdict::Good,
         },
     }

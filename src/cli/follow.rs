@@ -1,6 +1,7 @@
 //! Showing what containers write, from their first line, through restarts, until they end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ struct Ended {
 pub(crate) struct Follower {
     client: Client,
     printer: LinePrinter,
-    events: broadcast::Receiver<Event>,
+    events: broadcast::Receiver<Arc<Event>>,
     /// Services that are shown; all when absent.
     services: Option<BTreeSet<String>>,
     hidden: BTreeSet<String>,
@@ -87,7 +88,7 @@ impl Follower {
     pub(crate) fn new(
         client: &Client,
         printer: LinePrinter,
-        events: broadcast::Receiver<Event>,
+        events: broadcast::Receiver<Arc<Event>>,
         services: Option<BTreeSet<String>>,
         hidden: BTreeSet<String>,
         clock: Clock,
@@ -171,7 +172,7 @@ impl Follower {
             }
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Ok(event) => self.heard(event),
+                    Ok(event) => self.heard(&event),
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     // The engine left: what is still read ends by itself.
                     Err(broadcast::error::RecvError::Closed) => {
@@ -194,7 +195,7 @@ impl Follower {
         }
     }
 
-    fn heard(&mut self, event: Event) {
+    fn heard(&mut self, event: &Event) {
         let attribute = |key: &str| event.attributes.get(key).map(String::as_str).unwrap_or_default();
         let service = attribute(label::SERVICE);
         if event.kind != EventKind::Container
@@ -205,7 +206,7 @@ impl Follower {
             return;
         }
         match event.action.as_str() {
-            "create" => drop(self.made.insert(event.actor)),
+            "create" => drop(self.made.insert(event.actor.clone())),
             "start" => {
                 self.restarting.remove(&event.actor);
                 self.made.remove(&event.actor);

@@ -57,7 +57,9 @@ impl Client {
     /// Makes a container; without a name it gets one.
     pub async fn create_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
         let call = Call::post("/containers/create").option("name", name).option("platform", spec.platform.as_deref());
-        let answer = self.transport.send(&call.json(&spec::to_json(spec))).await?;
+        // A value that lived on while the engine works would be many times its text.
+        let call = call.json(&spec::to_json(spec));
+        let answer = self.transport.send(&call).await?;
         let id = answer::created_from_json(answer.json().await?)?;
         if !spec.files.is_empty()
             && let Err(failure) = self.upload_files(&id, &spec.files).await

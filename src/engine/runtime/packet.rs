@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
 };
 
 /// The kernel passes at most 253 descriptors at once (`SCM_MAX_FD`).
@@ -53,10 +53,19 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
 
 /// Receives one packet; `None` when the other end is gone. `wait` says whether an empty socket blocks or is `WouldBlock`.
 pub(super) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Packet>> {
+    let flags = if wait { RecvFlags::CMSG_CLOEXEC } else { RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT };
+    // Its length first: most are short, and each process of ours that receives one would pay for the pages of the longest.
+    let length = loop {
+        match recv(&socket, &mut [0_u8; 0], flags | RecvFlags::PEEK | RecvFlags::TRUNC) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok((_, length)) => break length,
+        }
+    };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut buffer = [0; MOST_BYTES];
-    let flags = if wait { RecvFlags::CMSG_CLOEXEC } else { RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT };
+    let mut buffer = vec![0; length];
     let message = loop {
         match recvmsg(&socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
             Err(Errno::INTR) => {}
@@ -78,7 +87,7 @@ pub(super) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Packet
     if message.bytes == 0 {
         return Ok(None);
     }
-    Ok(Some(Packet { bytes: buffer[..message.bytes].to_vec(), descriptors }))
+    Ok(Some(Packet { bytes: buffer, descriptors }))
 }
 
 #[cfg(test)]
