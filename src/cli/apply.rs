@@ -148,7 +148,8 @@ impl Applier {
     async fn obey(&self, operation: Operation) -> Result<Outcome, CommandError> {
         let client = &self.client;
         match operation {
-            Operation::PullImage { image, platform } => self.pull(&image, platform.as_deref()).await?,
+            // What is large and rare is boxed: a plan has one of these for each of its operations.
+            Operation::PullImage { image, platform } => Box::pin(self.pull(&image, platform.as_deref())).await?,
             Operation::CreateNetwork { name, spec } => match client.create_network(name.as_str(), &spec).await {
                 // The engine was still obeying a client that was killed, or another one beside this.
                 Err(failure) if failure.kind == FailureKind::Conflict && self.has_network(name.as_str(), &spec).await => {}
@@ -182,10 +183,10 @@ impl Applier {
                 _ => {}
             },
             Operation::RunHook { container, service, kind, index, exec } => {
-                hook::run(client, self.hooks.as_ref(), &container, Hook::exec(&service, kind, index), &exec).await?;
+                Box::pin(hook::run(client, self.hooks.as_ref(), &container, Hook::exec(&service, kind, index), &exec)).await?;
             }
             Operation::RunPreStart { name, service, index, spec } => {
-                hook::run_container(client, self.hooks.as_ref(), &name, Hook::pre_start(&service, index), &spec).await?;
+                Box::pin(hook::run_container(client, self.hooks.as_ref(), &name, Hook::pre_start(&service, index), &spec)).await?;
             }
             Operation::StopContainer { name, timeout, patient } => {
                 match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient }).await {

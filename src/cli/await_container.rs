@@ -95,7 +95,7 @@ impl Watch {
                     }
                 }
                 Verdict::Wait => next_of(&mut events, &info).await?,
-                Verdict::Bad(why) => return Err(self.explain(&info, why, condition, waiter).await),
+                Verdict::Bad(why) => return Err(Box::pin(self.explain(&info, why, condition, waiter)).await),
             }
         }
     }

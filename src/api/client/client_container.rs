@@ -62,10 +62,10 @@ impl Client {
         let answer = self.transport.send(&call).await?;
         let id = answer::created_from_json(answer.json().await?)?;
         if !spec.files.is_empty()
-            && let Err(failure) = self.upload_files(&id, &spec.files).await
+            && let Err(failure) = Box::pin(self.upload_files(&id, &spec.files)).await
         {
             // Without its files it is not what was asked for, and must not be found under its name.
-            let _ = self.remove_container(&id.to_string(), true, true).await;
+            let _ = Box::pin(self.remove_container(&id.to_string(), true, true)).await;
             return Err(failure);
         }
         Ok(id)

@@ -18,6 +18,7 @@ use crate::api::client::socket::{self, Socket};
 use crate::api::client::start;
 use crate::api::client::target::Target;
 use crate::api::wire::system::API_VERSION;
+use crate::engine::root::Root;
 use crate::resource::failure::Failure;
 use crate::trace::{self, Trace};
 
@@ -85,7 +86,7 @@ impl Transport {
                 }
                 // The engine closed a connection that lay idle. What it has not got it gets on another.
                 Err(error) if kept && (error.message().is_some() || call.is_repeatable()) => {}
-                Err(error) => return Err(self.explain(&error.into_error(), kept).await),
+                Err(error) => return Err(Box::pin(self.explain(&error.into_error(), kept)).await),
             }
         }
     }
@@ -192,6 +193,12 @@ impl Transport {
         if !is_absent(&error) {
             return Err(self.unreachable(&error));
         }
+        // Rare and large: every request on its way would have room for it.
+        Box::pin(self.start(root)).await
+    }
+
+    /// Starts our own engine, or waits for whoever does.
+    async fn start(&self, root: &Root) -> Result<Socket, Failure> {
         let _one = self.starting.lock().await;
         if let Ok(socket) = socket::open(&self.target).await {
             return Ok(socket);

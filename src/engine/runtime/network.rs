@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, Ipv4Addr, Protocol, RecvFlags, SendFlags, SocketAddrV4, SocketFlags, SocketType};
 
@@ -79,9 +80,9 @@ fn send(protocol: Option<Protocol>, requests: &[u8]) -> Result<(), Errno> {
 }
 
 fn receive(socket: impl AsFd) -> Result<Vec<u8>, Errno> {
-    let mut answers = vec![0; 32 << 10];
-    let (length, _) = rustix::io::retry_on_intr(|| rustix::net::recv(&socket, &mut answers[..], RecvFlags::empty()))?;
-    answers.truncate(length);
+    // Not filled with zeros: only the pages of a long answer are touched.
+    let mut answers = Vec::with_capacity(32 << 10);
+    rustix::io::retry_on_intr(|| rustix::net::recv(&socket, spare_capacity(&mut answers), RecvFlags::empty()))?;
     Ok(answers)
 }
 
