@@ -21,7 +21,7 @@ use crate::resource::time::Timestamp;
 /// is known when exec succeeded, so this only has to cover a program that starts and gives up.
 const SETTLED: Duration = Duration::from_millis(20);
 /// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take now.
-const ANSWERS: u32 = 20;
+const ANSWERS: u32 = 10;
 /// One slow answer amid the start of many must not hold up all of them.
 const SETTLED_AT_MOST: Duration = Duration::from_millis(200);
 
