@@ -80,7 +80,7 @@ impl Watch {
     /// running means healthy where the image brings a check.
     pub(crate) async fn container(&self, name: &str, condition: Condition, waiter: &str) -> Result<(), CommandError> {
         let mut events = self.subscribe();
-        // The life of it that was seen last, and since when it has been seen.
+        // The life of it that was seen last, and when that began.
         let mut life = (None, Instant::now());
         loop {
             let info = self.look(name).await?;
@@ -88,7 +88,9 @@ impl Watch {
                 Verdict::Good => return Ok(()),
                 Verdict::Settling(started_at) => {
                     if life.0 != Some(started_at) {
-                        life = (Some(started_at), Instant::now());
+                        // Told once by the clock on the wall, which may be set; then by one that may not.
+                        let age = follow::now().since(started_at);
+                        life = (Some(started_at), Instant::now().checked_sub(age).unwrap_or_else(Instant::now));
                     }
                     if self.settles(&mut events, &info, life.1).await? {
                         return Ok(());
