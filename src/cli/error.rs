@@ -3,6 +3,7 @@
 use crate::cli::output::terminal::Terminal;
 use crate::compose::plan::PlanError;
 use crate::compose::project::model::Project;
+use crate::compose::project::place::names_its_subject;
 use crate::compose::project::select::SelectError;
 use crate::resource::failure::{Failure, FailureKind};
 
@@ -32,6 +33,8 @@ pub(crate) enum About {
 pub(crate) struct CommandError {
     /// One sentence that names the thing.
     message: String,
+    /// So much of the message says what was being done.
+    began: usize,
     /// What is known of the cause: its place in the files, a probe's output, a job's last lines.
     details: Vec<String>,
     /// What it is about, to be found in the project's files.
@@ -58,6 +61,7 @@ impl CommandError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            began: 0,
             details: Vec::new(),
             about: None,
             inner: false,
@@ -108,6 +112,7 @@ impl CommandError {
     #[must_use]
     pub(crate) fn during(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
+        self.began += what.len() + ": ".len();
         self
     }
 
@@ -121,7 +126,8 @@ impl CommandError {
     /// Finds the place in the project's files, and the way out that goes with it.
     #[must_use]
     pub(crate) fn placed(mut self, project: &Project) -> Self {
-        let spoken = if self.inner { "" } else { self.message.as_str() };
+        let spoken = &self.message[self.began..];
+        let spoken = if self.inner && !names_its_subject(spoken) { "" } else { spoken };
         let of_service = |service: Option<&str>, attribute| project.place(service?, attribute, spoken);
         let place = match self.about.as_deref() {
             None => return self,
@@ -145,7 +151,7 @@ impl CommandError {
             Some("command" | "entrypoint") => "write a program that is in the image, with its path if it is not in PATH",
             Some("ports") if self.message.contains("cannot listen") => "publish on an address of this host, or on all of them",
             Some("ports") => "publish another port, or stop what holds this one",
-            Some("volumes") if ["ot a directory", "s a directory"].iter().any(|words| self.message.contains(words)) => {
+            Some("volumes") if ["ot a directory", "s a directory", "nvalid argument"].iter().any(|words| self.message.contains(words)) => {
                 "bind a file over a file, and a folder over a folder"
             }
             Some("volumes") => "make what is missing on the host, or bind something else",

@@ -81,10 +81,35 @@ impl Project {
     }
 }
 
+/// What our own engine says when one of these attributes is to blame, whatever else of the service occurs in the message.
+const SUBJECTS: [(&str, &[&str]); 5] = [
+    ("cannot publish ", &["ports"]),
+    ("exec: `", &["command", "entrypoint"]),
+    ("cannot mount at ", &["volumes", "tmpfs", "configs", "secrets"]),
+    ("unable to find user ", &["user"]),
+    ("unable to find group ", &["user", "group_add"]),
+];
+
+fn subject(message: &str) -> Option<&'static [&'static str]> {
+    SUBJECTS.iter().find(|(words, _)| message.contains(words)).map(|(_, attributes)| *attributes)
+}
+
+/// Whether a message says of itself which attribute is to blame, so that it may be searched though the engine is at fault.
+pub fn names_its_subject(message: &str) -> bool {
+    subject(message).is_some()
+}
+
 /// Finds the longest value of a service that occurs in a message, and the attribute it belongs to.
 fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
+    let subject = subject(message);
+    let speaks = |name: &str| match subject {
+        Some(subject) => subject.contains(&name),
+        None => !SILENT.contains(&name) && !name.starts_with("x-"),
+    };
     let mut best: Option<(usize, Span, &str)> = None;
-    for (name, entry) in service.as_map()?.iter().filter(|(name, _)| !SILENT.contains(&name.as_str()) && !name.starts_with("x-")) {
+    let mut written = service.as_map()?.iter().filter(|(name, _)| speaks(name.as_str())).peekable();
+    let first = written.peek().map(|(name, entry)| (entry.node.span, name.as_str()));
+    for (name, entry) in written {
         let mut open = vec![&entry.node];
         while let Some(node) = open.pop() {
             match &node.value {
@@ -99,7 +124,7 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
             }
         }
     }
-    best.map(|(_, span, name)| (span, name))
+    best.map(|(_, span, name)| (span, name)).or(first.filter(|_| subject.is_some()))
 }
 
 /// Whether a text occurs in another as a whole, and not as a part of a word.
@@ -114,11 +139,11 @@ fn occurs(text: &str, within: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::compose::plan::simulate::project;
+    use crate::compose::plan::simulate::project as project_of;
 
     #[test]
     fn networks_and_volumes_are_found_by_their_names_in_the_engine() {
-        let project = project(
+        let project = project_of(
             "services: {a: {image: x, networks: [n], volumes: ['data:/d']}}
 networks:
   n: {external: true, name: other}
@@ -137,7 +162,7 @@ volumes:
 
     #[test]
     fn a_message_leads_to_the_value_it_speaks_of() {
-        let project = project(
+        let project = project_of(
             "services:
   web:
     image: registry:5000/web:1
@@ -161,6 +186,27 @@ volumes:
             assert_eq!(place(attribute, message).as_deref(), Some(expect), "{message}");
         }
         assert_eq!(project.service_of("p-web-12"), Some("web"));
+        // A service is often called as its image, its host or its program; the subject of the message decides.
+        let redis = project_of(
+            "services:
+  redis:
+    image: redis
+    container_name: redis
+    command: q
+    ports: ['6379:6379']
+    volumes: ['./a:/redis']
+    user: redis
+",
+        );
+        let place = |message| redis.place("redis", None, message).map(|place| place.to_string());
+        for (message, expect) in [
+            ("cannot publish 6379/tcp: 0.0.0.0:6379 is already in use by redis (pid 7)", "-:6:13: services.redis.ports"),
+            ("exec: `q`: executable file not found in $PATH", "-:5:14: services.redis.command"),
+            ("cannot mount at /redis: Invalid argument", "-:7:15: services.redis.volumes"),
+            ("unable to find user redis: no matching entries in passwd file", "-:8:11: services.redis.user"),
+        ] {
+            assert_eq!(place(message).as_deref(), Some(expect), "{message}");
+        }
         assert_eq!(project.service_of("store"), Some("db"));
         assert_eq!(project.service_of("p-web-x"), None);
     }
