@@ -148,6 +148,21 @@ fn a_server_that_ends_instead_of_becoming_healthy_is_blamed_itself() {
 }
 
 #[test]
+fn who_does_not_wait_for_the_first_probe_is_shown_what_early_ones_say() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!(
+        "services:\n  web:\n    image: IMAGE\n    command: {RUNS}\n    healthcheck: {{test: 'echo no answer yet; false', interval: 1h}}\n"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let asked = "curl -s --unix-socket $GANTRY_ROOT/run/engine.sock http://x/containers/project-web-1/json";
+    bottle.shell(&format!("until {asked} | grep -q '\"Output\":\"no answer yet'; do :; done")).success();
+    let told = bottle.gantry(["up", "-d", "--wait", "--wait-timeout", "1"]).failure(1);
+    for word in ["project-web-1 is starting", "ended with code 1: no answer yet", "services.web.healthcheck"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[test]
 fn who_is_not_root_is_told_what_to_do_in_one_sentence() {
     let bottle = Bottle::with_image();
     bottle.compose("services:\n  a:\n    image: IMAGE\n");

@@ -36,6 +36,8 @@ pub(super) struct Health {
     early: Duration,
     /// The distance between early ones.
     pause: Duration,
+    /// What is on record is the last early one, until a counted one has ended.
+    provisional: bool,
 }
 
 /// The health a container is started with; its earlier probes stay on record. `None` when it has no check.
@@ -68,7 +70,7 @@ impl Health {
             retries: if check.retries == 0 { 3 } else { check.retries },
             ..check
         };
-        let mut health = Self { check, state, due: Duration::ZERO, early: now + FIRST, pause: FIRST };
+        let mut health = Self { check, state, due: Duration::ZERO, early: now + FIRST, pause: FIRST, provisional: false };
         health.due = now + health.pace(now);
         health
     }
@@ -115,6 +117,11 @@ impl Health {
         if result.exit_code == 0 && listens {
             return self.counted(result, now, now);
         }
+        // Until one of Docker's has ended it is all there is to show.
+        if self.state.log.is_empty() || self.provisional {
+            self.state.log = vec![result];
+            self.provisional = true;
+        }
         // By a quarter each: what gets ready after a time is found ready after at most a quarter more.
         self.pause = self.pause * 5 / 4;
         self.early = now + self.pause.max(processor_time * SPARING);
@@ -123,6 +130,9 @@ impl Health {
 
     fn remember(&mut self, result: HealthResult) {
         let log = &mut self.state.log;
+        if std::mem::take(&mut self.provisional) {
+            log.clear();
+        }
         log.drain(..(log.len() + 1).saturating_sub(REMEMBERED));
         log.push(result);
     }
@@ -222,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn early_probes_leave_no_trace_until_one_succeeds() {
+    fn of_early_probes_the_last_is_shown_until_a_counted_one_has_ended() {
         let mut health = health(0);
         assert_eq!(health.next(), (FIRST, Probe::Early));
         let mut early = 0;
@@ -232,10 +242,12 @@ mod tests {
         }
         assert!((20..40).contains(&early), "{early}");
         assert_eq!(health.next(), (seconds(10), Probe::Counted));
-        assert_eq!(health.state(), &at_start(Some(&health.check), None).expect("a check"));
+        assert_eq!((health.state.status, health.state.failing_streak), (HealthStatus::Starting, 0));
+        assert_eq!(health.state.log, [result(1)]);
         // A probe that costs much is rare.
-        health.counted(result(1), seconds(10), seconds(10));
+        health.counted(result(2), seconds(10), seconds(10));
         health.early(result(1), true, Duration::from_millis(600), seconds(11));
+        assert_eq!(health.state.log, [result(2)]);
         assert_eq!(health.next(), (seconds(17), Probe::Early));
         // Success with nothing listening is a temporary server's.
         assert!(!health.early(result(0), false, Duration::ZERO, seconds(17)));

@@ -39,7 +39,7 @@ trait Patient {
     fn probe(&self, probe: Probe, timeout: Duration) -> impl Future<Output = Outcome> + Send;
     /// It listens on a TCP port that it declares, or declares none.
     fn listens(&self) -> bool;
-    /// Hears its health after each probe that counted.
+    /// Hears its health after each probe.
     fn note(&self, health: &HealthState, changed: bool);
 }
 
@@ -65,9 +65,7 @@ async fn attend(mut health: Health, started: Instant, patient: &impl Patient, ea
                 health.early(result, listens, outcome.processor_time, now)
             }
         };
-        if changed || probe == Probe::Counted {
-            patient.note(health.state(), changed);
-        }
+        patient.note(health.state(), changed);
     }
 }
 
@@ -271,8 +269,10 @@ mod tests {
         }
 
         fn note(&self, health: &HealthState, changed: bool) {
-            assert!(changed && health.status == HealthStatus::Healthy);
-            self.noted.notify_one();
+            assert_eq!(changed, health.status == HealthStatus::Healthy);
+            if changed {
+                self.noted.notify_one();
+            }
         }
     }
 
