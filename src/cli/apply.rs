@@ -1,6 +1,6 @@
 //! Obeys the operations of a plan over the API, and tells what goes on. Nothing is decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,8 +26,8 @@ pub(crate) struct Applier {
     client: Client,
     progress: Progress,
     watch: Option<Watch>,
-    /// Containers that are replaced: their ends are a part of that, and not told.
-    replaced: Arc<BTreeSet<String>>,
+    /// Containers that are replaced, and why: their ends are a part of that, and not told.
+    replaced: Arc<BTreeMap<String, String>>,
     /// How many operations may go on at once.
     limit: Option<Arc<Semaphore>>,
     /// Starts are not told: what is started speaks for itself.
@@ -56,7 +56,7 @@ impl Applier {
     /// Prepares for a plan; `watch` is needed if the plan waits.
     pub(crate) fn new(client: &Client, progress: &Progress, watch: Option<Watch>, plan: &Plan, options: ApplyOptions) -> Self {
         let replaced = plan.steps().iter().filter_map(|step| match &step.operation {
-            Operation::CreateContainer { spec, .. } => spec.labels.get(label::REPLACE).cloned(),
+            Operation::CreateContainer { spec, .. } => Some((spec.labels.get(label::REPLACE)?.clone(), step.cause.to_string())),
             _ => None,
         });
         Self {
@@ -97,7 +97,7 @@ impl Applier {
         let task = self.task(&operation);
         let _span = task.as_ref().and_then(|(id, working, _)| trace::span(format!("{working} {id}")));
         if let Some((id, working, _)) = &task {
-            self.progress.tell(id, Status::Working, working);
+            self.progress.tell_more(id, Status::Working, working, self.why(&operation), None);
         }
         let about = about(&operation);
         let outcome = self.obey(operation).await.map_err(|error| match about {
@@ -132,7 +132,9 @@ impl Applier {
                 None => (container(name.as_str()), "Creating", "Created"),
             },
             Operation::RenameContainer { to, .. } => (container(to.as_str()), "Recreate", "Recreated"),
-            Operation::StopContainer { name, .. } | Operation::RemoveContainer { name, .. } if self.replaced.contains(name) => return None,
+            Operation::StopContainer { name, .. } | Operation::RemoveContainer { name, .. } if self.replaced.contains_key(name) => {
+                return None;
+            }
             Operation::StopContainer { name, .. } => (container(name), "Stopping", "Stopped"),
             Operation::RemoveContainer { name, .. } => (container(name), "Removing", "Removed"),
             Operation::StartContainer { .. } | Operation::AwaitContainer { .. } if self.attached => return None,
@@ -143,6 +145,12 @@ impl Applier {
             Operation::RunPreStart { name, .. } => (container(name.as_str()), "Running", "Exited"),
             Operation::ConnectNetwork { .. } | Operation::DisconnectNetwork { .. } | Operation::RunHook { .. } => return None,
         })
+    }
+
+    /// Why a container is made anew; nothing else needs a reason.
+    fn why(&self, operation: &Operation) -> &str {
+        let Operation::CreateContainer { spec, .. } = operation else { return "" };
+        spec.labels.get(label::REPLACE).and_then(|old| self.replaced.get(old)).map_or("", String::as_str)
     }
 
     async fn obey(&self, operation: Operation) -> Result<Outcome, CommandError> {

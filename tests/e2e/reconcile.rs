@@ -47,7 +47,9 @@ fn who_shares_something_follows_its_owner() {
     let plan = bottle.gantry(["--dry-run", "up", "-d"]).success();
     assert!(plan.contains("rename container") && plan.contains("changed: environment.V"), "{plan}");
     assert!(plan.contains("shares network with owner, which is made anew") && plan.contains("shares volumes with owner"), "{plan}");
-    bottle.gantry(["up", "-d"]).success();
+    let done = bottle.gantry(["up", "-d"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("project-owner-1 Recreate changed: environment.V"), "{}", done.stderr);
     let after: Vec<_> = names.iter().map(|name| life(&bottle, name)).collect();
     for (index, name) in names.iter().enumerate() {
         assert_eq!(after[index].0 == before[index].0, name == "project-plain-1", "{name}");
