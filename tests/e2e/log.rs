@@ -12,6 +12,7 @@ fn every_line_is_kept_in_order_and_tails_count_from_the_end() {
     let expected: String = (1..=20000).map(|number| format!("{number}\n")).collect();
     assert_eq!(all, expected);
     assert_eq!(bottle.gantry(["logs", "--no-log-prefix", "--tail", "2"]).success(), "19999\n20000\n");
+    assert!(bottle.gantry(["logs", "--index", "9", "a"]).failure(1).contains("no container #9"));
     let stamped = bottle.gantry(["logs", "-t", "--tail", "1"]).success();
     assert!(stamped.starts_with("a-1  | 20") && stamped.ends_with("Z 20000\n"), "{stamped}");
 }

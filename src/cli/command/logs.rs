@@ -53,6 +53,10 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     };
     let chosen = |it: &&Replica| (services.is_empty() || services.contains(&it.service)) && (args.index == 0 || it.number == args.index);
     let replicas: Vec<&Replica> = observed.all().filter(chosen).collect();
+    if let (true, Some(service)) = (args.index > 0 && replicas.is_empty(), services.first()) {
+        return Err(CommandError::new(format!("service \"{service}\" has no container #{}", args.index))
+            .hint("`gantry ps -a` shows which there are"));
+    }
     replicas.iter().for_each(|it| printer.register(it.name()));
     let Some(watch) = watch else {
         merge(context, client, &printer, &replicas, &options, clock).await?;
