@@ -67,16 +67,16 @@ fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     bottle.gantry(["up", "-d"]).success();
     bottle.gantry(["exec", "-T", "writer", "touch", "/tmp/go"]).success();
     let next_commands = (0..3).map(|_| {
-        let writes = bottle.state("project-writer-1");
+        let busy = ["writer-1", "client-1", "client-2", "client-3"].map(|name| bottle.state(&format!("project-{name}")));
         end(process(&bottle, "engine"));
         let killed = std::time::Instant::now();
         bottle.gantry(["ps"]).success();
         let worked = killed.elapsed();
         bottle.shell("for i in 1 2 3 4 5; do curl -sS --max-time 5 -o /dev/null http://127.0.0.1:8080/group || exit 1; done").success();
-        (worked, writes)
+        (worked, busy)
     });
     let next_commands: Vec<_> = next_commands.collect();
-    assert_eq!(next_commands[0].1, "running", "the writer had ended before an engine was killed");
+    assert_eq!(next_commands[0].1, ["running"; 4], "some had ended before an engine was killed");
     // The machine may be busy with other things; that it can be done within a second is the promise.
     let soonest = next_commands.iter().map(|(worked, _)| *worked).min().expect("three");
     assert!(soonest < std::time::Duration::from_secs(1), "the next command worked after {soonest:?}");

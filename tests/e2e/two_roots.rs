@@ -28,4 +28,21 @@ fn neither_sees_the_other() {
         second.gantry(["exec", "-T", "web", "wget", "-q", "-O", "/dev/null", "http://web/group"]).success();
         second.gantry(["down", "-v"]).success();
     }
+    let at_once = |arguments: &[&str]| {
+        thread::scope(|scope| {
+            [&first, &second].map(|bottle| scope.spawn(|| bottle.gantry(arguments).success())).map(|it| it.join().expect("no panic"))
+        })
+    };
+    at_once(&["up", "-d", "--wait"]);
+    at_once(&["down", "-v"]);
+    assert_eq!([first.containers(), second.containers()], [Vec::<String>::new(), Vec::new()]);
+    // One comes up while the other goes down.
+    first.gantry(["up", "-d", "--wait"]).success();
+    thread::scope(|scope| {
+        scope.spawn(|| first.gantry(["down", "-v"]).success());
+        scope.spawn(|| second.gantry(["up", "-d", "--wait"]).success());
+    });
+    assert!(first.containers().is_empty());
+    second.gantry(["exec", "-T", "web", "wget", "-q", "-O", "/dev/null", "http://web/group"]).success();
+    second.gantry(["down", "-v"]).success();
 }
