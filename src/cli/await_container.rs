@@ -150,7 +150,13 @@ impl Watch {
             (_, state) => {
                 let error = CommandError::new(if waiter.is_empty() { why } else { format!("dependency failed to start: {why}") });
                 let has_ended = matches!(state, ContainerState::Exited { .. });
-                if has_ended { error.hint(format!("`gantry logs {service}` shows all it wrote")) } else { error }
+                if has_ended {
+                    error.hint(format!("`gantry logs {service}` shows all it wrote"))
+                } else if condition == Condition::Healthy && info.health.is_none() {
+                    error.hint("give it a `healthcheck:`, or wait for it with `condition: service_started`")
+                } else {
+                    error
+                }
             }
         };
         match (&info.health, &info.state) {

@@ -155,6 +155,7 @@ impl CommandError {
                 "bind a file over a file, and a folder over a folder"
             }
             Some("volumes") => "make what is missing on the host, or bind something else",
+            Some("container_name") => "write another name, or remove the container that has it",
             Some("user") => "write a user and a group of the image's /etc/passwd and /etc/group, or their numbers",
             Some("working_dir") => "write an absolute path that is, or may become, a folder in the image",
             Some("stop_signal") => "write the name of a signal, such as SIGTERM, or its number",

@@ -148,6 +148,19 @@ fn a_server_that_ends_instead_of_becoming_healthy_is_blamed_itself() {
 }
 
 #[test]
+fn who_waits_for_the_health_of_one_without_a_check_is_told_what_to_write() {
+    let bottle = Bottle::with_image();
+    let waits = "depends_on: {db: {condition: service_healthy}}";
+    bottle.compose(&format!(
+        "services:\n  db: {{image: IMAGE, command: {RUNS}}}\n  web:\n    image: IMAGE\n    command: {RUNS}\n    {waits}\n"
+    ));
+    let told = bottle.gantry(["up", "-d"]).failure(1);
+    for word in ["project-db-1 has no healthcheck configured", "compose.yaml:2:3", "`condition: service_started`"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[test]
 fn who_does_not_wait_for_the_first_probe_is_shown_what_early_ones_say() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!(
