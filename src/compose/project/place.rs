@@ -107,9 +107,9 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
         None => !SILENT.contains(&name) && !name.starts_with("x-"),
     };
     let mut best: Option<(usize, Span, &str)> = None;
-    let mut written = service.as_map()?.iter().filter(|(name, _)| speaks(name.as_str())).peekable();
-    let first = written.peek().map(|(name, entry)| (entry.node.span, name.as_str()));
-    for (name, entry) in written {
+    // One letter may stand anywhere, unless it is known what is spoken of.
+    let shortest = usize::from(subject.is_none());
+    for (name, entry) in service.as_map()?.iter().filter(|(name, _)| speaks(name.as_str())) {
         let mut open = vec![&entry.node];
         while let Some(node) = open.pop() {
             match &node.value {
@@ -117,14 +117,14 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
                 Value::Map(map) => open.extend(map.values().map(|entry| &entry.node)),
                 _ => {
                     let text = node.as_scalar().unwrap_or_default();
-                    if text.len() > best.map_or(1, |(length, ..)| length) && occurs(&text, message) {
+                    if text.len() > best.map_or(shortest, |(length, ..)| length) && occurs(&text, message) {
                         best = Some((text.len(), node.span, name));
                     }
                 }
             }
         }
     }
-    best.map(|(_, span, name)| (span, name)).or(first.filter(|_| subject.is_some()))
+    best.map(|(_, span, name)| (span, name))
 }
 
 /// Whether a text occurs in another as a whole, and not as a part of a word.
