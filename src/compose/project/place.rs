@@ -106,6 +106,9 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
         Some(subject) => subject.contains(&name),
         None => !SILENT.contains(&name) && !name.starts_with("x-"),
     };
+    // `user: name:group` is spoken of by its parts.
+    let is_spoken_of =
+        |text: &str| occurs(text, message) || subject.is_some() && text.split(':').any(|part| !part.is_empty() && occurs(part, message));
     let mut best: Option<(usize, Span, &str)> = None;
     // One letter may stand anywhere, unless it is known what is spoken of.
     let shortest = usize::from(subject.is_none());
@@ -117,7 +120,7 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
                 Value::Map(map) => open.extend(map.values().map(|entry| &entry.node)),
                 _ => {
                     let text = node.as_scalar().unwrap_or_default();
-                    if text.len() > best.map_or(shortest, |(length, ..)| length) && occurs(&text, message) {
+                    if text.len() > best.map_or(shortest, |(length, ..)| length) && is_spoken_of(&text) {
                         best = Some((text.len(), node.span, name));
                     }
                 }
@@ -195,7 +198,7 @@ volumes:
     command: q
     ports: ['6379:6379']
     volumes: ['./a:/redis']
-    user: redis
+    user: 'redis:staff'
 ",
         );
         let place = |message| redis.place("redis", None, message).map(|place| place.to_string());
@@ -204,6 +207,7 @@ volumes:
             ("exec: `q`: executable file not found in $PATH", "-:5:14: services.redis.command"),
             ("cannot mount at /redis: Invalid argument", "-:7:15: services.redis.volumes"),
             ("unable to find user redis: no matching entries in passwd file", "-:8:11: services.redis.user"),
+            ("unable to find group staff: no matching entries in group file", "-:8:11: services.redis.user"),
         ] {
             assert_eq!(place(message).as_deref(), Some(expect), "{message}");
         }
