@@ -1,6 +1,6 @@
 //! Waiting for a container to run, to be healthy or to complete: subscribed first, looked at second, never by a ticker.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
@@ -17,13 +17,11 @@ use crate::resource::time::Timestamp;
 
 /// How long the process of a container without a health check must have lived before `--wait` calls it running.
 ///
-/// Docker Compose first looks after half a second; a command that ends at once is not running there, and must not be here. What runs
-/// is known when exec succeeded, so this only has to cover a program that starts and gives up.
+/// What runs is known when exec succeeded, so this only has to cover a program that starts and gives up.
 const SETTLED: Duration = Duration::from_millis(20);
-/// On a busy machine the program gets its turn late, and so do we: it has at least as long as so many answers of the engine take now.
-const ANSWERS: u32 = 10;
-/// One slow answer amid the start of many must not hold up all of them.
-const SETTLED_AT_MOST: Duration = Duration::from_millis(200);
+/// A program that is still at work then, for it does much or the machine gives it no turn, is looked at again until now. Docker Compose
+/// first looks after as long: a command that ends at once is not running there, and must not be here.
+const SETTLED_AT_WORK: Duration = Duration::from_millis(500);
 
 /// So many of a failed job's last lines are shown.
 const LAST_LINES: u64 = 10;
@@ -33,8 +31,6 @@ const LAST_LINES: u64 = 10;
 pub(crate) struct Watch {
     client: Client,
     events: broadcast::WeakSender<Arc<Event>>,
-    /// When the engine last answered, and how long it took.
-    pace: Arc<Mutex<(Instant, Duration)>>,
 }
 
 impl Watch {
@@ -66,7 +62,7 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { client: client.clone(), events, pace: Arc::new(Mutex::new((Instant::now(), Duration::ZERO))) })
+        Ok(Self { client: client.clone(), events })
     }
 
     /// The events from now on; at their end at once where the engine has left.
@@ -83,7 +79,7 @@ impl Watch {
         // The life of it that was seen last, and when that began.
         let mut life = (None, Instant::now());
         loop {
-            let info = self.look(name).await?;
+            let info = self.client.container(name).await?;
             match verdict(&info, condition, waiter.is_empty()) {
                 Verdict::Good => return Ok(()),
                 Verdict::Settling(started_at) => {
@@ -102,39 +98,22 @@ impl Watch {
         }
     }
 
-    async fn look(&self, name: &str) -> Result<ContainerInfo, Failure> {
-        let asked = Instant::now();
-        let info = self.client.container(name).await?;
-        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), asked.elapsed());
-        Ok(info)
-    }
-
-    /// Whether nothing happens to a container until it has run for long enough. `false` asks for another look at it: something has
-    /// happened, or nobody knows any more how busy the machine is.
+    /// Whether nothing happens to a container until it has run for long enough. `false` asks for another look at it.
     async fn settles(
         &self,
         events: &mut broadcast::Receiver<Arc<Event>>,
         info: &ContainerInfo,
         runs_since: Instant,
     ) -> Result<bool, CommandError> {
+        let mut looks_at = runs_since + SETTLED;
         loop {
-            let left = {
-                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-                let (answered, took) = *pace;
-                let left = (took * ANSWERS).clamp(SETTLED, SETTLED_AT_MOST).saturating_sub(runs_since.elapsed());
-                if left.is_zero() {
-                    return Ok(true);
-                }
-                if answered.elapsed() >= SETTLED {
-                    // The others wait for this one's answer.
-                    pace.0 = Instant::now();
-                    return Ok(false);
-                }
-                left
-            };
-            if let Ok(happened) = tokio::time::timeout(left.min(SETTLED), next_of(events, info)).await {
+            if let Ok(happened) = tokio::time::timeout_at(looks_at.into(), next_of(events, info)).await {
                 return happened.map(|()| false);
             }
+            if runs_since.elapsed() >= SETTLED_AT_WORK || self.client.container_is_busy(&info.id.to_string()).await? == Some(false) {
+                return Ok(true);
+            }
+            looks_at = Instant::now() + SETTLED;
         }
     }
 

@@ -110,6 +110,12 @@ impl Engine {
         let processes = container.task()?.processes()?;
         Ok(process::list(Path::new("/proc"), &processes))
     }
+
+    /// Whether any process of a running container is at work just now, or would be if it got a processor.
+    pub async fn container_is_busy(&self, name: &str) -> Result<bool, Failure> {
+        let processes = self.shared.containers.find(name)?.task()?.processes()?;
+        Ok(process::is_busy(Path::new("/proc"), &processes))
+    }
 }
 
 /// What a log holds, as the stream of a process.

@@ -207,6 +207,15 @@ impl Client {
         Ok(answer::processes_from_json(self.transport.send(&call).await?.json().await?)?)
     }
 
+    /// Whether a running container is at work just now; `None` where the engine does not tell, for it is another.
+    pub async fn container_is_busy(&self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.transport.send(&Call::get(extension::BUSY.replace("{name}", &segment(name)))).await {
+            Ok(answer) => Ok(answer.json().await?.as_bool()),
+            Err(failure) if failure.kind == FailureKind::Unavailable => Err(failure),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Returns what a container uses: each second, or (`stream` off) once.
     pub async fn container_stats(&self, name: &str, stream: bool) -> Result<StatsStream, Failure> {
         let call = Call::get(format!("/containers/{}/stats", segment(name))).query("stream", if stream { "1" } else { "0" });

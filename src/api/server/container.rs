@@ -74,6 +74,12 @@ pub(super) async fn processes(mut call: Call) -> Answer {
     Ok(answer::ok(&processes_to_json(&list.titles, &list.rows)))
 }
 
+/// Whether a container is at work.
+pub(super) async fn is_busy(call: Call) -> Answer {
+    let (engine, name) = call.only_name()?;
+    Ok(answer::ok(&engine.container_is_busy(&name).await?.into()))
+}
+
 pub(super) async fn start(call: Call) -> Answer {
     // Two bytes are `{}`, which some clients send.
     if call.body.size_hint().lower() > 2 {

@@ -17,7 +17,7 @@ use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
 use crate::api::server::{archive, attach, container, event, exec, image, log, network, stats, system, volume};
-use crate::api::wire::extension::{ENGINE_LOG, OBSERVATION, STOP_ENGINE};
+use crate::api::wire::extension::{BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
 use crate::resource::failure::Failure;
@@ -49,6 +49,7 @@ const ROUTES: &[Route] = routes! {
     POST   STOP_ENGINE                     => system::stop;
     GET    ENGINE_LOG                      => system::log;
     GET    OBSERVATION                     => system::observe;
+    GET    BUSY                            => container::is_busy;
     GET    "/events"                       => event::stream;
 
     GET    "/containers/json"              => container::list;

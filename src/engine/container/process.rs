@@ -27,6 +27,13 @@ pub(in crate::engine) fn list(proc: &Path, processes: &[i32]) -> ProcessList {
     }
 }
 
+/// Whether any of these processes runs, or waits for a processor or a disk (proc_pid_stat(5)). So are those that have just ended: there
+/// is news of them on its way.
+pub(in crate::engine) fn is_busy(proc: &Path, processes: &[i32]) -> bool {
+    let state = |pid: &i32| read(proc, &format!("{pid}/stat"))?.rsplit_once(") ")?.1.chars().next();
+    processes.is_empty() || processes.iter().any(|pid| state(pid).is_none_or(|state| "RDZX".contains(state)))
+}
+
 fn read(proc: &Path, name: &str) -> Option<String> {
     fs::read(proc.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -107,6 +114,10 @@ mod tests {
         write("7/status", "Name:\ta) b\nUid:\t0\t4000000\t0\t0\n");
         write("7/cmdline", "server\0--port\x0080\0");
         let list = list(proc.path(), &[7, 8]);
+        assert!(!is_busy(proc.path(), &[7]));
+        assert!(is_busy(proc.path(), &[7, 8]) && is_busy(proc.path(), &[]), "one has just gone, all have");
         assert_eq!(list.rows, [["4000000", "7", "1", "0", "23:20", "pts/0", "00:00:05", "server --port 80"].map(str::to_owned)]);
+        write("7/stat", "7 (a) S) R 1 7 7 34816\n");
+        assert!(is_busy(proc.path(), &[7]));
     }
 }
