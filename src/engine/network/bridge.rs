@@ -163,18 +163,17 @@ impl Networks {
         Ok((Plan { request, reuse, addresses: gateways }, record))
     }
 
-    /// The name of the next network's bridge: a parked bridge's, if there is one, else the first free of ours.
+    /// The name of the next network's bridge: a parked bridge's, if there is one, else the first free of ours. A name that somebody
+    /// chose is left to networks it is chosen for.
     pub(super) fn bridge_name(&self, state: &crate::engine::network::state::State) -> String {
         let used = |name: &str| {
             state.networks.values().any(|network| network.record.bridge == name) || state.leaving.iter().any(|bridge| bridge.name == name)
         };
-        if let Some(parked) = state.parked.iter().find(|parked| !used(&parked.name)) {
+        let ours = format!("gt{}-", self.inner.tag);
+        if let Some(parked) = state.parked.iter().find(|parked| parked.name.starts_with(&ours) && !used(&parked.name)) {
             return parked.name.clone();
         }
-        (0_u32..)
-            .map(|number| format!("gt{}-{number}", self.inner.tag))
-            .find(|name| !used(name))
-            .expect("there are fewer networks than numbers")
+        (0_u32..).map(|number| format!("{ours}{number}")).find(|name| !used(name)).expect("there are fewer networks than numbers")
     }
 
     /// Takes the addresses off a bridge and keeps it for the next network.

@@ -228,6 +228,19 @@ fn containers_of_one_network_reach_each_other_and_no_others() {
 }
 
 #[test]
+fn a_chosen_bridge_is_used_again_only_by_who_chose_it() {
+    on_a_host(|host| async move {
+        let networks = host.open().await;
+        let chosen = |spec: &mut NetworkSpec| _ = spec.options.insert("com.docker.network.bridge.name".into(), "mine".into());
+        network(&networks, "chosen", chosen).await;
+        networks.remove("chosen").await.expect("is free");
+        let plain = network(&networks, "plain", |_| {}).await;
+        assert_ne!(plain.bridge, "mine");
+        assert_eq!(network(&networks, "chosen", chosen).await.bridge, "mine");
+    });
+}
+
+#[test]
 fn published_ports_lead_in_from_everywhere() {
     on_a_host(|host| async move {
         let networks = host.open().await;
