@@ -107,6 +107,10 @@ pub(super) fn after(path: &Path, part: &Part) -> io::Result<Next> {
             }
         }
         let Some(number) = found else {
+            if oldest(path)? >= greatest {
+                // It was renamed while it was looked for, past all numbers there were.
+                continue;
+            }
             // The oldest was removed: what is left begins with the oldest there is.
             return Ok(open(path)?.pop_front().map_or(Next::Pending, Next::Part));
         };

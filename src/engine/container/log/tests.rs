@@ -98,7 +98,9 @@ async fn a_follower_misses_nothing_while_files_rotate() {
         log.life.send_modify(|life| life.ends += 1);
         log
     });
-    assert_eq!(reader.await.expect("no panic"), (5..3000).collect::<Vec<_>>());
+    let read = reader.await.expect("no panic");
+    let broken = read.windows(2).find(|pair| pair[0] + 1 != pair[1]);
+    assert_eq!((read.first(), read.last(), broken), (Some(&5), Some(&2999), None));
     writer.join().expect("no panic");
 }
 
