@@ -6,6 +6,7 @@ mod bad_input;
 mod bottle;
 mod cache;
 mod command;
+mod compare;
 mod config;
 mod configuration;
 mod copy;
