@@ -157,7 +157,7 @@ fn logs_are_rotated_as_configured() {
     };
     assert_eq!(logged(), (serde_json::json!({}), "1".to_owned()));
     configure(&bottle, r#"{"log-opts": {"max-size": "10k", "max-file": "4"}}"#);
-    assert_eq!(logged(), (serde_json::json!({ "max-size": "10000", "max-file": "4" }), "4".to_owned()));
+    assert_eq!(logged(), (serde_json::json!({ "max-size": "10k", "max-file": "4" }), "4".to_owned()));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn words(args: &PsArgs) -> Result<BTreeSet<&'static str>, CommandError> {
 
 fn row(replica: &Replica, project: &str, whole: bool) -> Value {
     let info = &replica.info;
-    let labels: Vec<String> = info.spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = info.effective.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mounts: Vec<String> = info.mounts.iter().map(|it| it.name.clone().unwrap_or_else(|| it.source.display().to_string())).collect();
     let networks: Vec<&str> = info.endpoints.iter().map(|it| it.network_name.as_str()).collect();
     let health = info.health.as_ref().filter(|_| info.state.is_running()).map_or("", |health| health.status.word());
@@ -173,7 +173,7 @@ fn command(info: &ContainerInfo, whole: bool) -> String {
 fn status(info: &ContainerInfo) -> String {
     let since = |time| relative::human(now().since(time));
     match &info.state {
-        ContainerState::Created => "Created".to_owned(),
+        ContainerState::Created | ContainerState::Exited { started_at: None, .. } => "Created".to_owned(),
         ContainerState::Running { started_at, paused: true, .. } => format!("Up {} (Paused)", since(*started_at)),
         ContainerState::Running { started_at, .. } => match &info.health {
             Some(health) if health.status == crate::resource::container::HealthStatus::Starting => {
@@ -218,6 +218,7 @@ mod tests {
             effective: EffectiveConfig {
                 entrypoint: strings(&["sh", "-c"]),
                 command: strings(&["echo \"hello\" to the world"]),
+                labels: [("a".to_owned(), "b".to_owned()), ("of".to_owned(), "the image".to_owned())].into(),
                 exposed: [web, ContainerPort { port: 81, protocol: Protocol::Tcp }].into(),
                 ..EffectiveConfig::default()
             },
@@ -271,6 +272,7 @@ mod tests {
     fn templates_are_gos() {
         let rows = [row(&replica(running(false), None), "shop", false)];
         assert_eq!(render("{{.Name}}: {{.State}}", &rows).expect("a template"), "shop-web-1: running\n");
+        assert_eq!(render("{{.Labels}}", &rows).expect("a template"), "a=b,of=the image\n");
         assert_eq!(render("table {{.Service}}\t{{.State}}", &rows).expect("a template"), "SERVICE   STATE\nweb       running\n");
         assert!(render("{{.Nope}}", &rows).is_err());
     }
@@ -284,7 +286,12 @@ mod tests {
             (running(false), Some(HealthStatus::Starting), "Up Less than a second (health: starting)"),
             (running(false), Some(HealthStatus::Unhealthy), "Up Less than a second (unhealthy)"),
             (running(true), None, "Up Less than a second (Paused)"),
-            (ContainerState::Exited { status: status(3), started_at: None, finished_at: before(5) }, None, "Exited (3) 5 seconds ago"),
+            (
+                ContainerState::Exited { status: status(3), started_at: Some(before(9)), finished_at: before(5) },
+                None,
+                "Exited (3) 5 seconds ago",
+            ),
+            (ContainerState::Exited { status: status(127), started_at: None, finished_at: before(5) }, None, "Created"),
             (
                 ContainerState::Restarting { status: status(1), started_at: before(90), finished_at: before(70) },
                 None,

@@ -186,7 +186,8 @@ mod tests {
     #[test]
     fn what_does_not_run_is_told_when_it_is_asked_for() {
         let status = ExitStatus { code: 3, ..ExitStatus::default() };
-        let ended = container(ContainerState::Exited { status, started_at: None, finished_at: Timestamp::from_nanos(9) });
+        let at = Timestamp::from_nanos(9);
+        let ended = container(ContainerState::Exited { status, started_at: Some(at), finished_at: at });
         assert_eq!(selects(&[], &ended), Ok(false));
         assert_eq!(selects(&[("label", "tier")], &ended), Ok(false));
         assert_eq!(selects(&[("status", "exited")], &ended), Ok(true));

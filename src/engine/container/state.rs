@@ -121,7 +121,7 @@ mod tests {
         check(&[START, Change::Paused, Change::Resumed, ended(true), START], &["running", "paused", "running", "restarting", "running"]);
         check(&[START, Change::Paused, ended(false)], &["running", "paused", "exited"]);
         check(&[START, ended(true), Change::CalledOff, Change::Removing], &["running", "restarting", "exited", "removing"]);
-        check(&[Change::StartFailed { status: status(127), at: at(1) }, START], &["exited", "running"]);
+        check(&[Change::StartFailed { status: status(127), at: at(1) }, START], &["created", "running"]);
         check(&[Change::Removing, Change::RemovalFailed, Change::Removing], &["removing", "dead", "removing"]);
     }
 

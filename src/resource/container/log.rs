@@ -114,7 +114,7 @@ impl LogSpec {
                 }
                 options.extend(details.tag.iter().map(|tag| ("tag".to_owned(), tag.clone())));
                 if let Some(bytes) = max_size {
-                    options.insert("max-size".to_owned(), bytes.to_string());
+                    options.insert("max-size".to_owned(), rotation_text(*bytes));
                 }
                 if let Some(number) = max_file {
                     options.insert("max-file".to_owned(), number.to_string());
@@ -174,6 +174,15 @@ pub fn rotation_size(text: &str) -> Option<u64> {
     Some((number * factor) as u64)
 }
 
+/// Writes a size as [`rotation_size`] reads it, in the largest unit of which it is a whole number.
+fn rotation_text(bytes: u64) -> String {
+    let units = [(1_000_000_000_000, "t"), (1_000_000_000, "g"), (1_000_000, "m"), (1000, "k")];
+    match units.into_iter().find(|(factor, _)| bytes >= *factor && bytes % factor == 0) {
+        Some((factor, unit)) => format!("{}{unit}", bytes / factor),
+        None => bytes.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +198,14 @@ mod tests {
         for text in ["", "m", "-1", "10x", "0"] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn sizes_are_told_as_people_write_them() {
+        for text in ["10m", "1g", "2t", "1500", "20k", "1", "1001k"] {
+            assert_eq!(rotation_size(text).map(rotation_text).as_deref(), Some(text));
+        }
+        assert_eq!(rotation_size("1.5k").map(rotation_text).as_deref(), Some("1500"));
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl ContainerState {
     /// Docker's word for it: `created`, `running`, `paused`, `restarting`, `exited`, `removing`, `dead`.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Created => "created",
+            // What could not be started is still what it was made as; how that failed is told beside it.
+            Self::Created | Self::Exited { started_at: None, .. } => "created",
             Self::Running { paused: false, .. } => "running",
             Self::Running { paused: true, .. } => "paused",
             Self::Restarting { .. } => "restarting",

@@ -49,7 +49,7 @@ impl Names {
                 }
             }
             Value::String(text) => _ = into.insert(path.to_owned(), Value::from(self.in_words(text)).to_string()),
-            other => _ = into.insert(path.to_owned(), other.to_string()),
+            other => _ = into.insert(path.to_owned(), self.in_words(&other.to_string())),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! One of the two: its Compose, its engine's socket, and what a case looks like there.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -84,12 +86,8 @@ impl<'a> Side<'a> {
             match words[0] {
                 "look" => self.look(&name, &place, &path, &mut record),
                 "left" => self.left(&name, &path, &mut record),
-                "await" => _ = record.insert(path, self.comes_to_be(words[1], words[2]).to_string()),
-                "api" => {
-                    let body = words.get(3).map(|_| serde_json::from_str(&words[3..].join(" ")).expect("JSON"));
-                    let (status, _) = api::request(&self.socket, words[1], words[2], body.as_ref());
-                    record.insert(path, status.to_string());
-                }
+                "await" => api::eventually(&self.socket, &format!("{name}: {line}"), || self.is(words[1], words[2])),
+                "logged" => self.await_log(words[1], words[2], words.get(3).map_or(1, |times| times.parse().expect("a number"))),
                 _ => {
                     let outcome = self.compose(&place, &words);
                     self.names(&name, &place).flatten(&path, &said(&outcome), &mut record);
@@ -112,16 +110,18 @@ impl<'a> Side<'a> {
         value
     }
 
-    /// Waits for a state, and says whether it came.
-    fn comes_to_be(&self, container: &str, state: &str) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let mut events = api::Events::subscribe(&self.socket);
-        while !self.is(container, state) {
-            if events.next(deadline).is_none() {
-                return self.is(container, state);
-            }
+    /// Waits until a container has written a word so many times.
+    fn await_log(&self, container: &str, word: &str, times: usize) {
+        let mut stream = UnixStream::connect(&self.socket).expect("the engine's socket takes connections");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+        write!(stream, "GET /containers/{container}/logs?follow=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: engine\r\n\r\n")
+            .expect("the engine reads");
+        let (mut seen, mut buffer) = (String::new(), [0; 4096]);
+        while seen.matches(word).count() < times {
+            let count = stream.read(&mut buffer).expect("the log");
+            assert_ne!(count, 0, "{container} never wrote {word}: {seen}");
+            seen += &String::from_utf8_lossy(&buffer[..count]);
         }
-        true
     }
 
     fn is(&self, container: &str, state: &str) -> bool {
@@ -172,6 +172,14 @@ impl<'a> Side<'a> {
             for field in ["SandboxID", "SandboxKey"] {
                 names.add(&text(&container["NetworkSettings"][field]), field);
             }
+            for (port, bindings) in container["NetworkSettings"]["Ports"].as_object().into_iter().flatten() {
+                // Of a range, whoever starts first has the first.
+                let wanted = text(&container["HostConfig"]["PortBindings"][port][0]["HostPort"]);
+                if wanted.contains('-') {
+                    names.add(&text(&bindings[0]["HostPort"]), "ONE OF A RANGE");
+                    names.add(&wanted, "A RANGE");
+                }
+            }
             for mount in container["Mounts"].as_array().into_iter().flatten() {
                 let volume = text(&mount["Name"]);
                 if volume.len() == 64 {
@@ -220,7 +228,12 @@ impl<'a> Side<'a> {
 
 /// The exit code and what a command printed; lines of several services come in any order.
 fn said(outcome: &Outcome) -> Value {
-    let mut lines: Vec<&str> = outcome.stdout.lines().collect();
+    // How far the names are filled up depends on which there are.
+    let squeezed = |line: &str| match line.split_once(" | ") {
+        Some((name, text)) => format!("{} | {text}", name.trim_end()),
+        None => line.to_owned(),
+    };
+    let mut lines: Vec<String> = outcome.stdout.lines().map(squeezed).collect();
     if lines.iter().any(|line| line.contains(" | ")) {
         lines.sort_unstable();
     }
@@ -255,6 +268,11 @@ fn tamed(mut shown: Value, words: &Names) -> Value {
         }
         if let Some(last) = state["Health"]["Log"].as_array().and_then(|log| log.last()).cloned() {
             state["Health"]["Log"] = json!([last]);
+        }
+    }
+    for (part, list) in [("Config", "Env"), ("HostConfig", "ExtraHosts")] {
+        if let Some(lines) = shown.get_mut(part).and_then(|part| part.get_mut(list)).and_then(Value::as_array_mut) {
+            lines.sort_by_key(Value::to_string);
         }
     }
     for endpoint in shown["NetworkSettings"]["Networks"].as_object_mut().into_iter().flat_map(Map::values_mut) {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::wire::container::state;
 use crate::api::wire::spec;
-use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState, MountInfo};
+use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState, IpcMode, MountInfo, NamespaceMode};
 
 /// What dockerd hides from a container that is not privileged.
 const MASKED: [&str; 12] = [
@@ -66,6 +66,15 @@ fn host_config(info: &ContainerInfo) -> Value {
     let mut set = |name: &str, value: Value| host.insert(name.to_owned(), value);
     set("ShmSize", json!(info.spec.shm_size.unwrap_or(64 << 20)));
     set("Runtime", json!("runc"));
+    if let (Some(memory), None | Some(0)) = (info.spec.resources.memory, info.spec.resources.memory_swap) {
+        set("MemorySwap", json!(memory.saturating_mul(2)));
+    }
+    // Where such a container could not do its work under SELinux, dockerd takes it out.
+    let is_open = info.spec.privileged || info.spec.pid == NamespaceMode::Host || info.spec.ipc == IpcMode::Host;
+    if is_open && !info.spec.security_options.iter().any(|option| option.starts_with("label")) {
+        let options = info.spec.security_options.iter().map(String::as_str).filter(|option| *option != "systempaths=unconfined");
+        set("SecurityOpt", json!(options.chain(["label=disable"]).collect::<Vec<_>>()));
+    }
     let unmasked = info.spec.security_options.iter().any(|option| option == "systempaths=unconfined");
     if !info.spec.privileged && !unmasked {
         set("MaskedPaths", json!(MASKED));

@@ -60,7 +60,8 @@ pub(super) fn from_fields(fields: &mut Fields) -> Result<(ContainerState, Option
     let finished = fields.text("FinishedAt")?.and_then(|text| time::from_text(&text));
     let epoch = Timestamp::from_nanos(0);
     let state = match word.as_str() {
-        "created" => ContainerState::Created,
+        "created" if status == ExitStatus::default() => ContainerState::Created,
+        "created" => ContainerState::Exited { status, started_at: None, finished_at: finished.unwrap_or(epoch) },
         "running" | "paused" => ContainerState::Running { pid, started_at: started.unwrap_or(epoch), paused: word == "paused" },
         "restarting" => ContainerState::Restarting { status, started_at: started.unwrap_or(epoch), finished_at: finished.unwrap_or(epoch) },
         "exited" | "stopped" => ContainerState::Exited { status, started_at: started, finished_at: finished.unwrap_or(epoch) },
@@ -91,7 +92,7 @@ pub(super) fn from_fields(fields: &mut Fields) -> Result<(ContainerState, Option
 pub fn sentence(state: &ContainerState, health: Option<&HealthState>, now: Timestamp) -> String {
     let ago = |instant: Timestamp| -> String { time::human(now.since(instant)) };
     match state {
-        ContainerState::Created => "Created".to_owned(),
+        ContainerState::Created | ContainerState::Exited { started_at: None, .. } => "Created".to_owned(),
         ContainerState::Running { started_at, paused: true, .. } => format!("Up {} (Paused)", ago(*started_at)),
         ContainerState::Running { started_at, paused: false, .. } => {
             let health = match health.map(|health| health.status) {

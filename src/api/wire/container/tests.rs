@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::resource::container::{
     ContainerInfo, ContainerPort, ContainerSpec, ContainerState, EffectiveConfig, EndpointSpec, EndpointState, ExitStatus, HealthResult,
-    HealthState, HealthStatus, MountInfo, MountSource, NetworkMode, Protocol, PublishedPort,
+    HealthState, HealthStatus, IpcMode, MountInfo, MountSource, NamespaceMode, NetworkMode, Protocol, PublishedPort,
 };
 use crate::resource::id::{ContainerId, Digest, ExecId, NetworkId};
 use crate::resource::time::Timestamp;
@@ -125,6 +125,27 @@ fn mounts_without_a_name_are_told_from_the_others() {
 }
 
 #[test]
+fn what_follows_from_a_wish_is_told_with_it() {
+    let told = |change: &dyn Fn(&mut ContainerSpec), field: &str| {
+        let mut info = info(ContainerState::Created);
+        change(&mut info.spec);
+        inspect::to_json(&info)["HostConfig"][field].clone()
+    };
+    assert_eq!(told(&|_| {}, "MemorySwap"), 0);
+    assert_eq!(told(&|spec| spec.resources.memory = Some(5), "MemorySwap"), 10);
+    let unlimited = |spec: &mut ContainerSpec| (spec.resources.memory, spec.resources.memory_swap) = (Some(5), Some(-1));
+    assert_eq!(told(&unlimited, "MemorySwap"), -1);
+    assert_eq!(told(&|_| {}, "SecurityOpt"), serde_json::Value::Null);
+    assert_eq!(told(&|spec| spec.pid = NamespaceMode::Host, "SecurityOpt"), serde_json::json!(["label=disable"]));
+    assert_eq!(told(&|spec| spec.ipc = IpcMode::Host, "SecurityOpt"), serde_json::json!(["label=disable"]));
+    let privileged = |spec: &mut ContainerSpec| {
+        spec.privileged = true;
+        spec.security_options = vec!["no-new-privileges".to_owned()];
+    };
+    assert_eq!(told(&privileged, "SecurityOpt"), serde_json::json!(["no-new-privileges", "label=disable"]));
+}
+
+#[test]
 fn a_line_of_the_list_is_dockers() {
     let info = info(ContainerState::Running { pid: 7, started_at: at(101), paused: false });
     let line = summary::to_json(&info, at(104));
@@ -155,6 +176,7 @@ fn states_sound_like_docker() {
     check(ContainerState::Restarting { status: status(2), started_at, finished_at }, None, "Restarting (2) 2 minutes ago");
     check(ContainerState::Exited { status: status(0), started_at: Some(started_at), finished_at }, None, "Exited (0) 2 minutes ago");
     check(ContainerState::Created, None, "Created");
+    check(ContainerState::Exited { status: status(127), started_at: None, finished_at }, None, "Created");
     check(ContainerState::Removing, None, "Removal In Progress");
     check(ContainerState::Dead, None, "Dead");
 }
