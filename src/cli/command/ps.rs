@@ -104,7 +104,8 @@ fn words(args: &PsArgs) -> Result<BTreeSet<&'static str>, CommandError> {
 fn row(replica: &Replica, project: &str, whole: bool) -> Value {
     let info = &replica.info;
     let labels: Vec<String> = info.effective.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let mounts: Vec<String> = info.mounts.iter().map(|it| it.name.clone().unwrap_or_else(|| it.source.display().to_string())).collect();
+    let mounts = info.mounts.iter().map(|it| it.name.clone().unwrap_or_else(|| it.source.display().to_string()));
+    let mounts: Vec<String> = mounts.map(|text| if whole { text } else { cut(text, 15) }).collect();
     let networks: Vec<&str> = info.endpoints.iter().map(|it| it.network_name.as_str()).collect();
     let health = info.health.as_ref().filter(|_| info.state.is_running()).map_or("", |health| health.status.word());
     let code = match &info.state {
@@ -146,15 +147,18 @@ fn publisher(port: &ListedPort) -> Value {
     })
 }
 
+/// A text of so many characters at most.
+fn cut(text: String, length: usize) -> String {
+    if text.chars().count() > length { text.chars().take(length - 1).chain(['…']).collect() } else { text }
+}
+
 /// The command as Docker lists it, arguments with spaces in quotes of their own; cut to twenty characters, and quoted as Go quotes.
 fn command(info: &ContainerInfo, whole: bool) -> String {
     let words = info.effective.entrypoint.iter().chain(&info.effective.command).enumerate();
     let words: Vec<String> =
         words.map(|(index, word)| if index > 0 && word.contains(' ') { format!("'{word}'") } else { word.clone() }).collect();
-    let mut text = words.join(" ");
-    if !whole && text.chars().count() > 20 {
-        text = text.chars().take(19).chain(['…']).collect();
-    }
+    let text = words.join(" ");
+    let text = if whole { text } else { cut(text, 20) };
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {
@@ -195,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::resource::container::{
-        ContainerPort, ContainerSpec, EffectiveConfig, ExitStatus, HealthState, HealthStatus, Protocol, PublishedPort,
+        ContainerPort, ContainerSpec, EffectiveConfig, ExitStatus, HealthState, HealthStatus, MountInfo, Protocol, PublishedPort,
     };
     use crate::resource::id::ContainerId;
     use crate::resource::time::Timestamp;
@@ -275,6 +279,24 @@ mod tests {
         assert_eq!(render("{{.Labels}}", &rows).expect("a template"), "a=b,of=the image\n");
         assert_eq!(render("table {{.Service}}\t{{.State}}", &rows).expect("a template"), "SERVICE   STATE\nweb       running\n");
         assert!(render("{{.Nope}}", &rows).is_err());
+    }
+
+    #[test]
+    fn long_names_of_mounts_are_cut() {
+        let mut replica = replica(running(false), None);
+        let mount = |name: Option<&str>, source: &str| MountInfo {
+            kind: "volume".to_owned(),
+            name: name.map(str::to_owned),
+            source: source.into(),
+            target: "/data".to_owned(),
+            writable: true,
+            anonymous: false,
+            propagation: String::new(),
+        };
+        replica.info.mounts =
+            vec![mount(Some("just_long_enuf"), ""), mount(Some("fifteen_letters"), ""), mount(None, "/a/place/on/the/host")];
+        assert_eq!(row(&replica, "shop", false)["Mounts"], "just_long_enuf,fifteen_letters,/a/place/on/th…");
+        assert_eq!(row(&replica, "shop", true)["Mounts"], "just_long_enuf,fifteen_letters,/a/place/on/the/host");
     }
 
     #[test]

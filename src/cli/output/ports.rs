@@ -25,8 +25,8 @@ pub(crate) fn of(info: &ContainerInfo) -> Vec<ListedPort> {
         published: port.host_port,
         protocol: port.container.protocol,
     });
-    let exposed =
-        info.effective.exposed.iter().filter(|port| info.state.is_running() && !info.published.iter().any(|it| it.container == **port));
+    let shows = info.state.is_running() && info.spec.network.has_ports();
+    let exposed = info.effective.exposed.iter().filter(|port| shows && !info.published.iter().any(|it| it.container == **port));
     let exposed = exposed.map(|port| ListedPort { target: port.port, host: None, published: 0, protocol: port.protocol });
     let mut ports: Vec<ListedPort> = published.chain(exposed).collect();
     ports.sort_by_key(|port| (port.target, port.host.map(|host| host.to_string()), port.published, port.protocol));

@@ -159,7 +159,7 @@ impl Engine {
             endpoints: life.endpoints.clone(),
             published: life.published.clone(),
             port_sockets,
-            dns: DnsSettings { upstreams: self.shared.defaults.servers(&record.spec.dns).to_vec() },
+            dns: DnsSettings { upstreams: self.shared.defaults.servers(&record.spec.dns).to_vec(), hostname: record.spec.hostname.clone() },
             dns_sockets,
         };
         if !life.endpoints.is_empty()

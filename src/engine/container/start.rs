@@ -149,7 +149,8 @@ impl Engine {
         let step = trace::span("networks");
         let endpoints = if joins {
             let wants: Vec<_> = record.networks.iter().map(|(name, spec)| (name.to_string(), spec.clone())).collect();
-            let dns = DnsSettings { upstreams: self.shared.defaults.servers(&record.spec.dns).to_vec() };
+            let dns =
+                DnsSettings { upstreams: self.shared.defaults.servers(&record.spec.dns).to_vec(), hostname: record.spec.hostname.clone() };
             networks.prepare(id, record.name.as_str(), &wants, dns).await?
         } else {
             Vec::new()

@@ -47,15 +47,15 @@ impl Networks {
         let id = self.state().find(network)?;
         self.ensure_bridge(id).await?;
         let mut state = self.state();
-        let name = match state.members.get(&container) {
+        let (name, hostname) = match state.members.get(&container) {
             None => return Err(NetworkError::NotPrepared(container.short())),
             Some(member) if member.endpoints.iter().any(|endpoint| endpoint.state.network == id) => {
                 return Err(NetworkError::AlreadyConnected { container: member.name.clone(), network: network.to_owned() });
             }
-            Some(member) => member.name.clone(),
+            Some(member) => (member.name.clone(), member.dns.hostname.clone()),
         };
         let network = state.networks.get_mut(&id).ok_or_else(|| NetworkError::NotFound(network.to_owned()))?;
-        let reserved = network.reserve(container, &name, spec)?;
+        let reserved = network.reserve(container, &name, hostname.as_deref(), spec)?;
         if let Some(member) = state.members.get_mut(&container) {
             let number = (0_u32..).find(|number| !member.endpoints.iter().any(|endpoint| endpoint.number == *number));
             let number = number.expect("a container has fewer interfaces than there are numbers");

@@ -114,7 +114,13 @@ impl Network {
     }
 
     /// Reserves what a container wants here.
-    pub(super) fn reserve(&mut self, container: ContainerId, name: &str, spec: &EndpointSpec) -> Result<EndpointState, NetworkError> {
+    pub(super) fn reserve(
+        &mut self,
+        container: ContainerId,
+        name: &str,
+        hostname: Option<&str>,
+        spec: &EndpointSpec,
+    ) -> Result<EndpointState, NetworkError> {
         let mac = match &spec.mac_address {
             Some(text) => Some(parse_mac(text).ok_or_else(|| NetworkError::Invalid {
                 name: self.record.name.to_string(),
@@ -153,7 +159,8 @@ impl Network {
         });
         let mac = mac.unwrap_or_else(|| derived_mac(v4.map(|(address, _)| address), container, self.record.id));
         let mut dns_names = Vec::new();
-        for known in std::iter::once(name.to_owned()).chain(spec.aliases.iter().cloned()).chain([container.short()]) {
+        let hostname = hostname.filter(|hostname| !hostname.is_empty()).map(str::to_owned);
+        for known in std::iter::once(name.to_owned()).chain(spec.aliases.iter().cloned()).chain([container.short()]).chain(hostname) {
             if !dns_names.contains(&known) {
                 dns_names.push(known);
             }
@@ -203,7 +210,7 @@ pub(super) struct Endpoint {
 pub(super) struct Member {
     /// Its name.
     pub(super) name: String,
-    /// How its foreign names are looked up.
+    /// What it asks, and its host name.
     pub(super) dns: DnsSettings,
     /// One for each network.
     pub(super) endpoints: Vec<Endpoint>,

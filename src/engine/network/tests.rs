@@ -331,7 +331,8 @@ fn a_container_looks_up_others_by_name() {
         network(&networks, "shop", |_| {}).await;
         let (web, client) = (Container::new(1), Container::new(2));
         let wants = [("shop".to_owned(), EndpointSpec { aliases: vec!["www".to_owned()], ..EndpointSpec::default() })];
-        networks.prepare(web.id, "web", &wants, DnsSettings::default()).await.expect("is prepared");
+        let settings = DnsSettings { hostname: Some("box".to_owned()), ..DnsSettings::default() };
+        networks.prepare(web.id, "web", &wants, settings).await.expect("is prepared");
         let requests = networks.join(web.id, web.netns.as_fd()).await.expect("joins");
         web.set_up(requests);
         start(&networks, &client, "client", &["shop"]).await;
@@ -350,6 +351,7 @@ fn a_container_looks_up_others_by_name() {
         };
         assert_eq!(ask("www").await, Some(Ipv4Addr::new(172, 17, 0, 2)));
         assert_eq!(ask("web.shop").await, Some(Ipv4Addr::new(172, 17, 0, 2)));
+        assert_eq!(ask("box").await, Some(Ipv4Addr::new(172, 17, 0, 2)));
         networks.rename(web.id, "new-web");
         assert_eq!(ask("new-web").await, Some(Ipv4Addr::new(172, 17, 0, 2)));
         networks.leave(web.id).await;

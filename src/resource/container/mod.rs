@@ -263,6 +263,13 @@ pub enum NetworkMode {
     Named(String),
 }
 
+impl NetworkMode {
+    /// Whether the container has a network of its own, on which its ports can be reached.
+    pub const fn has_ports(&self) -> bool {
+        matches!(self, Self::Bridge | Self::Named(_))
+    }
+}
+
 /// A namespace: one's own, the host's, or another container's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NamespaceMode {

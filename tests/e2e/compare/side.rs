@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::normal::Names;
+use super::order::{by_container, in_order, labels, said, tamed};
 use crate::api;
 use crate::bottle::{Bottle, busybox_tar};
 use crate::docker::Docker;
@@ -90,13 +91,15 @@ impl<'a> Side<'a> {
                 "logged" => self.await_log(words[1], words[2], words.get(3).map_or(1, |times| times.parse().expect("a number"))),
                 _ => {
                     let outcome = self.compose(&place, &words);
-                    self.names(&name, &place).flatten(&path, &said(&outcome), &mut record);
+                    self.names(&name, &place).flatten(&path, &said(&words, &outcome), &mut record);
                     if !outcome.stderr.is_empty() {
                         record.insert(format!("{path}/stderr"), format!("{:?}", outcome.stderr));
                     }
                 }
             }
         }
+        // Nothing of it is there when the next one begins.
+        self.compose(&place, &["--profile", "*", "down", "-v", "-t", "0"]).success();
         record
     }
 
@@ -140,6 +143,8 @@ impl<'a> Side<'a> {
     fn names(&self, name: &str, place: &Path) -> Names {
         let mut names = Names::default();
         names.add(&place.display().to_string(), "CASE");
+        // As `ps` cuts a path off.
+        names.add(&format!("{}…", &place.display().to_string()[..14]), "CASE…");
         names.add(&self.bottle.root().display().to_string(), "ROOT");
         names.add(&self.bottle.project().parent().expect("a parent").with_extension("docker").display().to_string(), "ROOT");
         let own = std::fs::read_to_string(place.join("compose.yaml")).unwrap_or_default();
@@ -199,12 +204,21 @@ impl<'a> Side<'a> {
         rows.sort_by_key(|row| row["Name"].to_string());
         for row in &mut rows {
             row["Labels"] = row["Labels"].as_str().map_or(Value::Null, labels);
+            for list in ["Mounts", "Networks"] {
+                row[list] = in_order(&names.in_words(row[list].as_str().unwrap_or_default()));
+            }
         }
         let rows: Map<String, Value> = rows.into_iter().map(|row| (row["Name"].as_str().unwrap_or_default().to_owned(), row)).collect();
         names.flatten(&format!("{path}/ps"), &Value::Object(rows), record);
-        for (title, words) in [("config", &["config"][..]), ("logs", &["logs", "--no-color"])] {
-            names.flatten(&format!("{path}/{title}"), &said(&self.compose(place, words)), record);
+        // Nothing but the files decides it, so once is enough.
+        if !record.keys().any(|path| path.contains("look/config/")) {
+            let words = ["config", "--format", "json"];
+            names.flatten(&format!("{path}/config"), &said(&words, &self.compose(place, &words)), record);
         }
+        let words = ["logs", "--no-color"];
+        let mut logs = said(&words, &self.compose(place, &words));
+        logs["stdout"] = by_container(&logs["stdout"]);
+        names.flatten(&format!("{path}/logs"), &logs, record);
         for kind in ["containers/json", "networks", "volumes"] {
             let (kind, _) = kind.split_once('/').unwrap_or((kind, ""));
             let list = self.labelled(if kind == "containers" { "containers/json" } else { kind }, name);
@@ -221,64 +235,8 @@ impl<'a> Side<'a> {
     /// What is left of a project after `down -v`.
     fn left(&self, name: &str, path: &str, record: &mut Record) {
         for kind in ["containers/json", "networks", "volumes"] {
-            record.insert(format!("{path}/{kind}"), self.labelled(kind, name).len().to_string());
+            let title = kind.trim_end_matches("/json");
+            record.insert(format!("{path}/{title}"), self.labelled(kind, name).len().to_string());
         }
     }
-}
-
-/// The exit code and what a command printed; lines of several services come in any order.
-fn said(outcome: &Outcome) -> Value {
-    // How far the names are filled up depends on which there are.
-    let squeezed = |line: &str| match line.split_once(" | ") {
-        Some((name, text)) => format!("{} | {text}", name.trim_end()),
-        None => line.to_owned(),
-    };
-    let mut lines: Vec<String> = outcome.stdout.lines().map(squeezed).collect();
-    if lines.iter().any(|line| line.contains(" | ")) {
-        lines.sort_unstable();
-    }
-    json!({"exit": outcome.code, "stdout": lines})
-}
-
-/// `a=b,c=d` as a map; a value may have commas, too.
-fn labels(text: &str) -> Value {
-    let mut map: Map<String, Value> = Map::new();
-    let mut last = String::new();
-    for part in text.split(',') {
-        match part.split_once('=') {
-            Some((name, value)) => {
-                name.clone_into(&mut last);
-                map.insert(last.clone(), json!(value));
-            }
-            None => map[&last] = json!(format!("{},{part}", map[&last].as_str().unwrap_or_default())),
-        }
-    }
-    Value::Object(map)
-}
-
-/// What has no order, or counts how often something happened until now, is made comparable.
-fn tamed(mut shown: Value, words: &Names) -> Value {
-    if let Some(mounts) = shown["Mounts"].as_array_mut() {
-        mounts.sort_by_key(|mount| mount["Destination"].to_string());
-    }
-    if shown["State"].is_object() {
-        let state = &mut shown["State"];
-        if state["Pid"] != 0 {
-            state["Pid"] = json!("PID");
-        }
-        if let Some(last) = state["Health"]["Log"].as_array().and_then(|log| log.last()).cloned() {
-            state["Health"]["Log"] = json!([last]);
-        }
-    }
-    for (part, list) in [("Config", "Env"), ("HostConfig", "ExtraHosts")] {
-        if let Some(lines) = shown.get_mut(part).and_then(|part| part.get_mut(list)).and_then(Value::as_array_mut) {
-            lines.sort_by_key(Value::to_string);
-        }
-    }
-    for endpoint in shown["NetworkSettings"]["Networks"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-        if let Some(names) = endpoint["DNSNames"].as_array_mut() {
-            names.sort_by_key(|name| words.in_words(name.as_str().unwrap_or_default()));
-        }
-    }
-    shown
 }

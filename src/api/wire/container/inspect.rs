@@ -130,7 +130,7 @@ fn network_settings(info: &ContainerInfo) -> Value {
 
 /// The exposed ports of a running container, each with the ports of the host that lead to it, or `null`.
 fn ports(info: &ContainerInfo) -> Value {
-    if !info.state.is_running() {
+    if !info.state.is_running() || !info.spec.network.has_ports() {
         return json!({});
     }
     let mut ports: BTreeSet<ContainerPort> = info.effective.exposed.clone();

@@ -48,7 +48,7 @@ fn command(info: &ContainerInfo) -> String {
 }
 
 fn ports(info: &ContainerInfo) -> Vec<Value> {
-    if !info.state.is_running() {
+    if !info.state.is_running() || !info.spec.network.has_ports() {
         return Vec::new();
     }
     let published = |port: &ContainerPort| info.published.iter().any(|published| published.container == *port);

@@ -162,6 +162,19 @@ fn a_line_of_the_list_is_dockers() {
 }
 
 #[test]
+fn who_shares_a_network_has_no_ports_there() {
+    for network in [NetworkMode::None, NetworkMode::Host, NetworkMode::Container("other".to_owned())] {
+        let mut info = info(ContainerState::Running { pid: 7, started_at: at(101), paused: false });
+        info.published = Vec::new();
+        assert_eq!(inspect::to_json(&info)["NetworkSettings"]["Ports"]["443/tcp"], serde_json::Value::Null);
+        assert_eq!(summary::to_json(&info, at(104))["Ports"].as_array().map(Vec::len), Some(2));
+        info.spec.network = network;
+        assert_eq!(inspect::to_json(&info)["NetworkSettings"]["Ports"], serde_json::json!({}));
+        assert_eq!(summary::to_json(&info, at(104))["Ports"], serde_json::json!([]));
+    }
+}
+
+#[test]
 fn states_sound_like_docker() {
     let check = |state: ContainerState, health: Option<HealthStatus>, expect: &str| {
         let health = health.map(|status| HealthState { status, failing_streak: 0, log: Vec::new() });

@@ -20,7 +20,7 @@ const RECURSION: [(&str, BindRecursion); 3] = [
 pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
     let (mut list, mut tmpfs) = (Vec::new(), Map::new());
     for mount in mounts {
-        let mut value = json!({ "Type": "", "Source": "", "Target": mount.target });
+        let mut value = json!({ "Type": "", "Target": mount.target });
         let mut set = |name: &str, field: Value| value[name] = field;
         if mount.read_only {
             set("ReadOnly", json!(true));
@@ -45,9 +45,22 @@ pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
             }
             MountSource::Volume { name, no_copy, subpath, labels } => {
                 set("Type", json!("volume"));
-                set("Source", json!(name.as_deref().unwrap_or_default()));
-                let options = json!({ "NoCopy": no_copy, "Labels": labels, "Subpath": subpath.as_deref().unwrap_or_default() });
-                set("VolumeOptions", options);
+                if let Some(name) = name {
+                    set("Source", json!(name));
+                }
+                let mut options = Map::new();
+                if *no_copy {
+                    options.insert("NoCopy".to_owned(), json!(true));
+                }
+                if !labels.is_empty() {
+                    options.insert("Labels".to_owned(), json!(labels));
+                }
+                if let Some(subpath) = subpath.as_deref().filter(|subpath| !subpath.is_empty()) {
+                    options.insert("Subpath".to_owned(), json!(subpath));
+                }
+                if !options.is_empty() {
+                    set("VolumeOptions", Value::Object(options));
+                }
             }
             MountSource::Tmpfs { size, mode, options } if options.is_empty() => {
                 set("Type", json!("tmpfs"));

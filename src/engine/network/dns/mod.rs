@@ -8,11 +8,13 @@ pub(super) mod table;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-/// How a container's foreign names are looked up.
+/// What a container asks, and what it is called beside its name and its aliases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsSettings {
     /// The name servers for names that are nobody's here; the host's when empty.
     pub upstreams: Vec<IpAddr>,
+    /// Its host name, if it was given one: others find it by that, too.
+    pub hostname: Option<String>,
 }
 
 /// A container's sockets at 127.0.0.11, made by its init inside its namespace.
