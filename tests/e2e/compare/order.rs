@@ -88,6 +88,10 @@ pub(super) fn tamed(mut shown: Value, words: &Names) -> Value {
         if state["Pid"] != 0 {
             state["Pid"] = json!("PID");
         }
+        if state["Running"] == false && state["Health"].is_object() {
+            // A probe may or may not have seen the end.
+            state["Health"] = json!({"Status": state["Health"]["Status"]});
+        }
         if let Some(last) = state["Health"]["Log"].as_array().and_then(|log| log.last()).cloned() {
             state["Health"]["Log"] = json!([last]);
         }
