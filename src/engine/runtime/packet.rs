@@ -51,14 +51,14 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
     }
 }
 
-/// Receives one packet; `None` when the other end is gone. `wait` says whether an empty socket blocks or is `WouldBlock`.
+/// Receives one packet; `None` when the other end is gone and all it sent was received. `wait` says whether an empty socket blocks or is `WouldBlock`.
 pub(super) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Packet>> {
     let flags = if wait { RecvFlags::CMSG_CLOEXEC } else { RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT };
     // Its length first: most are short, and each process of ours that receives one would pay for the pages of the longest.
     let length = loop {
         match recv(&socket, &mut [0_u8; 0], flags | RecvFlags::PEEK | RecvFlags::TRUNC) {
-            Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => return Ok(None),
+            // The other end went without having read all it was sent. That is told once, ahead of what it sent itself.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(error) => return Err(error.into()),
             Ok((_, length)) => break length,
         }
@@ -68,8 +68,7 @@ pub(super) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Packet
     let mut buffer = vec![0; length];
     let message = loop {
         match recvmsg(&socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
-            Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => return Ok(None),
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(error) => return Err(error.into()),
             Ok(message) => break message,
         }
@@ -109,6 +108,16 @@ mod tests {
         assert_eq!(receive(&right, true).expect("a packet").expect("the second").bytes, b"second");
         assert!(matches!(receive(&right, false), Err(error) if error.kind() == io::ErrorKind::WouldBlock));
         drop(left);
+        assert!(receive(&right, true).expect("the end").is_none());
+    }
+
+    #[test]
+    fn last_words_of_who_did_not_listen_are_heard() {
+        let (left, right) = pair().expect("a socket pair");
+        send(&right, b"never read", &[], true).expect("room");
+        send(&left, b"last words", &[], true).expect("room");
+        drop(left);
+        assert_eq!(receive(&right, true).expect("a packet").expect("the last").bytes, b"last words");
         assert!(receive(&right, true).expect("the end").is_none());
     }
 }

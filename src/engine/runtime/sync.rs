@@ -1,5 +1,6 @@
 //! The talk between a process that has not yet executed its command and the shim: short messages, one packet each, some with descriptors.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::runtime::error::{Errno, LaunchError};
@@ -72,10 +73,13 @@ impl Sync {
         }
     }
 
-    /// Lets a waiting init go on.
+    /// Lets a waiting init go on. One that has failed meanwhile is not an error here: its last report is, and comes next.
     pub fn proceed(&self, network: &NetworkSetup) -> Result<(), LaunchError> {
         let length = u32::try_from(network.route.len()).map_err(|_| lost(rustix::io::Errno::MSGSIZE))?;
-        send(&self.socket, &[&length.to_le_bytes()[..], &network.route, &network.netfilter].concat(), &[])
+        match packet::send(&self.socket, &[&length.to_le_bytes()[..], &network.route, &network.netfilter].concat(), &[], true) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            sent => sent.map_err(lost),
+        }
     }
 }
 
@@ -131,5 +135,29 @@ fn receive(socket: &OwnedFd) -> Result<Packet, LaunchError> {
 impl From<Errno> for rustix::io::Errno {
     fn from(error: Errno) -> Self {
         Self::from_raw_os_error(error.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_failed_before_it_could_go_on_still_says_why() {
+        for hears in [false, true] {
+            let (mut sync, voice) = pair().expect("a pair");
+            voice.waiting(None).expect("room");
+            assert!(matches!(sync.receive(), Ok(Report::Waiting { dns: None })));
+            if hears {
+                sync.proceed(&NetworkSetup::default()).expect("room");
+            }
+            voice.failed(&LaunchError::step("do it", Errno(libc::ENOENT)));
+            drop(voice);
+            if !hears {
+                sync.proceed(&NetworkSetup::default()).expect("no failure of its own");
+            }
+            let Ok(Report::Failed(error)) = sync.receive() else { panic!("no reason") };
+            assert!(error.to_string().contains("do it"), "{error}");
+        }
     }
 }
