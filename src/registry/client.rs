@@ -89,7 +89,7 @@ impl Registries {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             // Blobs come in few large reads instead of many small ones.
-            .http1_max_buf_size(512 << 10)
+            .http1_max_buf_size(128 << 10)
             .build(connector);
         clients.insert(key, client.clone());
         Ok(client)

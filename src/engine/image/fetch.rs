@@ -24,7 +24,7 @@ use crate::resource::image::ImageProgress;
 /// A layer tells of its bytes no more often.
 const PACE: Duration = Duration::from_millis(100);
 /// So many pieces may lie between the network and the thread that keeps them, and between that one and the inflating thread.
-const WAITING: usize = 32;
+const WAITING: usize = 8;
 
 /// A layer to be brought in.
 pub(super) struct Fetch {

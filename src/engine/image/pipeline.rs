@@ -10,9 +10,10 @@ use crate::engine::image::content::{Digester, Tee};
 use crate::engine::image::decompress;
 use crate::resource::id::Digest;
 
-/// Size of the pieces handed over, and how many may wait.
-const PIECE: usize = 64 * 1024;
-const WAITING: usize = 32;
+/// Size of the pieces handed over, and how many may wait: an inflater copies 32 KiB after each of them, and all together are to stay in a
+/// processor's cache.
+const PIECE: usize = 256 * 1024;
+const WAITING: usize = 8;
 
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

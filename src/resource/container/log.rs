@@ -177,7 +177,7 @@ pub fn rotation_size(text: &str) -> Option<u64> {
 /// Writes a size as [`rotation_size`] reads it, in the largest unit of which it is a whole number.
 fn rotation_text(bytes: u64) -> String {
     let units = [(1_000_000_000_000, "t"), (1_000_000_000, "g"), (1_000_000, "m"), (1000, "k")];
-    match units.into_iter().find(|(factor, _)| bytes >= *factor && bytes % factor == 0) {
+    match units.into_iter().find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor)) {
         Some((factor, unit)) => format!("{}{unit}", bytes / factor),
         None => bytes.to_string(),
     }
