@@ -355,7 +355,11 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
         service("plain", ""),
         service(
             "detailed",
-            "    environment: {STAGE: test}\n    labels: {team: blue}\n    logging: {options: {labels: 'team,none', env: STAGE, tag: '{{.Name}} of {{.ImageName}}'}}\n",
+            "    environment: {STAGE: test, LEVEL: two, LEFT: out}
+    labels: {team: blue, org.example.shop: x, shop: left}
+    logging:
+      options: {labels: 'team,none', labels-regex: '^org[.]', env: STAGE, env-regex: VEL$, tag: '{{.Name}} of {{.ImageName}}'}
+",
         ),
         service("rotated", "    logging: {driver: json-file, options: {max-size: 10k, max-file: 3}}\n"),
         service("silent", "    logging: {driver: none}\n"),
@@ -388,7 +392,8 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
         serde_json::from_str::<Value>(text.lines().next().expect("a line")).expect("JSON")
     };
     assert_eq!(first("plain").get("attrs"), None);
-    let details = json!({"STAGE": "test", "team": "blue", "tag": "project-detailed-1 of busybox:test"});
+    let tag = "project-detailed-1 of busybox:test";
+    let details = json!({"STAGE": "test", "LEVEL": "two", "team": "blue", "org.example.shop": "x", "tag": tag});
     assert_eq!(first("detailed")["attrs"], details);
     assert_eq!(logs("detailed").success().lines().count(), 1000);
     let driver = |name: &str| bottle.inspect(&format!("project-{name}-1")).expect("it exists")["HostConfig"]["LogConfig"]["Type"].clone();

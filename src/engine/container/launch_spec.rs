@@ -89,14 +89,11 @@ fn sysctls(asked: &BTreeMap<String, String>, net: &Namespace) -> BTreeMap<String
 /// What stands beside every line of its log, as json-file's options ask for it.
 pub(super) fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
     let LogSpec::JsonFile { details, .. } = &record.spec.log else { return BTreeMap::new() };
-    let labels = details.labels.iter().filter_map(|name| record.effective.labels.get_key_value(name));
+    let (tells_label, tells_variable) = (details.tells_label(), details.tells_variable());
+    let labels = record.effective.labels.iter().filter(|(name, _)| tells_label(name));
     let mut found: BTreeMap<String, String> = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
     let variables = record.effective.environment.iter().filter_map(|line| line.split_once('='));
-    found.extend(
-        variables
-            .filter(|(name, _)| details.environment.iter().any(|it| it == name))
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
+    found.extend(variables.filter(|(name, _)| tells_variable(name)).map(|(name, value)| (name.to_owned(), value.to_owned())));
     let word = |word: &str| {
         Some(match word {
             "ID" => record.id.short(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 /// Where a container's output goes.
@@ -27,10 +28,33 @@ pub enum LogSpec {
 pub struct LogDetails {
     /// Labels of the container, of those it has.
     pub labels: Vec<String>,
+    /// A pattern of more of its labels.
+    pub label_pattern: Option<String>,
     /// Variables of its environment, of those it has.
     pub environment: Vec<String>,
+    /// A pattern of more of its variables.
+    pub environment_pattern: Option<String>,
     /// A text, in which `{{.Name}}` and its like stand for what the container is.
     pub tag: Option<String>,
+}
+
+impl LogDetails {
+    /// Whether they tell of a label of this name.
+    pub fn tells_label(&self) -> impl Fn(&str) -> bool {
+        chosen(&self.labels, self.label_pattern.as_deref())
+    }
+
+    /// Whether they tell of a variable of this name.
+    pub fn tells_variable(&self) -> impl Fn(&str) -> bool {
+        chosen(&self.environment, self.environment_pattern.as_deref())
+    }
+}
+
+/// Chooses names that are listed, or in which a pattern is found, as Docker does: anywhere in them.
+fn chosen(list: &[String], pattern: Option<&str>) -> impl Fn(&str) -> bool {
+    // It was read once already when the option was.
+    let pattern = pattern.and_then(|pattern| Regex::new(pattern).ok());
+    move |name| list.iter().any(|it| it == name) || pattern.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
 /// Fills in a tag; `None` where it holds a word that `of` does not know, or is no template.
@@ -112,6 +136,9 @@ impl LogSpec {
                         options.insert(name.to_owned(), keys.join(","));
                     }
                 }
+                for (name, pattern) in [("labels-regex", &details.label_pattern), ("env-regex", &details.environment_pattern)] {
+                    options.extend(pattern.iter().map(|pattern| (name.to_owned(), pattern.clone())));
+                }
                 options.extend(details.tag.iter().map(|tag| ("tag".to_owned(), tag.clone())));
                 if let Some(bytes) = max_size {
                     options.insert("max-size".to_owned(), rotation_text(*bytes));
@@ -138,6 +165,9 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
             }
             "labels" => details.labels = keys(value),
             "env" => details.environment = keys(value),
+            "labels-regex" | "env-regex" if value.is_empty() => {}
+            "labels-regex" => details.label_pattern = Some(pattern(value).ok_or_else(|| expected("a regular expression"))?),
+            "env-regex" => details.environment_pattern = Some(pattern(value).ok_or_else(|| expected("a regular expression"))?),
             "tag" if value.is_empty() => {}
             "tag" => {
                 let known = fill_tag(value, |word| TAG_WORDS.contains(&word).then(String::new));
@@ -151,6 +181,10 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
         }
     }
     Ok(LogSpec::JsonFile { max_size, max_file, details })
+}
+
+fn pattern(text: &str) -> Option<String> {
+    Regex::new(text).ok().map(|_| text.to_owned())
 }
 
 fn keys(list: &str) -> Vec<String> {
@@ -222,11 +256,16 @@ mod tests {
         );
         let details = LogDetails {
             labels: vec!["a".to_owned(), "b".to_owned()],
+            label_pattern: Some("^c".to_owned()),
             environment: vec!["C".to_owned()],
+            environment_pattern: Some("D|E".to_owned()),
             tag: Some("{{.Name}}/{{ .ID }}".to_owned()),
         };
+        assert!(["a", "b", "cd"].map(details.tells_label()).iter().all(|told| *told) && !details.tells_label()("dc"));
+        assert!(["C", "DX", "XE"].map(details.tells_variable()).iter().all(|told| *told) && !details.tells_variable()("X"));
         let told = LogSpec::JsonFile { max_size: None, max_file: None, details };
-        assert_eq!(read("", &[("labels", "a, b"), ("env", "C"), ("tag", "{{.Name}}/{{ .ID }}")]), Ok(told.clone()));
+        let options = [("labels", "a, b"), ("labels-regex", "^c"), ("env", "C"), ("env-regex", "D|E"), ("tag", "{{.Name}}/{{ .ID }}")];
+        assert_eq!(read("", &options), Ok(told.clone()));
         let (driver, options) = told.driver();
         assert_eq!(LogSpec::of_driver(driver, &options), Ok(told));
         assert!(read("", &[("tag", "{{.Nmae}}")]).is_err() && read("", &[("tag", "{{.Name")]).is_err());
@@ -236,6 +275,7 @@ mod tests {
             ("", "x", "1", "log option `x` is not supported"),
             ("", "max-size", "x", "log option `max-size`: a size as in `10m` is expected instead of `x`"),
             ("", "max-file", "0", "log option `max-file`: a number greater than 0 is expected instead of `0`"),
+            ("", "env-regex", "(", "log option `env-regex`: a regular expression is expected instead of `(`"),
             ("", "mode", "non-blocking", "log option `mode`: `blocking` is expected instead of `non-blocking`"),
         ] {
             let options: &[(&str, &str)] = if option.is_empty() { &[] } else { &[(option, value)] };

@@ -151,7 +151,13 @@ fn full() -> ContainerSpec {
         log: LogSpec::JsonFile {
             max_size: Some(10_000_000),
             max_file: Some(3),
-            details: LogDetails { labels: texts(["team"]), environment: texts(["A", "B"]), tag: Some("{{.Name}}".to_owned()) },
+            details: LogDetails {
+                labels: texts(["team"]),
+                label_pattern: Some("^org".to_owned()),
+                environment: texts(["A", "B"]),
+                environment_pattern: Some("_URL$".to_owned()),
+                tag: Some("{{.Name}}".to_owned()),
+            },
         },
         pid: NamespaceMode::Host,
         ipc: IpcMode::Container("db".to_owned()),
