@@ -12,8 +12,8 @@ use crate::resource::id::Digest;
 
 /// Size of the pieces handed over, and how many may wait: an inflater copies 32 KiB after each of them, and all together are to stay in a
 /// processor's cache.
-const PIECE: usize = 256 * 1024;
-const WAITING: usize = 8;
+const PIECE: usize = 128 * 1024;
+const WAITING: usize = 16;
 
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
