@@ -21,6 +21,11 @@ impl<'bottle> Docker<'bottle> {
 
     /// Starts the daemon and waits for its word of readiness.
     pub(crate) fn start(bottle: &'bottle Bottle) -> Self {
+        Self::start_with(bottle, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(bottle: &'bottle Bottle, more: &[&str]) -> Self {
         let folder = Self::folder(bottle);
         std::fs::create_dir_all(&folder).expect("Docker's folder");
         let programs =
@@ -37,7 +42,8 @@ impl<'bottle> Docker<'bottle> {
             .arg("--pidfile")
             .arg(folder.join("pid"))
             .arg("-H")
-            .arg(format!("unix://{}", folder.join("sock").display()));
+            .arg(format!("unix://{}", folder.join("sock").display()))
+            .args(more);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut told = Vec::new();
         // It gives its containerd fifteen seconds, which on a busy machine are too few now and then.
@@ -74,8 +80,14 @@ impl<'bottle> Docker<'bottle> {
 
     /// Docker Compose on it, in the bottle's project.
     pub(crate) fn compose(&self, arguments: &[&str]) -> Outcome {
-        let program = foreign("usr/libexec/docker/cli-plugins/docker-compose");
-        run(self.bottle.command(program).env("DOCKER_HOST", self.host()).args(arguments))
+        run(self.compose_command().args(arguments))
+    }
+
+    /// The same, to be run elsewhere.
+    pub(crate) fn compose_command(&self) -> Command {
+        let mut command = self.bottle.command(foreign("usr/libexec/docker/cli-plugins/docker-compose"));
+        command.env("DOCKER_HOST", self.host());
+        command
     }
 
     /// Gives it the busybox image.
@@ -114,7 +126,7 @@ impl Drop for Docker<'_> {
 }
 
 /// The real `docker` on our engine's socket.
-fn docker(bottle: &Bottle) -> Command {
+pub(crate) fn docker(bottle: &Bottle) -> Command {
     let mut command = bottle.command(foreign("usr/bin/docker"));
     command.arg("-H").arg(format!("unix://{}", bottle.socket().display()));
     command

@@ -74,6 +74,8 @@ fn commands_run_after_each_start_and_before_each_stop_and_not_beside_a_kill() {
         expect.push_str(&more);
         assert_eq!(told(&bottle, "log"), expect, "{command:?}");
     }
+    bottle.gantry(["run", "-d", "with", "sleep", "1000"]).success();
+    assert_eq!(told(&bottle, "log"), expect + start);
 }
 
 #[test]

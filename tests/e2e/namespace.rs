@@ -54,10 +54,20 @@ fn a_network_is_ones_own_the_hosts_nobodys_or_anothers() {
     let owner = bottle.inspect("project-owner-1").expect("it runs")["Id"].as_str().expect("an id").to_owned();
     assert_eq!(mode("project-guest-1"), format!("container:{owner}"));
     assert_eq!(mode("project-bridged-1"), "bridge");
-    // Another project joins it by name.
-    bottle.write("other.yaml", &format!("name: other\nservices:\n{}", service("x", "network_mode: container:project-owner-1")));
+    // Another project joins it by name; and a network, by its own name.
+    bottle.write(
+        "other.yaml",
+        &format!(
+            "name: other\nservices:\n{}{}",
+            service("x", "network_mode: container:project-owner-1"),
+            service("y", "network_mode: project_default"),
+        ),
+    );
     bottle.gantry(["-f", "other.yaml", "up", "-d"]).success();
     assert_eq!(namespace(&bottle, "other-x-1", "net"), net("owner"));
+    let joined = bottle.inspect("other-y-1").expect("it runs");
+    let networks: Vec<_> = joined["NetworkSettings"]["Networks"].as_object().expect("networks").keys().cloned().collect();
+    assert_eq!((networks, &joined["HostConfig"]["NetworkMode"]), (vec!["project_default".to_owned()], &"project_default".into()));
     bottle.gantry(["-f", "other.yaml", "down"]).success();
 }
 
@@ -89,6 +99,14 @@ fn processes_and_shared_memory_are_shared_where_that_is_asked_for() {
     assert_eq!(inside(&bottle, "none", "grep -c ' /dev/shm ' /proc/mounts; true"), "0");
     assert_eq!(inside(&bottle, "own", "grep -c ' /dev/shm ' /proc/mounts; true"), "1");
     assert_eq!(bottle.inspect("project-owner-1").expect("it runs")["HostConfig"]["IpcMode"], "shareable");
+    // Another project's containers join it by name.
+    let joins = "pid: container:project-owner-1\nipc: container:project-owner-1";
+    bottle.write("other.yaml", &format!("name: other\nservices:\n{}", service("x", joins)));
+    bottle.gantry(["-f", "other.yaml", "up", "-d"]).success();
+    for kind in ["pid", "ipc"] {
+        assert_eq!(namespace(&bottle, "other-x-1", kind), of("owner", kind), "{kind}");
+    }
+    bottle.gantry(["-f", "other.yaml", "down"]).success();
     // A private one is nobody else's.
     bottle.compose(&compose("ipc: service:own"));
     let message = bottle.gantry(["up", "-d"]).failure(1);

@@ -1,6 +1,8 @@
 //! What an `up` makes of what is there: kept, restarted, replaced, made anew, removed.
 
 use crate::bottle::Bottle;
+use crate::docker::docker;
+use crate::program::run;
 use crate::up::RUNS;
 
 /// A service that runs, with more attributes, each a line of its own.
@@ -129,6 +131,13 @@ fn a_changed_network_is_made_anew_and_its_containers_keep_names_and_addresses() 
     }
     bottle.gantry(["up", "-d"]).success();
     assert_eq!(lives(&bottle), after);
+    // Somebody took a container off its network.
+    run(docker(&bottle).args(["network", "disconnect", "project_other", "project-c-1"])).success();
+    let told = bottle.gantry(["up", "-d"]);
+    assert!(told.code == 0 && told.stderr.contains("not on network project_other"), "{told:?}");
+    let healed = lives(&bottle);
+    assert_eq!((&healed[..2] == &after[..2], healed[2].0 == after[2].0), (true, false));
+    let after = healed;
     // Another name is another network; the old one goes.
     bottle.compose(&project(true).replace("other: {}\n", "other: {name: elsewhere}\n"));
     bottle.gantry(["up", "-d"]).success();

@@ -26,6 +26,7 @@ fn project() -> String {
     configs:
       - plain
       - {{source: plain, target: etc/below, uid: '7'}}
+      - {{source: variable, target: /etc/variable, gid: '8', mode: 0751}}
       - {{source: file, target: /etc/file.conf}}
   without:
     image: IMAGE
@@ -36,6 +37,7 @@ secrets:
 configs:
   plain: {{content: \"for ${{NAME}}\\n\"}}
   file: {{file: ./file.conf}}
+  variable: {{environment: NAME}}
 "
     )
 }
@@ -68,6 +70,7 @@ fn each_lies_where_it_should_and_is_whose_it_should_be() {
         ("/etc/deep/down", "0:0 600 tell-nobody"),
         ("/plain", "0:0 444 for you"),
         ("/etc/below", "7:0 444 for you"),
+        ("/etc/variable", "0:8 751 you"),
         ("/etc/file.conf", "0:0 644 key = value"),
     ] {
         assert_eq!(look(&bottle, "with", path), expect, "{path}");

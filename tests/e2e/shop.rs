@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::bottle::Bottle;
+use crate::docker::Docker;
 use crate::program::{Outcome, run, top};
 use crate::registry::Registry;
 
@@ -96,6 +97,23 @@ fn the_shop_opens_sells_closes_and_remembers() {
     shop.gantry(&["--profile", "debug", "down", "-v"]).success();
     shop.assert_nothing_is_left();
     assert_eq!(shop.volumes(), kept);
+}
+
+#[test]
+fn the_same_files_run_on_docker() {
+    let bottle = Bottle::new();
+    let shop = Shop::new(&bottle);
+    let docker = Docker::start_with(&bottle, &["--registry-mirror", "http://127.0.0.1:5000"]);
+    let compose = |arguments: &[&str]| run(docker.compose_command().args(arguments).current_dir(&shop.place));
+    compose(&["up", "-d", "--wait", "--quiet-pull"]).success();
+    let page = shop.curl("-L -d 'good=Lamp' -d 'customer=Ada' http://127.0.0.1:8080/orders");
+    assert!(page.contains("1 sold") && page.contains("Ada bought: Lamp"), "{page}");
+    let files = ["-f", "compose.yaml", "-f", "compose.dev.yaml"];
+    compose(&[&files[..], &["up", "-d", "--wait"]].concat()).success();
+    let page = shop.curl("http://127.0.0.1:8081/");
+    assert!(page.contains("<h1>The Shop (development)</h1>"), "{page}");
+    compose(&[&files[..], &["down", "-v", "-t", "1"]].concat()).success();
+    compose(&["down", "-v", "-t", "1"]).success();
 }
 
 #[test]
