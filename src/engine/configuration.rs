@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::engine::network::handle::{AddressPool, NetworkOptions};
-use crate::engine::settings::{LogDefaults, Settings};
+use crate::engine::settings::Settings;
 use crate::registry::config::RegistryConfig;
 use crate::resource::container::LogSpec;
 
@@ -28,8 +28,8 @@ pub struct Configuration {
 pub struct Defaults {
     /// Their name servers; the host's when empty.
     pub dns: Vec<IpAddr>,
-    /// How their logs are rotated.
-    pub log: LogDefaults,
+    /// What their logs are like.
+    pub log: LogSpec,
 }
 
 impl Configuration {
@@ -57,14 +57,12 @@ impl Configuration {
 impl Defaults {
     /// A container's log with what it does not say itself. As in Docker it is settled when the container is made.
     pub(in crate::engine) fn complete(&self, log: &LogSpec) -> LogSpec {
-        match log {
-            LogSpec::JsonFile { max_size, max_file, details } => LogSpec::JsonFile {
-                max_size: max_size.or(self.log.max_size),
-                max_file: max_file.or(self.log.max_file),
-                details: details.clone(),
-            },
-            LogSpec::None => LogSpec::None,
-        }
+        let (LogSpec::JsonFile { max_size, max_file, details }, LogSpec::JsonFile { max_size: size, max_file: files, details: more }) =
+            (log, &self.log)
+        else {
+            return log.clone();
+        };
+        LogSpec::JsonFile { max_size: max_size.or(*size), max_file: max_file.or(*files), details: details.or(more) }
     }
 
     /// The name servers of a container that names these. The engine that answers their lookups decides, as in Docker.
@@ -93,9 +91,15 @@ mod tests {
     #[test]
     fn what_a_container_says_itself_counts() {
         let address = IpAddr::from([10, 0, 0, 53]);
-        let defaults = Defaults { dns: vec![address], log: LogDefaults { max_size: Some(10), max_file: Some(3) } };
-        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file, details: LogDetails::default() };
-        assert_eq!(defaults.complete(&file(None, None)), file(Some(10), Some(3)));
+        let told =
+            |label: &str, tag: &str| LogDetails { labels: vec![label.to_owned()], tag: Some(tag.to_owned()), ..LogDetails::default() };
+        let defaults =
+            Defaults { dns: vec![address], log: LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), details: told("a", "t") } };
+        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file, details: told("a", "t") };
+        assert_eq!(defaults.complete(&LogSpec::default()), file(Some(10), Some(3)));
+        let own = LogSpec::JsonFile { max_size: None, max_file: None, details: LogDetails { tag: None, ..told("b", "") } };
+        let whole = LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), details: told("b", "t") };
+        assert_eq!(defaults.complete(&own), whole);
         assert_eq!(defaults.complete(&file(Some(7), None)), file(Some(7), Some(3)));
         assert_eq!(defaults.complete(&file(None, Some(1))), file(Some(10), Some(1)));
         assert_eq!(defaults.complete(&LogSpec::None), LogSpec::None);

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use crate::engine::settings::error::SettingsError;
+use crate::resource::container::LogSpec;
 use crate::resource::network::Subnet;
 
 /// What a configuration file says.
@@ -33,7 +34,7 @@ pub struct Settings {
     /// `dns`: the name servers of containers that name none.
     pub dns: Vec<IpAddr>,
     /// `log-opts`: what a container's log does not say itself.
-    pub log: LogDefaults,
+    pub log: LogSpec,
     /// `ip`: the address ports are published on when a binding names none.
     pub ip: Option<IpAddr>,
     /// `ip-forward: false`: the kernel's forwarding stays as it is.
@@ -58,15 +59,6 @@ pub struct Pool {
     pub base: Subnet,
     /// The prefix length of a block.
     pub size: u8,
-}
-
-/// `log-opts`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogDefaults {
-    /// `max-size`, in bytes.
-    pub max_size: Option<u64>,
-    /// `max-file`.
-    pub max_file: Option<u32>,
 }
 
 /// A value and where it stands, for whoever finds later that it cannot be used.

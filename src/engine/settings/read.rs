@@ -1,12 +1,12 @@
 //! The keys of a configuration file, one after the other: what each may say, and what is told of one that says something else.
 
-use std::fmt::Display;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use crate::engine::settings::document::{Entry, Node, Value, line_and_column, parse};
-use crate::engine::settings::{LogDefaults, Placed, Pool, Proxies, Settings, SettingsError};
-use crate::resource::container::rotation_size;
+use crate::engine::settings::{Placed, Pool, Proxies, Settings, SettingsError};
+use crate::resource::container::{LOG_OPTIONS, LogOptionError, LogSpec};
 use crate::resource::network::Subnet;
 
 /// What is obeyed.
@@ -223,26 +223,18 @@ impl File<'_> {
         Ok(Pool { base, size })
     }
 
-    fn log(&self, node: &Node) -> Result<LogDefaults, SettingsError> {
-        let mut log = LogDefaults::default();
+    fn log(&self, node: &Node) -> Result<LogSpec, SettingsError> {
+        let mut options = BTreeMap::new();
+        let mut log = LogSpec::default();
         for entry in self.entries("log-opts", node)? {
-            let at = entry.node.at;
-            let wrong = |message: &dyn Display, hint: &str| self.wrong(at, format!("`log-opts`: {message}"), hint);
-            match entry.name.as_str() {
-                "max-size" => {
-                    let text = self.text("max-size", &entry.node)?;
-                    log.max_size = Some(
-                        rotation_size(text).ok_or_else(|| wrong(&format!("`{text}` is no size"), "a size such as \"10m\" is expected"))?,
-                    );
+            options.insert(entry.name.clone(), self.text(&entry.name, &entry.node)?.to_owned());
+            // What came before is right.
+            log = LogSpec::of_driver("json-file", &options).map_err(|error| match error {
+                LogOptionError::Value { name, expected, value } => {
+                    self.wrong(entry.node.at, format!("`log-opts`: `{name}` cannot be `{value}`"), format!("{expected} is expected"))
                 }
-                "max-file" => {
-                    let text = self.text("max-file", &entry.node)?;
-                    let number = text.parse().ok().filter(|number: &u32| *number > 0);
-                    let hint = "a number from \"1\" on is expected";
-                    log.max_file = Some(number.ok_or_else(|| wrong(&format!("`{text}` is no number of files"), hint))?);
-                }
-                other => return Err(self.inner("log-opts", other, entry.at, "max-size and max-file")),
-            }
+                _ => self.inner("log-opts", &entry.name, entry.at, &LOG_OPTIONS.join(", ")),
+            })?;
         }
         Ok(log)
     }
@@ -296,6 +288,7 @@ fn subnet(text: &str) -> Option<Subnet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::container::LogDetails;
 
     fn read(text: &str) -> Result<Settings, String> {
         settings(Path::new("/etc/x.json"), text.as_bytes()).map_err(|error| error.to_string())
@@ -306,7 +299,7 @@ mod tests {
         let text = r#"{"hosts": ["fd://"], "group": "gantry", "data-root": "/data", "registry-mirrors": ["http://127.0.0.1:5000", "https://m/x/"],
             "insecure-registries": ["r.example:5000", "10.0.0.0/8"], "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"},
             "default-address-pools": [{"base": "10.9.0.0/16", "size": 24}], "dns": ["10.0.0.53", "fd00::1"],
-            "log-opts": {"max-size": "10m", "max-file": "3"}, "ip": "127.0.0.1", "ip-forward": false}"#;
+            "log-opts": {"max-size": "10m", "max-file": "3", "labels": "team"}, "ip": "127.0.0.1", "ip-forward": false}"#;
         let placed = |value: &str, place: &str| Placed { value: value.to_owned(), place: format!("/etc/x.json:{place}") };
         let base = Subnet { address: [10, 9, 0, 0].into(), prefix: 16 };
         let expected = Settings {
@@ -318,7 +311,11 @@ mod tests {
             proxies: Proxies { http: Some("http://p:1".to_owned()), https: None, exceptions: Some("x".to_owned()) },
             pools: vec![Pool { base, size: 24 }],
             dns: vec![[10, 0, 0, 53].into(), "fd00::1".parse().expect("an address")],
-            log: LogDefaults { max_size: Some(10_000_000), max_file: Some(3) },
+            log: LogSpec::JsonFile {
+                max_size: Some(10_000_000),
+                max_file: Some(3),
+                details: LogDetails { labels: vec!["team".to_owned()], ..LogDetails::default() },
+            },
             ip: Some([127, 0, 0, 1].into()),
             leave_ip_forward: true,
         };
@@ -406,11 +403,11 @@ mod tests {
         );
         pool(r#"{"scope": "local"}"#, "29: `scope` is no key of `default-address-pools` that this engine obeys (there are base and size)");
         check(r#"{"log-opts": {"max-file": 3}}"#, "27: `max-file` is the number 3 (a text in quotes is expected)");
-        check(r#"{"log-opts": {"max-file": "0"}}"#, "27: `log-opts`: `0` is no number of files (a number from \"1\" on is expected)");
-        check(r#"{"log-opts": {"max-size": "ten"}}"#, "27: `log-opts`: `ten` is no size (a size such as \"10m\" is expected)");
+        check(r#"{"log-opts": {"max-file": "0"}}"#, "27: `log-opts`: `max-file` cannot be `0` (a number greater than 0 is expected)");
+        check(r#"{"log-opts": {"max-size": "ten"}}"#, "27: `log-opts`: `max-size` cannot be `ten` (a size as in `10m` is expected)");
         check(
-            r#"{"log-opts": {"labels": "x"}}"#,
-            "15: `labels` is no key of `log-opts` that this engine obeys (there are max-size and max-file)",
+            r#"{"log-opts": {"max-size": "1m", "colour": "x"}}"#,
+            "33: `colour` is no key of `log-opts` that this engine obeys (there are env, env-regex, labels, labels-regex, max-file, max-size, mode, tag)",
         );
     }
 }

@@ -39,6 +39,20 @@ pub struct LogDetails {
 }
 
 impl LogDetails {
+    /// These, and what they leave open from others.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        let list = |own: &Vec<String>, other: &Vec<String>| if own.is_empty() { other.clone() } else { own.clone() };
+        let text = |own: &Option<String>, other: &Option<String>| own.clone().or_else(|| other.clone());
+        Self {
+            labels: list(&self.labels, &others.labels),
+            label_pattern: text(&self.label_pattern, &others.label_pattern),
+            environment: list(&self.environment, &others.environment),
+            environment_pattern: text(&self.environment_pattern, &others.environment_pattern),
+            tag: text(&self.tag, &others.tag),
+        }
+    }
+
     /// Whether they tell of a label of this name.
     pub fn tells_label(&self) -> impl Fn(&str) -> bool {
         chosen(&self.labels, self.label_pattern.as_deref())
@@ -68,6 +82,9 @@ pub fn fill_tag(tag: &str, of: impl Fn(&str) -> Option<String>) -> Option<String
     }
     Some(text)
 }
+
+/// The options of json-file that there are here.
+pub const LOG_OPTIONS: [&str; 8] = ["env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "mode", "tag"];
 
 /// The words of a tag.
 const TAG_WORDS: [&str; 7] = ["ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName"];
@@ -192,7 +209,7 @@ fn keys(list: &str) -> Vec<String> {
 }
 
 /// Reads a size as dockerd's json-file driver does (go-units' `FromHumanSize`): decimal multiples, though memory is counted in binary ones.
-pub fn rotation_size(text: &str) -> Option<u64> {
+fn rotation_size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim_end();
     let factor = match text[digits.len()..].trim() {
@@ -208,7 +225,7 @@ pub fn rotation_size(text: &str) -> Option<u64> {
     Some((number * factor) as u64)
 }
 
-/// Writes a size as [`rotation_size`] reads it, in the largest unit of which it is a whole number.
+/// Writes a size as `rotation_size` reads it, in the largest unit of which it is a whole number.
 fn rotation_text(bytes: u64) -> String {
     let units = [(1_000_000_000_000, "t"), (1_000_000_000, "g"), (1_000_000, "m"), (1000, "k")];
     match units.into_iter().find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor)) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::resource::container::device::{Device, DeviceKind, DeviceRule, are_permissions};
-pub use crate::resource::container::log::{LogDetails, LogOptionError, LogSpec, fill_tag, rotation_size};
+pub use crate::resource::container::log::{LOG_OPTIONS, LogDetails, LogOptionError, LogSpec, fill_tag};
 pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
 pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
