@@ -57,12 +57,19 @@ impl Configuration {
 impl Defaults {
     /// A container's log with what it does not say itself. As in Docker it is settled when the container is made.
     pub(in crate::engine) fn complete(&self, log: &LogSpec) -> LogSpec {
-        let (LogSpec::JsonFile { max_size, max_file, details }, LogSpec::JsonFile { max_size: size, max_file: files, details: more }) =
-            (log, &self.log)
+        let (
+            LogSpec::JsonFile { max_size, max_file, compress, details },
+            LogSpec::JsonFile { max_size: size, max_file: files, compress: always, details: more },
+        ) = (log, &self.log)
         else {
             return log.clone();
         };
-        LogSpec::JsonFile { max_size: max_size.or(*size), max_file: max_file.or(*files), details: details.or(more) }
+        LogSpec::JsonFile {
+            max_size: max_size.or(*size),
+            max_file: max_file.or(*files),
+            compress: compress.or(*always),
+            details: details.or(more),
+        }
     }
 
     /// The name servers of a container that names these. The engine that answers their lookups decides, as in Docker.
@@ -93,12 +100,14 @@ mod tests {
         let address = IpAddr::from([10, 0, 0, 53]);
         let told =
             |label: &str, tag: &str| LogDetails { labels: vec![label.to_owned()], tag: Some(tag.to_owned()), ..LogDetails::default() };
-        let defaults =
-            Defaults { dns: vec![address], log: LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), details: told("a", "t") } };
-        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file, details: told("a", "t") };
+        let defaults = Defaults {
+            dns: vec![address],
+            log: LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), compress: Some(true), details: told("a", "t") },
+        };
+        let file = |max_size, max_file| LogSpec::JsonFile { max_size, max_file, compress: Some(true), details: told("a", "t") };
         assert_eq!(defaults.complete(&LogSpec::default()), file(Some(10), Some(3)));
-        let own = LogSpec::JsonFile { max_size: None, max_file: None, details: LogDetails { tag: None, ..told("b", "") } };
-        let whole = LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), details: told("b", "t") };
+        let own = LogSpec::JsonFile { max_size: None, max_file: None, compress: None, details: LogDetails { tag: None, ..told("b", "") } };
+        let whole = LogSpec::JsonFile { max_size: Some(10), max_file: Some(3), compress: Some(true), details: told("b", "t") };
         assert_eq!(defaults.complete(&own), whole);
         assert_eq!(defaults.complete(&file(Some(7), None)), file(Some(7), Some(3)));
         assert_eq!(defaults.complete(&file(None, Some(1))), file(Some(10), Some(1)));

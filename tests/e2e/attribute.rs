@@ -363,6 +363,7 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
 ",
         ),
         service("rotated", "    logging: {driver: json-file, options: {max-size: 10k, max-file: 3}}\n"),
+        service("packed", "    logging: {options: {max-size: 10k, max-file: 3, compress: 'true'}}\n"),
         service("silent", "    logging: {driver: none}\n"),
         service("apart", "    attach: false\n"),
     ];
@@ -377,6 +378,8 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
     assert_eq!(logs("apart").success().lines().count(), 1000);
     let rotated = logs("rotated").success();
     assert!(rotated.ends_with("999\n1000\n") && rotated.lines().count() < 1000, "{}", rotated.lines().count());
+    assert_eq!(logs("packed").success(), rotated);
+    assert!(bottle.gantry(["logs", "--no-log-prefix", "-n", "200", "packed"]).success().starts_with("801\n"));
     assert_eq!(logs("silent").stdout, "");
     let files = |name: &str| {
         let inspect = bottle.inspect(&format!("project-{name}-1")).expect("it exists");
@@ -384,9 +387,10 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
         let folder = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
         let log = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let names = folder.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| !log.is_empty() && name.starts_with(&log)).count()
+        let names: Vec<String> = names.filter(|name| !log.is_empty() && name.starts_with(&log)).collect();
+        (names.len(), names.iter().filter(|name| name.ends_with(".gz")).count())
     };
-    assert_eq!((files("plain"), files("rotated"), files("silent")), (1, 3, 0));
+    assert_eq!((files("plain"), files("rotated"), files("packed"), files("silent")), ((1, 0), (3, 0), (3, 2), (0, 0)));
     let first = |name: &str| {
         let path = bottle.inspect(&format!("project-{name}-1")).expect("it exists")["LogPath"].as_str().expect("a path").to_owned();
         let text = std::fs::read_to_string(path).expect("the log");
@@ -488,6 +492,7 @@ fn what_the_machine_does_not_have_is_named_with_its_place() {
         ("group_add: [nobody-knows]", &["compose.yaml:7:17", "services.a.group_add", "nobody-knows"]),
         ("security_opt: ['apparmor=absent-profile']", &["absent-profile", "services.a"]),
         ("mem_limit: 5m", &["compose.yaml:7:16", "6 MB", "help: "]),
+        ("logging: {options: {compress: 'true'}}", &["compose.yaml:7", "`compress`", "max-size"]),
         ("logging: {driver: journald}", &["compose.yaml:7:23", "journald", "help: "]),
     ] {
         bottle.compose(&format!("\n\nservices:\n{}", Case { name: "a", attributes, probes: &[], told: &[] }.service()));

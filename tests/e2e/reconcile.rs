@@ -136,7 +136,7 @@ fn a_changed_network_is_made_anew_and_its_containers_keep_names_and_addresses() 
     let told = bottle.gantry(["up", "-d"]);
     assert!(told.code == 0 && told.stderr.contains("not on network project_other"), "{told:?}");
     let healed = lives(&bottle);
-    assert_eq!((&healed[..2] == &after[..2], healed[2].0 == after[2].0), (true, false));
+    assert_eq!((healed[..2] == after[..2], healed[2].0 == after[2].0), (true, false));
     let after = healed;
     // Another name is another network; the old one goes.
     bottle.compose(&project(true).replace("other: {}\n", "other: {name: elsewhere}\n"));

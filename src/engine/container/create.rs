@@ -72,6 +72,7 @@ impl Engine {
     ) -> Result<Arc<Container>, Failure> {
         let mut spec = spec.clone();
         spec.log = self.shared.defaults.complete(&spec.log);
+        spec.log.check().map_err(|error| Failure::invalid(error.to_string()))?;
         self.pin_shared(&mut spec)?;
         let effective = effective::merge(&spec, &image.config, &self.default_hostname(&spec, id)?)?;
         let networks = membership::wanted(&spec, &self.shared.networks)?;

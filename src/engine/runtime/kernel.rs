@@ -59,6 +59,21 @@ pub(super) fn clone3(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> Resu
     }
 }
 
+/// Makes a child with the memory of this process; in it the result is 0. The caller must have one thread only.
+pub(super) fn fork() -> Result<libc::pid_t, Errno> {
+    // SAFETY: there is no other thread that could hold a lock; the C library sets its own free.
+    let pid = unsafe { libc::fork() };
+    if pid < 0 { Err(Errno::last()) } else { Ok(pid) }
+}
+
+/// Which of the files that had this inode one after the other a file is; 0 where the file system does not use numbers again, or not tell.
+pub(super) fn generation(file: BorrowedFd<'_>) -> u32 {
+    let mut generation: libc::c_long = 0;
+    // SAFETY: the kernel writes an int (`FS_IOC_GETVERSION`, declared as a long) to a variable that has room for it.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETVERSION as libc::Ioctl, &raw mut generation) };
+    if result < 0 { 0 } else { (generation.cast_unsigned() & u64::from(u32::MAX)) as u32 }
+}
+
 /// From here on one heap serves all threads, however many they are: each would else keep one of its own.
 pub(super) fn share_one_heap() {
     // SAFETY: takes numbers; no other thread allocates yet.

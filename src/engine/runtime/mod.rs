@@ -34,6 +34,7 @@ mod reaper;
 mod rlimit;
 pub mod role;
 mod rootfs;
+pub(in crate::engine) mod rotation;
 pub mod seccomp;
 mod shim;
 mod shim_process;

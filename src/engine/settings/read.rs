@@ -314,6 +314,7 @@ mod tests {
             log: LogSpec::JsonFile {
                 max_size: Some(10_000_000),
                 max_file: Some(3),
+                compress: None,
                 details: LogDetails { labels: vec!["team".to_owned()], ..LogDetails::default() },
             },
             ip: Some([127, 0, 0, 1].into()),
@@ -407,7 +408,7 @@ mod tests {
         check(r#"{"log-opts": {"max-size": "ten"}}"#, "27: `log-opts`: `max-size` cannot be `ten` (a size as in `10m` is expected)");
         check(
             r#"{"log-opts": {"max-size": "1m", "colour": "x"}}"#,
-            "33: `colour` is no key of `log-opts` that this engine obeys (there are env, env-regex, labels, labels-regex, max-file, max-size, mode, tag)",
+            "33: `colour` is no key of `log-opts` that this engine obeys (there are compress, env, env-regex, labels, labels-regex, max-file, max-size, mode, tag)",
         );
     }
 }

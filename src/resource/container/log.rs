@@ -14,6 +14,9 @@ pub enum LogSpec {
         max_size: Option<u64>,
         /// So many files are kept; 1 when absent.
         max_file: Option<u32>,
+        /// Files are compressed once they were rotated; they are not when absent.
+        #[serde(default)]
+        compress: Option<bool>,
         /// What stands beside every line.
         #[serde(default)]
         details: LogDetails,
@@ -84,14 +87,14 @@ pub fn fill_tag(tag: &str, of: impl Fn(&str) -> Option<String>) -> Option<String
 }
 
 /// The options of json-file that there are here.
-pub const LOG_OPTIONS: [&str; 8] = ["env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "mode", "tag"];
+pub const LOG_OPTIONS: [&str; 9] = ["compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "mode", "tag"];
 
 /// The words of a tag.
 const TAG_WORDS: [&str; 7] = ["ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName"];
 
 impl Default for LogSpec {
     fn default() -> Self {
-        Self::JsonFile { max_size: None, max_file: None, details: LogDetails::default() }
+        Self::JsonFile { max_size: None, max_file: None, compress: None, details: LogDetails::default() }
     }
 }
 
@@ -142,12 +145,28 @@ impl LogSpec {
         }
     }
 
+    /// Whether options fit together, once all are known.
+    ///
+    /// # Errors
+    /// What is to be compressed when it was rotated is never rotated, or never kept.
+    pub fn check(&self) -> Result<(), LogOptionError> {
+        match self {
+            Self::JsonFile { compress: Some(true), max_size, max_file, .. }
+                if max_size.is_none() || max_file.is_none_or(|number| number < 2) =>
+            {
+                let expected = "`false`, or `max-size` and a `max-file` of at least 2 beside it,";
+                Err(LogOptionError::Value { name: "compress".to_owned(), expected, value: "true".to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The driver and its options, as [`of_driver`](Self::of_driver) reads them.
     pub fn driver(&self) -> (&'static str, BTreeMap<String, String>) {
         let mut options = BTreeMap::new();
         match self {
             Self::None => ("none", options),
-            Self::JsonFile { max_size, max_file, details } => {
+            Self::JsonFile { max_size, max_file, compress, details } => {
                 for (name, keys) in [("labels", &details.labels), ("env", &details.environment)] {
                     if !keys.is_empty() {
                         options.insert(name.to_owned(), keys.join(","));
@@ -157,6 +176,7 @@ impl LogSpec {
                     options.extend(pattern.iter().map(|pattern| (name.to_owned(), pattern.clone())));
                 }
                 options.extend(details.tag.iter().map(|tag| ("tag".to_owned(), tag.clone())));
+                options.extend(compress.map(|compress| ("compress".to_owned(), compress.to_string())));
                 if let Some(bytes) = max_size {
                     options.insert("max-size".to_owned(), rotation_text(*bytes));
                 }
@@ -170,7 +190,7 @@ impl LogSpec {
 }
 
 fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionError> {
-    let (mut max_size, mut max_file, mut details) = (None, None, LogDetails::default());
+    let (mut max_size, mut max_file, mut compress, mut details) = (None, None, None, LogDetails::default());
     for (name, value) in options {
         let expected = |expected| LogOptionError::Value { name: name.clone(), expected, value: value.clone() };
         match name.as_str() {
@@ -180,6 +200,7 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
                 let number = value.parse().ok().filter(|&number: &u32| number > 0);
                 max_file = Some(number.ok_or_else(|| expected("a number greater than 0"))?);
             }
+            "compress" => compress = Some(truth(value).ok_or_else(|| expected("`true` or `false`"))?),
             "labels" => details.labels = keys(value),
             "env" => details.environment = keys(value),
             "labels-regex" | "env-regex" if value.is_empty() => {}
@@ -197,7 +218,16 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
             _ => return Err(LogOptionError::Option(name.clone())),
         }
     }
-    Ok(LogSpec::JsonFile { max_size, max_file, details })
+    Ok(LogSpec::JsonFile { max_size, max_file, compress, details })
+}
+
+/// Reads a truth value as Go does (`strconv.ParseBool`).
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 fn pattern(text: &str) -> Option<String> {
@@ -268,8 +298,8 @@ mod tests {
         assert_eq!(read("", &[]), Ok(LogSpec::default()));
         assert_eq!(read("none", &[]), Ok(LogSpec::None));
         assert_eq!(
-            read("json-file", &[("max-size", "1k"), ("max-file", "3"), ("mode", "blocking")]),
-            Ok(LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), details: LogDetails::default() })
+            read("json-file", &[("max-size", "1k"), ("max-file", "3"), ("mode", "blocking"), ("compress", "true")]),
+            Ok(LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), compress: Some(true), details: LogDetails::default() })
         );
         let details = LogDetails {
             labels: vec!["a".to_owned(), "b".to_owned()],
@@ -280,8 +310,19 @@ mod tests {
         };
         assert!(["a", "b", "cd"].map(details.tells_label()).iter().all(|told| *told) && !details.tells_label()("dc"));
         assert!(["C", "DX", "XE"].map(details.tells_variable()).iter().all(|told| *told) && !details.tells_variable()("X"));
-        let told = LogSpec::JsonFile { max_size: None, max_file: None, details };
-        let options = [("labels", "a, b"), ("labels-regex", "^c"), ("env", "C"), ("env-regex", "D|E"), ("tag", "{{.Name}}/{{ .ID }}")];
+        let told = LogSpec::JsonFile { max_size: Some(7), max_file: Some(2), compress: Some(true), details };
+        assert_eq!(told.check(), Ok(()));
+        assert!(read("", &[("compress", "1"), ("max-file", "1"), ("max-size", "1k")]).is_ok_and(|log| log.check().is_err()));
+        let options = [
+            ("labels", "a, b"),
+            ("labels-regex", "^c"),
+            ("env", "C"),
+            ("env-regex", "D|E"),
+            ("compress", "t"),
+            ("max-size", "7"),
+            ("max-file", "2"),
+            ("tag", "{{.Name}}/{{ .ID }}"),
+        ];
         assert_eq!(read("", &options), Ok(told.clone()));
         let (driver, options) = told.driver();
         assert_eq!(LogSpec::of_driver(driver, &options), Ok(told));
@@ -292,6 +333,7 @@ mod tests {
             ("", "x", "1", "log option `x` is not supported"),
             ("", "max-size", "x", "log option `max-size`: a size as in `10m` is expected instead of `x`"),
             ("", "max-file", "0", "log option `max-file`: a number greater than 0 is expected instead of `0`"),
+            ("", "compress", "yes", "log option `compress`: `true` or `false` is expected instead of `yes`"),
             ("", "env-regex", "(", "log option `env-regex`: a regular expression is expected instead of `(`"),
             ("", "mode", "non-blocking", "log option `mode`: `blocking` is expected instead of `non-blocking`"),
         ] {

@@ -151,6 +151,7 @@ fn full() -> ContainerSpec {
         log: LogSpec::JsonFile {
             max_size: Some(10_000_000),
             max_file: Some(3),
+            compress: Some(true),
             details: LogDetails {
                 labels: texts(["team"]),
                 label_pattern: Some("^org".to_owned()),
@@ -233,7 +234,10 @@ fn what_we_would_not_do_is_refused_by_its_name() {
     check(json!({"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}}), "`HostConfig.DeviceRequests`");
     check(json!({"HostConfig": {"PublishAllPorts": true}}), "`HostConfig.PublishAllPorts`");
     check(json!({"HostConfig": {"LogConfig": {"Type": "journald"}}}), "`HostConfig.LogConfig.Type`");
-    check(json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"compress": "true"}}}}), "`HostConfig.LogConfig.Config.compress`");
+    check(
+        json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"max-buffer-size": "1m"}}}}),
+        "`HostConfig.LogConfig.Config.max-buffer-size`",
+    );
     check(json!({"HostConfig": {"MaskedPaths": ["/proc/x"]}}), "`HostConfig.MaskedPaths`");
     check(json!({"HostConfig": {"Mounts": [{"Type": "image", "Target": "/a"}]}}), "`HostConfig.Mounts[0].Type`");
     check(json!({"HostConfig": {"IpcMode": "odd"}}), "`HostConfig.IpcMode`");

@@ -1,12 +1,14 @@
-//! The files of a log: `path` is the newest, `path.1` the one before it, and so on. A file that is full is renamed to the next number,
-//! the oldest first, and a new one is made in its place; so what was opened once stays what it is, whatever happens to its name.
+//! The files of a log, one after the other. A file that is full is renamed to the next number, the oldest first, and a new one is made in
+//! its place; so what was opened once stays what it is, whatever happens to its name.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
+
+use crate::engine::runtime::rotation::{self, Identity, numbered};
 
 /// So much is read at once.
 pub(super) const BLOCK: usize = 128 << 10;
@@ -18,19 +20,12 @@ pub(super) struct Part {
     pub offset: u64,
     /// Where reading ends, though the file may grow.
     end: Option<u64>,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 impl Part {
     fn open(path: &Path) -> io::Result<Option<Self>> {
-        match File::open(path) {
-            Ok(file) => {
-                let status = file.metadata()?;
-                Ok(Some(Self { file: Arc::new(file), offset: 0, end: None, identity: (status.dev(), status.ino()) }))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(rotation::open(path)?.map(|(file, identity)| Self { file: Arc::new(file), offset: 0, end: None, identity }))
     }
 
     /// Ends where the file ends now: who does not follow a writer must not race with it.
@@ -46,22 +41,13 @@ impl Part {
     }
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    if number == 0 {
-        return path.to_owned();
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
 /// The greatest number in use.
 fn oldest(path: &Path) -> io::Result<u32> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else { return Ok(0) };
     let mut greatest = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?.file_name();
-        let number = entry.to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+        let number = entry.to_str().and_then(|entry| rotation::number(name, entry));
         greatest = greatest.max(number.unwrap_or(0));
     }
     Ok(greatest)
@@ -93,7 +79,7 @@ pub(super) enum Next {
 
 /// Finds what follows a part.
 pub(super) fn after(path: &Path, part: &Part) -> io::Result<Next> {
-    let identity = |number| Ok::<_, io::Error>(Part::open(&numbered(path, number))?.map(|part| part.identity));
+    let identity = |number| rotation::identity(&numbered(path, number));
     loop {
         if identity(0)? == Some(part.identity) {
             return Ok(Next::Newest);

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::*;
 use crate::engine::container::state::Change;
+use crate::engine::runtime::rotation;
 use crate::resource::time::Timestamp;
 
 struct Log {
@@ -38,9 +39,10 @@ impl Log {
     }
 
     fn rotate(&mut self, files: u32) {
-        let name = |number: u32| if number == 0 { self.path() } else { self.folder.path().join(format!("log.{number}")) };
+        let name = |number| rotation::numbered(&self.path(), number);
         for number in (0..files - 1).rev() {
             let _ = fs::rename(name(number), name(number + 1));
+            let _ = fs::rename(rotation::compressed(&name(number)), rotation::compressed(&name(number + 1)));
         }
         self.file = OpenOptions::new().create(true).append(true).open(self.path()).expect("a file");
     }
@@ -79,10 +81,22 @@ async fn options_select() {
     check(LogOptions { since: at(2), ..ALL }, &[2, 3, 4, 5]).await;
     check(LogOptions { since: at(1), until: at(3), ..ALL }, &[1, 2, 3]).await;
     check(LogOptions { follow: true, until: at(3), ..ALL }, &[0, 1, 2, 3]).await;
+    rotation::compress(&rotation::numbered(&log.path(), 1)).expect("compressed");
+    check(ALL, &[0, 1, 2, 3, 4, 5]).await;
+    check(LogOptions { tail: Some(4), ..ALL }, &[3, 4, 5]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_misses_nothing_while_files_rotate() {
+    follow_rotations(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_misses_nothing_while_files_are_compressed() {
+    follow_rotations(|log| rotation::compress(&rotation::numbered(&log.path(), 1)).expect("compressed")).await;
+}
+
+async fn follow_rotations(then: impl Fn(&Log) + Send + 'static) {
     let mut log = Log::new();
     log.write(0..10);
     let options = LogOptions { follow: true, tail: Some(5), ..ALL };
@@ -93,6 +107,7 @@ async fn a_follower_misses_nothing_while_files_rotate() {
             if round % 7 == 0 {
                 // More files than the reader can fall behind in this test.
                 log.rotate(1000);
+                then(&log);
             }
         }
         log.life.send_modify(|life| life.ends += 1);

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::clock;
 use crate::engine::runtime::error::LaunchError;
+use crate::engine::runtime::rotation::{compress, compressed, is_there, numbered};
+use crate::engine::runtime::shim::helper::Helper;
 use crate::engine::runtime::shim::line::Lines;
 use crate::engine::runtime::shim::report;
 use crate::resource::container::LogSpec;
@@ -34,6 +36,8 @@ struct Rotated {
     size: u64,
     max_size: Option<u64>,
     max_file: u32,
+    /// Who compresses what was rotated last, where that is to be done at all.
+    compresses: Option<Helper>,
     /// The last write failed, which was said already.
     failing: bool,
 }
@@ -41,11 +45,12 @@ struct Rotated {
 impl Log {
     /// Opens it, and goes on at its end if it is there; `None` for a container without one. `details` stand beside every line.
     pub(super) fn open(spec: &LogSpec, details: &BTreeMap<String, String>, path: &Path) -> Result<Option<Self>, LaunchError> {
-        let &LogSpec::JsonFile { max_size, max_file, .. } = spec else { return Ok(None) };
+        let &LogSpec::JsonFile { max_size, max_file, compress, .. } = spec else { return Ok(None) };
         let failed = |error| LaunchError::step(format!("open the log {}", path.display()), error);
         let mut file = create(path).map_err(failed)?;
         let size = end_of_lines(&mut file).map_err(failed)?;
-        let file = Rotated { path: path.to_owned(), file, size, max_size, max_file: max_file.unwrap_or(1), failing: false };
+        let (max_file, compresses) = (max_file.unwrap_or(1), (compress == Some(true)).then(Helper::default));
+        let file = Rotated { path: path.to_owned(), file, size, max_size, max_file, compresses, failing: false };
         Ok(Some(Self { lines: [Stream::Stdout, Stream::Stderr].map(|stream| Lines::new(stream, details)), gathered: Vec::new(), file }))
     }
 
@@ -67,6 +72,9 @@ impl Log {
             lines.finish(clock::now(), gathered, |gathered, start| file.seal(gathered, start));
         }
         file.write(gathered);
+        if let Some(helper) = &mut file.compresses {
+            helper.wait();
+        }
     }
 }
 
@@ -108,25 +116,31 @@ impl Rotated {
 
     /// The file is renamed first and another made in its place then: a follower that holds it open reads it to its end.
     fn rotate(&mut self) -> io::Result<()> {
-        let numbered = |number: u32| {
-            let mut path = self.path.clone().into_os_string();
-            path.push(format!(".{number}"));
-            PathBuf::from(path)
-        };
-        let is_there = |result: io::Result<()>| match result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        };
+        let name = |number| numbered(&self.path, number);
+        if let Some(helper) = &mut self.compresses {
+            helper.wait();
+            // Each number has one file, compressed or not.
+            for last in [name(self.max_file - 1), compressed(&name(self.max_file - 1))] {
+                is_there(fs::remove_file(last))?;
+            }
+        }
         for number in (1..self.max_file.saturating_sub(1)).rev() {
-            is_there(fs::rename(numbered(number), numbered(number + 1)))?;
+            is_there(fs::rename(name(number), name(number + 1)))?;
+            if self.compresses.is_some() {
+                is_there(fs::rename(compressed(&name(number)), compressed(&name(number + 1))))?;
+            }
         }
         if self.max_file > 1 {
-            is_there(fs::rename(&self.path, numbered(1)))?;
+            is_there(fs::rename(&self.path, name(1)))?;
         } else {
             is_there(fs::remove_file(&self.path))?;
         }
         self.file = create(&self.path)?;
         self.size = 0;
+        if let Some(helper) = &mut self.compresses {
+            let full = numbered(&self.path, 1);
+            helper.start(move || compress(&full).is_ok())?;
+        }
         Ok(())
     }
 
@@ -157,6 +171,8 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
     use crate::resource::container::LogDetails;
 
@@ -175,7 +191,7 @@ mod tests {
     fn a_full_file_makes_room_and_no_line_is_lost() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), details: LogDetails::default() };
+        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), compress: None, details: LogDetails::default() };
         let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
         // More than a file holds at once, then one by one: a file holds 13 lines, 15 if their times have no fraction, and three are to be full.
         let burst: String = (0..18).map(|number| format!("{number}\n")).collect();
@@ -193,10 +209,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_full_is_compressed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let spec = LogSpec::JsonFile { max_size: Some(1000), max_file: Some(3), compress: Some(true), details: LogDetails::default() };
+        let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
+        for number in 0..100 {
+            log.write(Stream::Stdout, format!("{number}\n").as_bytes());
+        }
+        log.finish();
+        let mut names: Vec<_> = fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["log", "log.1.gz", "log.2.gz"]);
+        let mut text = String::new();
+        for name in ["log.2.gz", "log.1.gz"] {
+            let file = io::BufReader::new(File::open(folder.path().join(name)).expect("a file"));
+            flate2::bufread::GzDecoder::new(file).read_to_string(&mut text).expect("whole");
+        }
+        text += &fs::read_to_string(&path).expect("a file");
+        let whole = folder.path().join("whole");
+        fs::write(&whole, text).expect("a file");
+        let all = numbers(&whole);
+        assert_eq!(all, (100 - u32::try_from(all.len()).expect("few")..100).collect::<Vec<_>>());
+        assert!(all.len() > 30, "{all:?}");
+    }
+
+    #[test]
     fn a_single_file_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        let spec = LogSpec::JsonFile { max_size: Some(200), max_file: None, details: LogDetails::default() };
+        let spec = LogSpec::JsonFile { max_size: Some(200), max_file: None, compress: None, details: LogDetails::default() };
         let mut log = Log::open(&spec, &BTreeMap::new(), &path).expect("a log").expect("a file");
         (0..5).for_each(|number| log.write(Stream::Stdout, format!("{number}\n").as_bytes()));
         assert_eq!(numbers(&path), [4]);

@@ -7,6 +7,7 @@ mod client;
 mod container;
 mod engine;
 mod exec;
+mod helper;
 mod input;
 mod line;
 mod log;

@@ -354,7 +354,7 @@ fn a_detached_exec_writes_for_nobody() {
 #[test]
 fn a_client_who_reads_slowly_gets_everything() {
     let rig = Rig::launch("slow", "head -c 8000000 /dev/zero | tr '\\0' '\\n'", |spec| {
-        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: Some(2), details: LogDetails::default() };
+        spec.log = LogSpec::JsonFile { max_size: Some(1 << 20), max_file: Some(2), compress: None, details: LogDetails::default() };
     });
     let client = rig.attach(AttachRequest { stdin: false, ..ALL });
     rig.proceed();
