@@ -67,11 +67,11 @@ pub(super) fn fork() -> Result<libc::pid_t, Errno> {
 }
 
 /// Which of the files that had this inode one after the other a file is; 0 where the file system does not use numbers again, or not tell.
-pub(super) fn generation(file: BorrowedFd<'_>) -> u32 {
+pub(super) fn generation(file: BorrowedFd<'_>) -> i64 {
     let mut generation: libc::c_long = 0;
     // SAFETY: the kernel writes an int (`FS_IOC_GETVERSION`, declared as a long) to a variable that has room for it.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETVERSION as libc::Ioctl, &raw mut generation) };
-    if result < 0 { 0 } else { (generation.cast_unsigned() & u64::from(u32::MAX)) as u32 }
+    if result < 0 { 0 } else { generation }
 }
 
 /// From here on one heap serves all threads, however many they are: each would else keep one of its own.

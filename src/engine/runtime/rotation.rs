@@ -18,7 +18,7 @@ use crate::engine::runtime::kernel;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Identity {
     inode: u64,
-    generation: u32,
+    generation: i64,
 }
 
 impl Identity {
