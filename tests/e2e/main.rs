@@ -28,6 +28,7 @@ mod namespace;
 mod network;
 mod port;
 mod program;
+mod pull;
 mod quickstart;
 mod reboot;
 mod reconcile;

@@ -25,6 +25,25 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
+/// Which images `pull` pulls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RefreshPolicy {
+    /// Even those that are here
+    Always,
+    /// Those that are not here, and those that are and have the tag `latest`
+    #[value(alias = "if_not_present")]
+    Missing,
+}
+
+impl From<RefreshPolicy> for model::PullPolicy {
+    fn from(policy: RefreshPolicy) -> Self {
+        match policy {
+            RefreshPolicy::Always => Self::Always,
+            RefreshPolicy::Missing => Self::Missing,
+        }
+    }
+}
+
 /// Flags about building, which every command that makes containers has in Docker Compose. Nothing is built here yet, and nobody is to
 /// believe otherwise.
 #[derive(Clone, Debug, Default, Args)]
@@ -313,10 +332,19 @@ pub(crate) struct PullArgs {
     /// Go on when an image cannot be pulled
     #[arg(long)]
     pub(crate) ignore_pull_failures: bool,
-    /// Which images to pull
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "always")]
-    pub(crate) policy: PullPolicy,
+    /// Leave out images that can be built
+    #[arg(long)]
+    pub(crate) ignore_buildable: bool,
+    /// Which images to pull, whatever the files say
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) policy: Option<RefreshPolicy>,
     /// Tell nothing
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Deprecated, without effect
+    #[arg(long = "parallel", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) deprecated_parallel: Option<bool>,
+    /// Deprecated, without effect
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) no_parallel: Option<bool>,
 }

@@ -44,7 +44,7 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         // A volume that only this command mounts is the project's all the same.
         project.volumes.extend(whole.volumes.get_key_value(key).map(|(key, volume)| (key.clone(), volume.clone())));
     }
-    up::override_policies(&mut project, args.pull);
+    up::override_policies(&mut project, args.pull.map(Into::into));
     let options = UpOptions {
         remove_orphans: args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS"),
         ignore_orphans: says("COMPOSE_IGNORE_ORPHANS"),
@@ -53,7 +53,7 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
     let client = context.client().await?;
     let due = if context.dry_run { BTreeSet::new() } else { up::due(client, &project).await };
     if !due.is_empty() {
-        let pulls = plan::pull(&project, &due);
+        let pulls = plan::refresh(&project, &due);
         prepare(args, context, client, &project, &pulls, &one_off).await?;
     }
     let observed = observe::project(client, &project.name, Some(&project)).await?;

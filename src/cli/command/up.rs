@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
-use crate::cli::args::lifecycle::{self, UpArgs};
+use crate::cli::args::lifecycle::UpArgs;
 use crate::cli::ask;
 use crate::cli::await_container::{Watch, last_lines, last_probe};
 use crate::cli::command::{attached, names, seconds};
@@ -48,7 +48,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     }
     let targeted = names(whole, &args.services.services)?;
     let mut project = whole.select(&args.services.services, !args.no_deps)?;
-    override_policies(&mut project, args.pull);
+    override_policies(&mut project, args.pull.map(Into::into));
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
@@ -63,7 +63,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     drop(step);
     let due = if context.dry_run { BTreeSet::new() } else { due(client, &project).await };
     if !due.is_empty() {
-        let pulls = plan::pull(&project, &due);
+        let pulls = plan::refresh(&project, &due);
         let shown = Shown { quiet_pull: args.quiet_pull, hooks: None };
         carry_out(context, client, &project.name, &pulls, "pull", shown).await?;
     }
@@ -120,9 +120,9 @@ fn refuse(args: &UpArgs, context: &Context) -> Result<(), CommandError> {
 }
 
 /// A policy of the command line is above those of the file.
-pub(super) fn override_policies(project: &mut Project, policy: Option<lifecycle::PullPolicy>) {
+pub(super) fn override_policies(project: &mut Project, policy: Option<PullPolicy>) {
     if let Some(policy) = policy {
-        project.services.values_mut().for_each(|service| Arc::make_mut(service).pull_policy = policy.into());
+        project.services.values_mut().for_each(|service| Arc::make_mut(service).pull_policy = policy);
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn due(client: &Client, project: &Project) -> BTreeSet<ServiceN
     for (name, service) in &project.services {
         let is_due = match service.pull_policy {
             PullPolicy::Always => true,
-            PullPolicy::Missing | PullPolicy::Never => false,
+            PullPolicy::Unset | PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build => false,
             // What is not here is pulled by the plan itself.
             PullPolicy::Every(age) => match client.image(&service.image).await {
                 Ok(image) => image.last_tagged.is_none_or(|tagged| follow::now().since(tagged) > age),

@@ -150,7 +150,12 @@ impl<'a> Builder<'a> {
         if self.decider.observed.images.contains_key(image) || self.images.contains_key(image) {
             return Ok(());
         }
-        if !self.decider.options.pull || service.pull_policy == PullPolicy::Never {
+        let never = match service.pull_policy {
+            PullPolicy::Never => true,
+            PullPolicy::Build => image == service.image,
+            PullPolicy::Unset | PullPolicy::Missing | PullPolicy::Always | PullPolicy::Every(_) => false,
+        };
+        if never || !self.decider.options.pull {
             return Err(PlanError::ImageMissing { image: image.to_owned(), service: service.name.clone() });
         }
         let platform = desired::platform(self.decider.project, service);

@@ -120,6 +120,11 @@ impl ObservedState {
         &self.hooks
     }
 
+    /// Whether a reference means an image that is here.
+    pub fn has_image(&self, reference: &str) -> bool {
+        self.images.contains_key(reference)
+    }
+
     /// Whether a container has that name.
     pub(super) fn has_container(&self, name: &str) -> bool {
         self.all().chain(&self.one_offs).chain(&self.hooks).any(|replica| replica.name() == name)

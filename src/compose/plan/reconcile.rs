@@ -1,4 +1,4 @@
-//! `up`, `run`, `start` and `pull`: from what is wanted and what is there to the operations between them.
+//! `up`, `run` and `start`: from what is wanted and what is there to the operations between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::options::{PlanError, Recreate, UpOptions};
 use crate::compose::plan::steps::{Plan, StepId};
 use crate::compose::plan::teardown::{self};
-use crate::compose::plan::{desired, hook, sharing};
-use crate::compose::project::model::{Project, PullPolicy};
+use crate::compose::plan::{hook, sharing};
+use crate::compose::project::model::Project;
 use crate::resource::name::{ContainerName, ServiceName};
 use crate::resource::operation::{Condition, Operation};
 
@@ -129,21 +129,4 @@ pub fn restart(project: Option<&Project>, observed: &ObservedState, services: &B
         started.insert(name, own.collect());
     }
     Ok(plan)
-}
-
-/// Plans that every image of the named services is pulled, whether it is here or not, but where a service never wants that; images shared
-/// by services once.
-pub fn pull(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
-    let mut plan = Plan::default();
-    let mut seen = BTreeSet::new();
-    for (name, service) in &project.services {
-        let named = services.is_empty() || services.contains(name);
-        for image in service.images().filter(|_| named && service.pull_policy != PullPolicy::Never) {
-            if seen.insert(image) {
-                let platform = desired::platform(project, service);
-                plan.push(Operation::PullImage { image: image.to_owned(), platform }, [], Cause::Asked);
-            }
-        }
-    }
-    plan
 }

@@ -1,6 +1,6 @@
 //! Plans as texts: a project and a world in, operations out; and what holds for all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -469,7 +469,7 @@ fn images_are_pulled_once_or_not_at_all() {
     let text = "services: {a: {image: x}, b: {image: x}, c: {image: y}}";
     let project = project(text);
     check(
-        &shown(&plan::pull(&project, &BTreeSet::new())),
+        &shown(&plan::refresh(&project, &project.services.keys().cloned().collect())),
         r#"
         #1 pull image x (asked)
         #2 pull image y (asked)
@@ -488,10 +488,11 @@ fn a_service_says_how_its_image_is_come_by() {
     let text = "services: {a: {image: x, pull_policy: never}, b: {image: y, platform: linux/arm64, pull_policy: weekly}}";
     let world = World::default();
     check(&up(text, &world, &UpOptions::default()), r#"error: image x of service "a" is not here, and may not be pulled"#);
-    let plan = plan::pull(&project(text), &BTreeSet::new());
-    let [step] = plan.steps() else { panic!("{plan}") };
+    let pulls = plan::pull(&project(text), |_| false, false);
+    let [step] = pulls.plan.steps() else { panic!("{}", pulls.plan) };
     let wanted = Operation::PullImage { image: "y".to_owned(), platform: Some("linux/arm64".to_owned()) };
     assert_eq!(step.operation, wanted, "what is never pulled is not pulled by hand either");
+    assert_eq!(pulls.skipped, BTreeMap::from([("x".to_owned(), "")]));
 }
 
 #[test]

@@ -87,6 +87,8 @@ pub struct Service {
     pub domainname: Option<String>,
     /// Supplementary groups.
     pub group_add: Vec<String>,
+    /// It has a `build` section beside its image.
+    pub builds: bool,
     /// When its image is pulled.
     pub pull_policy: PullPolicy,
     /// The platform of its image, `os/arch[/variant]`.
@@ -308,13 +310,17 @@ impl Serialize for Content {
 /// When a service's image is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum PullPolicy {
-    /// When it is missing.
+    /// Nothing is said: when it is missing, and by `pull`.
     #[default]
+    Unset,
+    /// When it is missing.
     Missing,
     /// Always.
     Always,
     /// Never.
     Never,
+    /// Never, for it is built; the images of its hooks when they are missing.
+    Build,
     /// When it is missing, or was pulled longer ago than this.
     Every(Duration),
 }

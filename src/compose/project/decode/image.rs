@@ -33,6 +33,11 @@ pub(super) fn reference(decoder: &mut Decoder<'_>) -> String {
     image
 }
 
+/// Whether it has a `build` section.
+pub(super) fn builds(decoder: &Decoder<'_>) -> bool {
+    decoder.node.get("build").is_some_and(|build| !build.is_null())
+}
+
 pub(super) fn platform(decoder: &mut Decoder<'_>) -> Option<String> {
     let node = decoder.node.get("platform")?;
     let text = node.as_text().filter(|text| !text.is_empty())?;
@@ -44,8 +49,8 @@ pub(super) fn platform(decoder: &mut Decoder<'_>) -> Option<String> {
 }
 
 pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
-    let Some(node) = decoder.node.get("pull_policy") else { return PullPolicy::Missing };
-    let Some(word) = node.as_text() else { return PullPolicy::Missing };
+    let Some(node) = decoder.node.get("pull_policy") else { return PullPolicy::Unset };
+    let Some(word) = node.as_text() else { return PullPolicy::Unset };
     let known = match word {
         "missing" | "if_not_present" => Some(PullPolicy::Missing),
         "always" | "refresh" => Some(PullPolicy::Always),
@@ -55,7 +60,7 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
         "build" => {
             let message = format!("{}: to build images is not yet supported", decoder.path("pull_policy"));
             decoder.error("not-yet", Some(node.span), message, Some("build it elsewhere, and write `pull_policy: missing`".to_owned()));
-            return PullPolicy::Missing;
+            return PullPolicy::Unset;
         }
         // An amount with one of Docker Compose's letters each; `scalar` reads more of them.
         _ => word
@@ -70,6 +75,6 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
         let message = format!("{}: there is no policy `{word}`", decoder.path("pull_policy"));
         let hint = "there are always, never, missing, daily, weekly, refresh, and `every_` with an age such as 12h";
         decoder.error("pull-policy", Some(node.span), message, Some(hint.to_owned()));
-        PullPolicy::Missing
+        PullPolicy::Unset
     })
 }

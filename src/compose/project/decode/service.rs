@@ -46,6 +46,7 @@ impl Decoder<'_> {
         let networks = endpoint::networks(self);
         Some(Service {
             image: image::reference(self),
+            builds: image::builds(self),
             pull_policy: image::pull_policy(self),
             platform: image::platform(self),
             command: command(node, "command"),
