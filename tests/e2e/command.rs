@@ -301,7 +301,11 @@ fn rm_removes_what_has_ended_after_it_asked() {
     assert_eq!(volumes(), 1);
     // What `run` left is not its business.
     bottle.gantry(["run", "-T", "a"]).success();
-    assert!(bottle.gantry(["rm", "-f"]).stderr.contains("No stopped containers"));
+    for all in [&[][..], &["--all"], &["-a"]] {
+        let told = bottle.gantry([&["rm", "-f"], all].concat()).stderr;
+        assert!(told.contains("No stopped containers"), "{told}");
+        assert_eq!(told.contains("--all of rm is deprecated and has no effect"), !all.is_empty(), "{told}");
+    }
 }
 
 #[test]

@@ -201,10 +201,21 @@ fn images_come_and_go_as_the_flags_say() {
     let here = |name: &str| bottle.gantry(["image", "ls"]).success().lines().any(|line| name.split(':').all(|part| line.contains(part)));
     let up = |flags: &[&str]| bottle.gantry([&["up", "-d"], flags].concat());
     assert!(up(&["--pull", "never"]).failure(1).contains("may not be pulled"));
+    // What is to be built is never pulled; a service without a `build` is used as it is here.
+    assert!(up(&["--pull", "build"]).failure(1).contains("may not be pulled"));
     let first = up(&[]);
     assert!(first.stderr.contains("Pulled") && first.stderr.contains("Pull complete"), "{first:?}");
     assert!(!up(&["--pull", "missing", "--force-recreate"]).stderr.contains("Pulled"));
     assert!(up(&["--pull", "always"]).stderr.contains("Pulled"));
+    let built = up(&["--pull", "build", "--force-recreate"]);
+    assert!(built.code == 0 && built.stderr.contains("Recreated") && !built.stderr.contains("Pulled"), "{built:?}");
+    bottle.write("built.yaml", &format!("services:\n  a: {{image: '{image}', build: ., command: [redis-server, --version]}}\n"));
+    for command in [&["up", "-d"][..], &["create"], &["run", "-T"]] {
+        let service = if command[0] == "run" { &["a"][..] } else { &[] };
+        let refused = bottle.gantry([&["-f", "built.yaml"], command, &["--pull", "build"], service].concat()).failure(1);
+        assert!(refused.contains("--pull build is not supported for service \"a\"") && refused.contains("built.yaml:2:"), "{refused}");
+    }
+    bottle.gantry(["-f", "built.yaml", "up", "-d", "--pull", "build", "--no-build"]).success();
     // `down` leaves images, or removes those that were built, or all.
     let down = |flags: &[&str]| bottle.gantry([&["down"], flags].concat());
     down(&[]).success();

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::error::CommandError;
-use crate::compose::project::model;
+use crate::cli::error::{About, CommandError};
+use crate::compose::project::model::{self, Project};
 
 /// Services by name; shell patterns are allowed.
 #[derive(Debug, Default, Args)]
@@ -23,6 +23,9 @@ pub(crate) enum PullPolicy {
     Missing,
     /// Never; a missing image is an error
     Never,
+    /// Never, for images are built
+    #[value(hide = true)]
+    Build,
 }
 
 /// Which images `pull` pulls.
@@ -70,6 +73,19 @@ impl BuildArgs {
         Err(CommandError::local(format!("{flag} is not supported: Gantry does not build images yet"))
             .hint("build the image elsewhere and bring it in with `gantry image load -i FILE` or `gantry pull`"))
     }
+
+    /// Refuses `--pull build` where there is something to build and nobody said `--no-build`.
+    pub(crate) fn refuse_policy(&self, policy: Option<PullPolicy>, project: &Project) -> Result<(), CommandError> {
+        match project.services.values().find(|service| service.builds) {
+            Some(service) if policy == Some(PullPolicy::Build) && !self.no_build => Err(CommandError::local(format!(
+                "--pull build is not supported for service \"{}\", which has a `build`: Gantry does not build images yet",
+                service.name
+            ))
+            .about(About::Service(service.name.to_string()))
+            .hint("build its image elsewhere, bring it in with `gantry image load -i FILE`, and leave the flag out or add --no-build")),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl From<PullPolicy> for model::PullPolicy {
@@ -78,6 +94,7 @@ impl From<PullPolicy> for model::PullPolicy {
             PullPolicy::Always => Self::Always,
             PullPolicy::Missing => Self::Missing,
             PullPolicy::Never => Self::Never,
+            PullPolicy::Build => Self::Build,
         }
     }
 }
@@ -319,6 +336,9 @@ pub(crate) struct RemoveArgs {
     /// Remove anonymous volumes, too
     #[arg(short, long)]
     pub(crate) volumes: bool,
+    /// Deprecated, without effect
+    #[arg(short, long, hide = true)]
+    pub(crate) all: bool,
 }
 
 /// Flags of `pull`.

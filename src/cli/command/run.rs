@@ -44,6 +44,7 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         // A volume that only this command mounts is the project's all the same.
         project.volumes.extend(whole.volumes.get_key_value(key).map(|(key, volume)| (key.clone(), volume.clone())));
     }
+    args.build.refuse_policy(args.pull, &project)?;
     up::override_policies(&mut project, args.pull.map(Into::into));
     let options = UpOptions {
         remove_orphans: args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS"),

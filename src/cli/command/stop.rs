@@ -70,6 +70,9 @@ fn add_restarting(project: &Project, services: &mut BTreeSet<ServiceName>) {
 
 /// Runs `rm`.
 pub(super) async fn remove(args: RemoveArgs, context: &Context) -> Result<u8, CommandError> {
+    if args.all {
+        context.terminal.warn("--all of rm is deprecated and has no effect");
+    }
     let scene = scene(context).await?;
     let services = label_names(scene.project.as_ref(), &args.services.services)?;
     let options = StopPlanOptions { services, timeout: None, volumes: args.volumes, running: args.stop };

@@ -48,6 +48,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     }
     let targeted = names(whole, &args.services.services)?;
     let mut project = whole.select(&args.services.services, !args.no_deps)?;
+    args.build.refuse_policy(args.pull, &project)?;
     override_policies(&mut project, args.pull.map(Into::into));
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
