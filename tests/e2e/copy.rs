@@ -163,6 +163,33 @@ fn owners_streams_and_indexes_are_as_asked() {
 }
 
 #[test]
+fn one_offs_are_copied_to_and_from_where_all_are_meant() {
+    let bottle = Bottle::with_image();
+    project(&bottle);
+    bottle.write("file", "from here\n");
+    bottle.gantry(["run", "-d", "--name", "once", "u"]).success();
+    let has = |container: &str, name: &str| {
+        let path = format!("/containers/{container}/archive?path=/tmp/{name}");
+        crate::api::request(&bottle.socket(), "HEAD", &path, None).0 == 200
+    };
+    // Without the flag there is no container of the service.
+    for direction in [["file", "u:/tmp/plain"], ["u:/etc/passwd", "out"]] {
+        assert!(bottle.gantry(["cp", direction[0], direction[1]]).failure(1).contains("no container found"), "{direction:?}");
+    }
+    bottle.gantry(["cp", "--all", "file", "u:/tmp/all"]).success();
+    assert!(has("once", "all") && !has("once", "plain"));
+    bottle.gantry(["cp", "--all", "u:/tmp/all", "back"]).success();
+    assert_eq!(fs::read_to_string(bottle.project().join("back")).expect("it came back"), "from here\n");
+    // Beside a container of the service's own.
+    bottle.gantry(["up", "-d", "u"]).success();
+    bottle.gantry(["cp", "file", "u:/tmp/own"]).success();
+    bottle.gantry(["cp", "--all", "file", "u:/tmp/both"]).success();
+    for (name, own, once) in [("own", true, false), ("both", true, true), ("all", false, true)] {
+        assert_eq!((has("project-u-1", name), has("once", name)), (own, once), "{name}");
+    }
+}
+
+#[test]
 fn no_link_leads_a_copy_out_of_its_container() {
     let bottle = Bottle::with_image();
     project(&bottle);

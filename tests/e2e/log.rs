@@ -48,6 +48,22 @@ fn a_follower_goes_on_with_the_successor_of_a_container() {
 }
 
 #[test]
+fn a_time_parts_what_was_written_before_it_from_what_came_after() {
+    let bottle = Bottle::with_image();
+    let command = "[sh, -c, 'echo one; until test -e /tmp/go; do usleep 10000; done; echo two']";
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {command}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    let logs = |flags: &[&str]| bottle.gantry([&["logs", "--no-log-prefix"], flags].concat()).success();
+    bottle.eventually("the first line", || logs(&[]) == "one\n");
+    let between = bottle.shell("date -u +%Y-%m-%dT%H:%M:%S.%NZ").success();
+    bottle.gantry(["exec", "-T", "a", "touch", "/tmp/go"]).success();
+    bottle.eventually("the end", || bottle.state("project-a-1") == "exited");
+    assert_eq!(logs(&[]), "one\ntwo\n");
+    assert_eq!(logs(&["--since", between.trim()]), "two\n");
+    assert_eq!(logs(&["--until", between.trim()]), "one\n");
+}
+
+#[test]
 fn the_file_is_in_dockers_form() {
     let bottle = Bottle::with_image();
     bottle.compose("services:\n  a:\n    image: IMAGE\n    command: [seq, '1', '20000']\n");

@@ -80,3 +80,45 @@ fn containers_reach_each_other_through_the_hosts_port() {
     let page = bottle.gantry(["exec", "-T", "web", "timeout", "5", "wget", "-q", "-O", "-", "http://198.51.100.7:8080/group"]);
     assert!(page.stdout.contains("root:x:0:"), "{page:?}");
 }
+
+#[test]
+fn a_ports_address_is_printed_by_replica_and_protocol() {
+    let bottle = Bottle::with_image();
+    let service = "    image: IMAGE\n    command: [sleep, '1000']\n    stop_grace_period: 1s\n";
+    bottle.compose(&format!(
+        "services:\n  web:\n{service}    scale: 2\n    ports: ['8080-8081:80', '127.0.0.1:9090-9091:53/udp', '7000']\n  range:\n{service}    ports: ['6000-6002:5000-5002']\n  mute:\n{service}"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let port = |arguments: &str| bottle.gantry(["port"].into_iter().chain(arguments.split_whitespace()));
+    // Which replica has which port of the range is the engine's to say.
+    let published = |container: &str, port: &str| {
+        let info = bottle.inspect(container).expect("it runs");
+        info["NetworkSettings"]["Ports"][port][0]["HostPort"].as_str().expect("a port").to_owned()
+    };
+    for (index, container) in [("1", "project-web-1"), ("2", "project-web-2")] {
+        assert_eq!(port(&format!("--index {index} web 80")).success(), format!("0.0.0.0:{}\n", published(container, "80/tcp")));
+        assert_eq!(
+            port(&format!("--protocol udp --index {index} web 53")).success(),
+            format!("127.0.0.1:{}\n", published(container, "53/udp"))
+        );
+        assert_eq!(port(&format!("--index {index} web 7000")).success(), format!("0.0.0.0:{}\n", published(container, "7000/tcp")));
+    }
+    assert_ne!(port("--index 1 web 80").success(), port("--index 2 web 80").success());
+    assert_eq!(port("web 80").success(), port("--index 1 web 80").success());
+    for (inside, outside) in [("5000", "6000"), ("5001", "6001"), ("5002", "6002")] {
+        assert_eq!(port(&format!("range {inside}")).success(), format!("0.0.0.0:{outside}\n"));
+    }
+    for (arguments, words) in [
+        ("web 53", "no port 53/tcp for container project-web-1: it publishes"),
+        ("--protocol udp web 80", "no port 80/udp for container project-web-1"),
+        ("--index 2 range 5000", "service \"range\" is not running container #2"),
+        ("range 5003", "no port 5003/tcp for container project-range-1: it publishes 5000/tcp, 5001/tcp, 5002/tcp"),
+        ("mute 80", "it publishes none"),
+        ("nosuch 80", "service \"nosuch\" is not running"),
+        ("--protocol http web 80", "tcp, udp or sctp"),
+    ] {
+        let outcome = port(arguments);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{arguments}");
+        assert!(outcome.stderr.contains(words), "{arguments}: {}", outcome.stderr);
+    }
+}
