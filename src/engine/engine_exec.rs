@@ -99,6 +99,10 @@ impl Engine {
 
     async fn await_exec(self, container: Arc<Container>, id: ExecId, mut started: ExecTask, known: oneshot::Sender<()>) {
         let code = started.wait().await;
+        if started.out_of_memory() {
+            // Docker's word for it. Whoever sees the command's end can find it among what has happened.
+            self.tell(&container, "oom", &[]);
+        }
         self.shared.execs.ended(&id, code);
         // Whoever asked may have left.
         let _ = known.send(());

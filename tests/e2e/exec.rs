@@ -45,3 +45,17 @@ fn a_terminal_has_the_size_of_the_callers() {
     let outcome = bottle.shell("script -qec 'stty rows 33 cols 77; $GANTRY exec a stty size' /dev/null");
     assert!(outcome.stdout.contains("33 77"), "{outcome:?}");
 }
+
+#[test]
+fn a_command_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    mem_limit: 16m\n    memswap_limit: 16m\n"));
+    bottle.gantry(["up", "-d"]).success();
+    let killed = bottle.gantry(["exec", "-T", "a", "sh", "-c", "kill -9 $$"]);
+    assert_eq!((killed.code, killed.stderr.as_str()), (137, ""));
+    let hungry = bottle.gantry(["exec", "-T", "a", "tail", "/dev/zero"]);
+    assert!(hungry.code == 137 && hungry.stderr.contains("project-a-1 for want of memory"), "{hungry:?}");
+    // What happened to an earlier one is not said of a later one.
+    let killed = bottle.gantry(["exec", "-T", "a", "sh", "-c", "kill -9 $$"]);
+    assert_eq!((killed.code, killed.stderr.as_str()), (137, ""));
+}

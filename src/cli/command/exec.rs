@@ -1,14 +1,21 @@
 //! `exec`: a command in a container that runs, with its input, output, terminal and exit code.
 
+use crate::api::client::Client;
 use crate::cli::args::inspect::ExecArgs;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
+use crate::cli::follow;
 use crate::cli::observe;
 use crate::cli::relay::{self, Parted, Peer, Relay, Signals};
 use crate::compose::plan::{ObservedState, Replica};
 use crate::resource::detach::DetachKeys;
+use crate::resource::event::EventFilter;
 use crate::resource::exec::ExecSpec;
 use crate::resource::name::ServiceName;
+use crate::resource::time::Timestamp;
+
+/// The code of a command that was killed.
+const KILLED: i32 = 137;
 
 /// Runs the command.
 pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, CommandError> {
@@ -36,6 +43,7 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
     };
     let id = client.exec_create(&container.info.id.to_string(), &spec).await?;
     let mut signals = Signals::listen()?;
+    let began = follow::now();
     let streams = client.exec_start(&id, spec.tty, args.detach).await?;
     let Some(streams) = streams.filter(|_| !args.detach) else { return Ok(0) };
     let relay = Relay { peer: Peer::Exec(id), tty, interactive: args.interactive, proxy: false, keys: DetachKeys::default() };
@@ -44,10 +52,24 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
     match parted {
         Parted::Ended => {
             let code = client.exec_inspect(&id).await?.exit_code.unwrap_or(0);
+            if code == KILLED && ran_out_of_memory(client, container, began).await {
+                context.terminal.warn(&format!("the kernel killed a process in container {} for want of memory", container.name()));
+            }
             Ok(u8::try_from(code & 0xff).unwrap_or(1))
         }
         Parted::Detached => Err(CommandError::detached()),
         Parted::Interrupted => Ok(CommandError::INTERRUPTED),
+    }
+}
+
+/// Whether the engine told since then of a process of the container that the kernel killed for want of memory. Who cannot tell has not.
+async fn ran_out_of_memory(client: &Client, container: &Replica, since: Timestamp) -> bool {
+    let filters = [("type", "container".to_owned()), ("event", "oom".to_owned()), ("container", container.info.id.to_string())];
+    let filters = filters.into_iter().map(|(key, value)| (key.to_owned(), vec![value])).collect();
+    let filter = EventFilter { since: Some(since), until: Some(follow::now()), filters };
+    match client.events(&filter).await {
+        Ok(mut events) => matches!(events.next().await, Some(Ok(_))),
+        Err(_) => false,
     }
 }
 

@@ -100,6 +100,9 @@ pub(super) enum Notice {
         code: i32,
         /// Processor time that it and its children used.
         processor_time: Duration,
+        /// It was killed, and the kernel killed for want of memory in its container while it ran.
+        #[serde(default)]
+        out_of_memory: bool,
     },
 }
 

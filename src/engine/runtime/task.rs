@@ -141,7 +141,7 @@ struct Shared {
 #[derive(Debug)]
 struct Expected {
     started: Option<oneshot::Sender<Result<i32, LaunchError>>>,
-    ended: oneshot::Sender<(i32, Duration)>,
+    ended: oneshot::Sender<(i32, Duration, bool)>,
 }
 
 impl Task {
@@ -319,7 +319,7 @@ impl Task {
             return Err(gone());
         }
         let pid = starts.await.map_err(|_| gone())??;
-        Ok(ExecTask { pid, attached, ends: Some(ends), code: KILLED, processor_time: Duration::ZERO })
+        Ok(ExecTask { pid, attached, ends: Some(ends), code: KILLED, processor_time: Duration::ZERO, out_of_memory: false })
     }
 }
 
@@ -341,9 +341,9 @@ impl Shared {
                 let started = self.execs().remove(&id).and_then(|expected| expected.started);
                 started.map(|started| started.send(Err(error)));
             }
-            Notice::ExecEnded { id, code, processor_time } => {
+            Notice::ExecEnded { id, code, processor_time, out_of_memory } => {
                 let expected = self.execs().remove(&id);
-                expected.map(|expected| expected.ended.send((code, processor_time)));
+                expected.map(|expected| expected.ended.send((code, processor_time, out_of_memory)));
             }
             notice => tracing::warn!("the shim of container {} said {notice:?} out of turn", self.claim.id),
         }
@@ -366,17 +366,18 @@ pub struct ExecTask {
     pub pid: i32,
     /// Its streams, unless it was detached.
     pub attached: Option<Attached>,
-    ends: Option<oneshot::Receiver<(i32, Duration)>>,
+    ends: Option<oneshot::Receiver<(i32, Duration, bool)>>,
     code: i32,
     processor_time: Duration,
+    out_of_memory: bool,
 }
 
 impl ExecTask {
     /// Returns its exit code.
     pub async fn wait(&mut self) -> i32 {
         if let Some(ends) = &mut self.ends {
-            if let Ok((code, processor_time)) = ends.await {
-                (self.code, self.processor_time) = (code, processor_time);
+            if let Ok((code, processor_time, out_of_memory)) = ends.await {
+                (self.code, self.processor_time, self.out_of_memory) = (code, processor_time, out_of_memory);
             }
             self.ends = None;
         }
@@ -387,6 +388,11 @@ impl ExecTask {
     /// depends on it.
     pub fn processor_time(&self) -> Duration {
         self.processor_time
+    }
+
+    /// Whether it was killed while its container ran out of memory, once [`Self::wait`] has returned.
+    pub fn out_of_memory(&self) -> bool {
+        self.out_of_memory
     }
 }
 

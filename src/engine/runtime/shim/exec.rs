@@ -7,26 +7,40 @@ use crate::engine::runtime::init;
 use crate::engine::runtime::launch::ProcessSpec;
 use crate::engine::runtime::shim::container::{Phase, Shim};
 use crate::engine::runtime::shim::process::{Process, Progress};
-use crate::engine::runtime::shim::reap::Reaped;
+use crate::engine::runtime::shim::reap::{End, Reaped};
 use crate::engine::runtime::shim::stream::{Manner, Streams};
 use crate::engine::runtime::talk::{self, Notice};
 use crate::engine::runtime::task::{AttachRequest, ExecIo};
 use crate::resource::id::ExecId;
+
+/// The code of who was killed, or of a shell whose command was.
+const KILLED: i32 = 137;
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Exec {
     pub(super) id: ExecId,
     pub(super) process: Process,
+    /// How many processes of the container the kernel had killed for want of memory when it began.
+    memory_kills: u64,
+    out_of_memory: bool,
     /// The engine knows how it ended, or that it did not start.
     told: bool,
+}
+
+impl Exec {
+    fn ended(&self, end: End) -> Notice {
+        let (id, out_of_memory) = (self.id, self.out_of_memory);
+        Notice::ExecEnded { id, code: end.code, processor_time: end.processor_time, out_of_memory }
+    }
 }
 
 impl Shim {
     /// Runs a command.
     pub(super) fn exec(&mut self, id: ExecId, io: ExecIo, beside: Vec<OwnedFd>) {
+        let memory_kills = self.leaf.memory_kills();
         match self.make_exec(io, beside) {
-            Ok(process) => self.execs.push(Exec { id, process, told: false }),
+            Ok(process) => self.execs.push(Exec { id, process, memory_kills, out_of_memory: false, told: false }),
             Err(error) => self.engine.tell(Notice::ExecFailed { id, error }, &[]),
         }
     }
@@ -75,6 +89,8 @@ impl Shim {
     pub(super) fn exec_ended(&mut self, reaped: Reaped) {
         let is_it = |exec: &Exec| exec.process.pid == reaped.pid && exec.process.end.is_none();
         let Some(index) = self.execs.iter().position(is_it) else { return };
+        let killed = reaped.end.code == KILLED;
+        self.execs[index].out_of_memory = killed && self.leaf.memory_kills() > self.execs[index].memory_kills;
         self.execs[index].process.end = Some(reaped.end);
         while self.execs[index].process.is_preparing() {
             self.hear_exec(index);
@@ -94,7 +110,7 @@ impl Shim {
                     return true;
                 }
                 exec.process.streams.take_clients().iter().for_each(crate::engine::runtime::shim::client::Client::finish);
-                engine.tell(Notice::ExecEnded { id: exec.id, code: end.code, processor_time: end.processor_time }, &[]);
+                engine.tell(exec.ended(end), &[]);
             }
             false
         });
@@ -106,8 +122,7 @@ impl Shim {
             drop(exec.process.streams.finish(&mut self.scratch));
             self.lingering.extend(exec.process.streams.take_clients());
             if let (false, Some(end)) = (exec.told, exec.process.end) {
-                let notice = Notice::ExecEnded { id: exec.id, code: end.code, processor_time: end.processor_time };
-                self.engine.tell(notice, &[]);
+                self.engine.tell(exec.ended(end), &[]);
             }
         }
     }

@@ -332,7 +332,9 @@ fn execs_run_beside_the_container() {
     assert!(matches!(rig.hear().0, Notice::ExecStarted { .. }));
     let seen = read_all(client);
     assert_eq!((&seen[..5], seen.len()), ("3 4\r\n", 5_000_005));
-    assert!(matches!(rig.hear().0, Notice::ExecEnded { id: ended, code: 0, processor_time } if ended == id && !processor_time.is_zero()));
+    assert!(
+        matches!(rig.hear().0, Notice::ExecEnded { id: ended, code: 0, processor_time, out_of_memory: false } if ended == id && !processor_time.is_zero())
+    );
 
     rig.kill();
     assert_eq!(rig.ended().0.status.code, 137);
