@@ -341,7 +341,7 @@ fn an_edited_attribute_is_named_and_recreates() {
     assert_eq!(id(), first);
     project("mem_limit: 32m\nulimits: {nofile: 200}\nsysctls: [net.core.somaxconn=5]");
     let plan = bottle.gantry(["up", "-d", "--dry-run"]).success();
-    for field in ["resources.memory 67108864 -> 33554432", "ulimits.nofile", "sysctls.net.core.somaxconn"] {
+    for field in ["mem_limit 67108864 -> 33554432", "ulimits.nofile 100 -> 200", "sysctls.net.core.somaxconn"] {
         assert!(plan.contains(field), "{field}: {plan}");
     }
     bottle.gantry(["up", "-d"]).success();

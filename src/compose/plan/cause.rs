@@ -11,9 +11,9 @@ use crate::resource::name::ServiceName;
 pub enum Divergence {
     /// Recreation was asked for.
     Forced,
-    /// These fields of its specification differ.
+    /// These attributes of its service differ.
     Spec(Vec<FieldChange>),
-    /// The digest of its specification differs; which field cannot be told, since another tool made the container.
+    /// Its specification differs; in which attribute cannot be told, mostly since another tool made the container.
     Hash,
     /// Its image's name now means another image.
     Image {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::compose::plan::attribute::Origin;
 use crate::compose::plan::cause::{Cause, Divergence};
 use crate::compose::plan::graph::ServiceGraph;
 use crate::compose::plan::known::Known;
@@ -194,7 +195,8 @@ impl<'a> Decider<'a> {
         let spec = self.spec(service, existing.number, &self.known);
         // A container left under its temporary name gets the right one; that alone is no reason to replace it.
         let name = if misnamed { &existing.info.name } else { name };
-        replica::divergence(existing, name, service, &spec, self.image(service))
+        let origin = Origin { project: self.project, service };
+        replica::divergence(existing, name, origin, &spec, self.image(service))
     }
 }
 

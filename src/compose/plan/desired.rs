@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::compose::plan::known::Known;
 use crate::compose::plan::one_off::OneOff;
-use crate::compose::plan::{endpoint, fingerprint, graph, label};
+use crate::compose::plan::{endpoint, fingerprint, graph, hook, label};
 use crate::compose::project::model::{FileWay, Hook, Project, Service, ServiceFile};
 use crate::compose::project::other::{ServiceIpc, ServicePid};
 use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, RestartPolicy};
@@ -69,10 +69,8 @@ fn labelled(project: &Project, service: &Service, mut spec: ContainerSpec, canon
     add(label::DEPENDS_ON, graph::write_dependencies(&service.depends_on));
     add(label::CONFIG_HASH, fingerprint::hash(canonical));
     add(label::SPEC, canonical.to_string());
-    let hooks = [&service.pre_start, &service.post_start, &service.pre_stop];
-    if hooks.iter().any(|hooks| !hooks.is_empty()) {
-        // Invariant: hooks are plain data with string keys, which JSON can always hold.
-        add(label::HOOKS, fingerprint::hash(&serde_json::to_value(hooks).expect("hooks are plain data")));
+    if let Some(hooks) = hook::label(service) {
+        add(label::HOOKS, hooks);
     }
     if let Some(image) = image {
         add(label::IMAGE, image.to_string());

@@ -1,13 +1,36 @@
 //! The steps of a service's hooks.
 
+use std::collections::BTreeSet;
+
 use crate::compose::plan::cause::Cause;
-use crate::compose::plan::label;
 use crate::compose::plan::observed::Replica;
 use crate::compose::plan::steps::{Plan, StepId};
+use crate::compose::plan::{fingerprint, label};
 use crate::compose::project::model::{Hook, Project, Service};
 use crate::resource::container::ContainerState;
 use crate::resource::exec::ExecSpec;
 use crate::resource::operation::{HookKind, Operation};
+
+/// What a container's label says of the hooks it was made for: `post_start=DIGEST`, with commas between; none without hooks.
+pub(super) fn label(service: &Service) -> Option<String> {
+    let hooks = [("pre_start", &service.pre_start), ("post_start", &service.post_start), ("pre_stop", &service.pre_stop)];
+    let digests = hooks.iter().filter(|(_, hooks)| !hooks.is_empty()).map(|(name, hooks)| {
+        // Invariant: hooks are plain data with string keys, which JSON can always hold.
+        let hooks = serde_json::to_value(hooks).expect("hooks are plain data");
+        format!("{name}={}", fingerprint::hash(&hooks))
+    });
+    Some(digests.collect::<Vec<_>>().join(",")).filter(|text| !text.is_empty())
+}
+
+/// The kinds of hooks in which two such labels differ.
+pub(super) fn changed(from: Option<&str>, to: Option<&str>) -> Vec<String> {
+    let kinds = |label: Option<&str>| label.iter().flat_map(|label| label.split(',')).map(str::to_owned).collect::<BTreeSet<_>>();
+    let names = kinds(from)
+        .symmetric_difference(&kinds(to))
+        .map(|kind| kind.split_once('=').map_or("hooks", |(name, _)| name).to_owned())
+        .collect::<BTreeSet<_>>();
+    names.into_iter().collect()
+}
 
 /// What runs in a container after it started, in this order.
 pub fn post_start(service: &Service, container: &str) -> Vec<Operation> {
@@ -65,6 +88,7 @@ fn exec(hook: &Hook) -> ExecSpec {
 
 #[cfg(test)]
 mod tests {
+    use super::changed;
     use crate::compose::plan::simulate::{World, project};
     use crate::compose::plan::{self, DownOptions, Plan, StopPlanOptions, UpOptions, undo};
     use crate::resource::container::ContainerState;
@@ -139,16 +163,29 @@ services:
         check(
             &up(&ONE.replace("command: up", "command: on"), &world),
             r#"
-            #1 create container 030303030303_p-web-1 (changed: hooks)
-            #2 run pre_stop[0] in container p-web-1 after #1 (changed: hooks)
-            #3 stop container p-web-1 after #2 (changed: hooks)
-            #4 remove container p-web-1 after #1 #3 (changed: hooks)
-            #5 rename container 030303030303_p-web-1 to p-web-1 after #4 (changed: hooks)
+            #1 create container 030303030303_p-web-1 (changed: post_start)
+            #2 run pre_stop[0] in container p-web-1 after #1 (changed: post_start)
+            #3 stop container p-web-1 after #2 (changed: post_start)
+            #4 remove container p-web-1 after #1 #3 (changed: post_start)
+            #5 rename container 030303030303_p-web-1 to p-web-1 after #4 (changed: post_start)
             #6 run pre_start[0] of web in container p-web-pre_start-0 after #5 (before web starts)
-            #7 start container p-web-1 after #5 #6 (changed: hooks)
-            #8 run post_start[0] in container p-web-1 after #7 (changed: hooks)
+            #7 start container p-web-1 after #5 #6 (changed: post_start)
+            #8 run post_start[0] in container p-web-1 after #7 (changed: post_start)
             "#,
         );
+    }
+
+    #[test]
+    fn the_kind_of_hook_that_changed_is_told() {
+        check_changed("pre_start=1,pre_stop=2", "pre_start=1,pre_stop=2", &[]);
+        check_changed("pre_start=1,pre_stop=2", "post_start=3,pre_start=4,pre_stop=2", &["post_start", "pre_start"]);
+        check_changed("pre_stop=1", "", &["pre_stop"]);
+    }
+
+    #[track_caller]
+    fn check_changed(from: &'static str, to: &'static str, expect: &[&str]) {
+        let label = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+        assert_eq!(changed(label(from), label(to)), expect);
     }
 
     #[test]

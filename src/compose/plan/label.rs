@@ -36,7 +36,7 @@ pub const NETWORK: &str = "com.docker.compose.network";
 pub const VOLUME: &str = "com.docker.compose.volume";
 /// The kind of hook that a container is; on those that run before a service's.
 pub const HOOK: &str = "com.docker.compose.hook";
-/// Digest of a service's hooks, which are no part of a container's specification.
+/// Digests of a service's hooks by their kind, which are no part of a container's specification.
 pub const HOOKS: &str = "dev.gantry.hooks";
 /// The wanted specification itself, so that a later `up` can say which field differs.
 pub const SPEC: &str = "dev.gantry.spec";

@@ -3,6 +3,7 @@
 //! Everything here is pure but for [`execute`], which drives futures and names no runtime. A planner decides; whoever applies an
 //! operation obeys or fails.
 
+mod attribute;
 mod build;
 mod cause;
 mod decide;

@@ -1,9 +1,10 @@
 //! Whether a container that exists is the one that is wanted, and what differs if it is not.
 
+use crate::compose::plan::attribute::Origin;
 use crate::compose::plan::cause::Divergence;
 use crate::compose::plan::diff::{self, FieldChange};
 use crate::compose::plan::observed::Replica;
-use crate::compose::plan::{fingerprint, label};
+use crate::compose::plan::{hook, label};
 use crate::compose::project::model::{FileWay, Service};
 use crate::resource::container::{ContainerSpec, MountSource};
 use crate::resource::id::{Digest, ImageId};
@@ -13,7 +14,7 @@ use crate::resource::name::ContainerName;
 pub(super) fn divergence(
     replica: &Replica,
     name: &ContainerName,
-    service: &Service,
+    origin: Origin<'_>,
     wanted: &ContainerSpec,
     image: Option<ImageId>,
 ) -> Option<Divergence> {
@@ -22,25 +23,27 @@ pub(super) fn divergence(
         let change = FieldChange { field: "container_name".to_owned(), from: quoted(&replica.info.name), to: quoted(name) };
         return Some(Divergence::Spec(vec![change]));
     }
-    spec(replica, wanted)
+    spec(replica, wanted, origin)
         .or_else(|| hooks(replica, wanted))
         .or_else(|| changed_image(replica, image))
         .or_else(|| attachments(replica, wanted))
-        .or_else(|| files(replica, service))
+        .or_else(|| files(replica, origin.service))
 }
 
-fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
+fn spec(replica: &Replica, wanted: &ContainerSpec, origin: Origin<'_>) -> Option<Divergence> {
     // Both as the files want them: what a container refers to has a name or an id by the time it is made.
     let label = |key: &str| wanted.labels.get(key).map(String::as_str);
     if let Some(kept) = replica.label(label::SPEC) {
         if label(label::SPEC) == Some(kept) {
             return None;
         }
-        if let (Some(kept), Some(canonical)) =
-            (fingerprint::read::<ContainerSpec>(kept), label(label::SPEC).and_then(fingerprint::read::<ContainerSpec>))
-        {
-            let changes = diff::changes(&kept, &canonical);
-            return (!changes.is_empty()).then_some(Divergence::Spec(changes));
+        let read = |text: &str| serde_json::from_str::<ContainerSpec>(text).ok();
+        if let (Some(kept), Some(wanted)) = (read(kept), label(label::SPEC).and_then(read)) {
+            if kept == wanted {
+                return None;
+            }
+            let changes = diff::changes(&kept, &wanted, origin);
+            return Some(if changes.is_empty() { Divergence::Hash } else { Divergence::Spec(changes) });
         }
     }
     (replica.label(label::CONFIG_HASH) != label(label::CONFIG_HASH)).then_some(Divergence::Hash)
@@ -48,8 +51,9 @@ fn spec(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
 
 /// Hooks are no part of a specification, but of what the container was made for.
 fn hooks(replica: &Replica, wanted: &ContainerSpec) -> Option<Divergence> {
-    let differ = replica.label(label::HOOKS) != wanted.labels.get(label::HOOKS).map(String::as_str);
-    differ.then(|| Divergence::Spec(vec![FieldChange { field: "hooks".to_owned(), from: None, to: None }]))
+    let changed = hook::changed(replica.label(label::HOOKS), wanted.labels.get(label::HOOKS).map(String::as_str));
+    let changes: Vec<FieldChange> = changed.into_iter().map(|field| FieldChange { field, from: None, to: None }).collect();
+    (!changes.is_empty()).then_some(Divergence::Spec(changes))
 }
 
 fn changed_image(replica: &Replica, image: Option<ImageId>) -> Option<Divergence> {

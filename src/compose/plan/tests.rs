@@ -500,7 +500,7 @@ fn the_file_says_which_limit_changed() {
     let text = |limits: &str| format!("services: {{a: {{image: x, attach: false, {limits}}}}}");
     let world = running(&text("mem_limit: 64m, ulimits: {nofile: 5}"));
     let plan = up(&text("mem_limit: 32m, ulimits: {nofile: 6}, logging: {driver: none}"), &world, &UpOptions::default());
-    for field in ["log unset -> \"None\"", "resources.memory 67108864 -> 33554432", "ulimits.nofile.hard 5 -> 6"] {
+    for field in ["logging.driver unset -> \"none\"", "mem_limit 67108864 -> 33554432", "ulimits.nofile 5 -> 6"] {
         assert!(plan.contains(field), "`{field}` is not in:\n{plan}");
     }
     // How it is shown and come by is no part of what it is.

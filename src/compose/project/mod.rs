@@ -21,7 +21,7 @@ mod normalize;
 pub mod other;
 pub mod place;
 mod render;
-mod scalar;
+pub(crate) mod scalar;
 mod schema;
 mod seccomp_file;
 pub mod select;
