@@ -133,6 +133,7 @@ impl Walk<'_> {
             }
             Shape::List(inner, unique) => self.list(node, inner, *unique, trail),
             Shape::Dictionary => self.dictionary(node, trail),
+            Shape::Options => self.options(node, trail),
             Shape::Map(inner) => self.map(node, inner, trail),
             Shape::Object(attributes) => self.object(node, attributes, trail),
             Shape::Short(form, long) => {
@@ -171,7 +172,7 @@ impl Walk<'_> {
             }
             (Shape::Any | Shape::Command, _) => return,
             _ if !node.is_null() || trail.key == "deploy" => return,
-            (Shape::Object(_) | Shape::Map(_), _) => "a mapping",
+            (Shape::Object(_) | Shape::Map(_) | Shape::Options, _) => "a mapping",
             (Shape::Dictionary, _) => "a mapping or a list",
             (Shape::List(..) | Shape::Texts, _) => "a list",
             (Shape::Boolean, _) => "`true` or `false`",
@@ -454,6 +455,26 @@ impl Walk<'_> {
             None => Some("attributes of your own begin with `x-`".to_owned()),
         };
         self.problems.push(problem);
+    }
+
+    /// A mapping whose values become texts: Docker Compose takes no list here, nor `true`, which a driver may read in more ways than one.
+    fn options(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        let Value::Map(map) = &mut node.value else {
+            let mut problem =
+                Diagnostic::error("wrong-type", format!("{trail} must be a mapping, not {}", node.value.kind())).at(node.span);
+            problem.hint = matches!(node.value, Value::List(_)).then(|| "write `name: value` instead of `- name=value`".to_owned());
+            return self.problems.push(problem);
+        };
+        let is_log = trail.key == "options" && trail.parent.is_some_and(|parent| parent.key == "logging");
+        for (key, entry) in map {
+            let node = &mut entry.node;
+            match &node.value {
+                _ if node.tag == Some(MergeTag::Reset) => {}
+                Value::Text(_) | Value::Integer(_) | Value::Float(_) => node.value = Value::Text(node.as_scalar().unwrap_or_default()),
+                Value::Null if is_log => node.value = Value::Text(String::new()),
+                _ => self.wrong(node, &trail.then(key), "a string or a number"),
+            }
+        }
     }
 
     /// Mappings and lists of `KEY=VALUE` become mappings of texts. A bare key stays one where a variable takes its value from the project's

@@ -40,7 +40,7 @@ fn merge(base: &mut Node, over: Node, shape: &Shape, problems: &mut Vec<Diagnost
         _ if base.is_null() => *base = over,
         Shape::Object(attributes) => maps(base, over, problems, |key| find(attributes, key)),
         Shape::Map(inner) => maps(base, over, problems, |_| inner),
-        Shape::Dictionary => maps(base, over, problems, |_| &Shape::Command),
+        Shape::Dictionary | Shape::Options => maps(base, over, problems, |_| &Shape::Command),
         Shape::List(_, unique) => lists(base, over, Some(*unique)),
         Shape::Texts => lists(base, over, Some(schema::Unique::Key)),
         Shape::Any if base.as_map().is_some() && over.as_map().is_some() => maps(base, over, problems, |_| &Shape::Any),

@@ -66,6 +66,8 @@ pub(crate) enum Shape {
     List(&'static Self, Unique),
     /// A mapping or a list of `KEY=VALUE`; a mapping of strings and nulls in the end.
     Dictionary,
+    /// A mapping of strings and numbers alone, kept as strings; of nothing, too, where a log driver is to have them.
+    Options,
     /// A mapping with keys of the user's choice.
     Map(&'static Self),
     /// A mapping with the attributes of a table, and `x-…`.
@@ -338,7 +340,7 @@ pub(crate) const PREFERENCE: &[Attribute] = &[inert("spread", &Text)];
 pub(crate) const DEVICE: &[Attribute] = &[yes("source", &Text), yes("target", &Text), yes("permissions", &Text)];
 
 /// The keys of `logging`.
-pub(crate) const LOGGING: &[Attribute] = &[yes("driver", &Text), yes("options", &Dictionary)];
+pub(crate) const LOGGING: &[Attribute] = &[yes("driver", &Text), yes("options", &Shape::Options)];
 
 /// The keys of a process limit in its long form.
 pub(crate) const ULIMIT: &[Attribute] = &[yes("soft", &Integer), yes("hard", &Integer)];
@@ -360,7 +362,7 @@ pub(crate) const HEALTHCHECK: &[Attribute] = &[
 /// The keys of a service's place on a network.
 pub(crate) const SERVICE_NETWORK: &[Attribute] = &[
     yes("aliases", &NAMES),
-    yes("driver_opts", &Dictionary),
+    yes("driver_opts", &Shape::Options),
     yes("gw_priority", &Integer),
     yes("interface_name", &Text),
     yes("ipv4_address", &Text),
@@ -409,7 +411,7 @@ pub(crate) const MOUNT_TMPFS: &[Attribute] = &[yes("size", &Bytes), yes("mode", 
 pub(crate) const NETWORK: &[Attribute] = &[
     yes("name", &Text),
     yes("driver", &Text),
-    yes("driver_opts", &Dictionary),
+    yes("driver_opts", &Shape::Options),
     yes("ipam", &Shape::Object(IPAM)),
     yes("external", &Boolean),
     yes("internal", &Boolean),
@@ -420,16 +422,19 @@ pub(crate) const NETWORK: &[Attribute] = &[
 ];
 
 /// The keys of `ipam`.
-pub(crate) const IPAM: &[Attribute] =
-    &[yes("driver", &Text), yes("config", &Shape::List(&Shape::Object(IPAM_POOL), Unique::Field("subnet"))), yes("options", &Dictionary)];
+pub(crate) const IPAM: &[Attribute] = &[
+    yes("driver", &Text),
+    yes("config", &Shape::List(&Shape::Object(IPAM_POOL), Unique::Field("subnet"))),
+    yes("options", &Shape::Options),
+];
 
 /// The keys of an address pool.
 pub(crate) const IPAM_POOL: &[Attribute] =
-    &[yes("subnet", &Text), yes("gateway", &Text), yes("ip_range", &Text), yes("aux_addresses", &Dictionary)];
+    &[yes("subnet", &Text), yes("gateway", &Text), yes("ip_range", &Text), yes("aux_addresses", &Shape::Options)];
 
 /// The keys of a volume.
 pub(crate) const VOLUME: &[Attribute] =
-    &[yes("name", &Text), yes("driver", &Text), yes("driver_opts", &Dictionary), yes("external", &Boolean), yes("labels", &Dictionary)];
+    &[yes("name", &Text), yes("driver", &Text), yes("driver_opts", &Shape::Options), yes("external", &Boolean), yes("labels", &Dictionary)];
 
 /// The keys of a secret or config in a service.
 pub(crate) const SERVICE_FILE: &[Attribute] =
