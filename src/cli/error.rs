@@ -161,6 +161,12 @@ impl CommandError {
             Some("stop_signal") => "write the name of a signal, such as SIGTERM, or its number",
             Some("hostname") => "write letters, digits, `-` and `.`, at most 64",
             Some("tmpfs") => "write a path, then `:` and options of a tmpfs, such as `/run:size=64m,mode=1777`",
+            Some("sysctls") => "write a parameter that this kernel has, and a value it takes",
+            Some("network_mode" | "pid" | "ipc" | "volumes_from" | "external_links")
+                if ["No such container", "non running"].iter().any(|words| self.message.contains(words)) =>
+            {
+                "start that container first, name one that is there, or another service: `service:NAME`"
+            }
             Some("healthcheck") => "mend what it checks or the check, or give it longer with `start_period` and `retries`",
             _ => "",
         };

@@ -85,6 +85,16 @@ fn what_only_the_engine_can_know_is_named_with_its_place_too() {
         ("", ["services.web", "compose.yaml:2:3", "no command specified"]),
         ("    command: sh\n    user: nosuch\n", ["services.web.user", "compose.yaml:5:11", "nosuch"]),
         ("    command: sh\n    stop_signal: SIGNOSUCH\n", ["services.web.stop_signal", "compose.yaml:5:18", "SIGNOSUCH"]),
+        (
+            "    command: sh\n    sysctls:\n      net.ipv4.ip_default_ttl: many\n",
+            ["services.web.sysctls", "compose.yaml:6:32", "net.ipv4.ip_default_ttl"],
+        ),
+        ("    command: sh\n    pid: container:nosuch\n", ["services.web.pid", "compose.yaml:5:10", "No such container: nosuch"]),
+        ("    command: sh\n    ipc: container:nosuch\n", ["services.web.ipc", "compose.yaml:5:10", "No such container: nosuch"]),
+        (
+            "    command: sh\n    network_mode: container:nosuch\n",
+            ["services.web.network_mode", "compose.yaml:5:19", "No such container: nosuch"],
+        ),
         ("    networks: [n]\nnetworks:\n  n: {external: true}\n", ["networks.n", "compose.yaml:6:3", "could not be found"]),
         ("    volumes: ['data:/d']\nvolumes:\n  data: {external: true}\n", ["volumes.data", "compose.yaml:6:3", "not found"]),
     ] {

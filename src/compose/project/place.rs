@@ -82,12 +82,18 @@ impl Project {
 }
 
 /// What our own engine says when one of these attributes is to blame, whatever else of the service occurs in the message.
-const SUBJECTS: [(&str, &[&str]); 5] = [
+const SUBJECTS: [(&str, &[&str]); 11] = [
     ("cannot publish ", &["ports"]),
     ("exec: `", &["command", "entrypoint"]),
     ("cannot mount at ", &["volumes", "tmpfs", "configs", "secrets"]),
     ("unable to find user ", &["user"]),
     ("unable to find group ", &["user", "group_add"]),
+    ("set the kernel parameter ", &["sysctls"]),
+    ("sysctl \"", &["sysctls"]),
+    ("No such container: ", &["network_mode", "pid", "ipc", "volumes_from", "external_links"]),
+    ("cannot join network of ", &["network_mode"]),
+    ("cannot join pid of ", &["pid"]),
+    ("cannot join ipc of ", &["ipc"]),
 ];
 
 fn subject(message: &str) -> Option<&'static [&'static str]> {
@@ -106,9 +112,9 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
         Some(subject) => subject.contains(&name),
         None => !SILENT.contains(&name) && !name.starts_with("x-"),
     };
-    // `user: name:group` is spoken of by its parts.
-    let is_spoken_of =
-        |text: &str| occurs(text, message) || subject.is_some() && text.split(':').any(|part| !part.is_empty() && occurs(part, message));
+    // `user: name:group` and `pid: container:name` are spoken of by their parts, but not by the word that is in every such message.
+    let is_part = |part: &str| !matches!(part, "" | "container") && occurs(part, message);
+    let is_spoken_of = |text: &str| occurs(text, message) || subject.is_some() && text.split(':').any(is_part);
     let mut best: Option<(usize, Span, &str)> = None;
     // One letter may stand anywhere, unless it is known what is spoken of.
     let shortest = usize::from(subject.is_none());
@@ -117,6 +123,11 @@ fn spoken_of<'a>(service: &'a Node, message: &str) -> Option<(Span, &'a str)> {
         while let Some(node) = open.pop() {
             match &node.value {
                 Value::List(items) => open.extend(items),
+                // A parameter of the kernel is spoken of by its name, which is longer than most values.
+                Value::Map(map) if name == "sysctls" => {
+                    let spoken = map.iter().filter(|(key, _)| occurs(key, message)).max_by_key(|(key, _)| key.len());
+                    best = spoken.map(|(key, entry)| (key.len(), entry.node.span, name.as_str())).or(best);
+                }
                 Value::Map(map) => open.extend(map.values().map(|entry| &entry.node)),
                 _ => {
                     let text = node.as_scalar().unwrap_or_default();
@@ -208,6 +219,30 @@ volumes:
             ("cannot mount at /redis: Invalid argument", "-:7:15: services.redis.volumes"),
             ("unable to find user redis: no matching entries in passwd file", "-:8:11: services.redis.user"),
             ("unable to find group staff: no matching entries in group file", "-:8:11: services.redis.user"),
+        ] {
+            assert_eq!(place(message).as_deref(), Some(expect), "{message}");
+        }
+        let sharing = project_of(
+            "services:
+  a:
+    image: x
+    pid: container:nobody
+    ipc: container:no
+    network_mode: container:db
+    volumes_from: ['container:data:ro']
+    sysctls: {net.core.somaxconn: 1, net.core.somaxconns: 2, kernel.shmmni: many}
+",
+        );
+        let place = |message| sharing.place("a", None, message).map(|place| place.to_string());
+        for (message, expect) in [
+            ("No such container: nobody", "-:4:10: services.a.pid"),
+            ("No such container: no", "-:5:10: services.a.ipc"),
+            ("No such container: data", "-:7:20: services.a.volumes_from"),
+            ("No such container: p-a-1", "-:2:3: services.a"),
+            ("cannot join network of a non running container: db (0123)", "-:6:19: services.a.network_mode"),
+            ("cannot set the kernel parameter net.core.somaxconns to `2`: No such file", "-:8:59: services.a.sysctls"),
+            ("cannot set the kernel parameter kernel.shmmni to `many`: Invalid argument", "-:8:77: services.a.sysctls"),
+            ("sysctl \"net.core.somaxconn\" not allowed in host network namespace", "-:8:35: services.a.sysctls"),
         ] {
             assert_eq!(place(message).as_deref(), Some(expect), "{message}");
         }
