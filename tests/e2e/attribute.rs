@@ -378,7 +378,11 @@ fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
     assert_eq!(logs("apart").success().lines().count(), 1000);
     let rotated = logs("rotated").success();
     assert!(rotated.ends_with("999\n1000\n") && rotated.lines().count() < 1000, "{}", rotated.lines().count());
-    assert_eq!(logs("packed").success(), rotated);
+    let packed: Vec<u32> = logs("packed").success().lines().map(|line| line.parse().expect("a number")).collect();
+    // Whole from some line on: how many fit into three files depends on the digits of their times.
+    let first = 1001 - u32::try_from(packed.len()).expect("few");
+    assert_eq!(packed, (first..=1000).collect::<Vec<_>>());
+    assert!((2..800).contains(&first), "{first}");
     assert!(bottle.gantry(["logs", "--no-log-prefix", "-n", "200", "packed"]).success().starts_with("801\n"));
     assert_eq!(logs("silent").stdout, "");
     let files = |name: &str| {
