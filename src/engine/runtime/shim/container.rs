@@ -247,6 +247,7 @@ impl Shim {
         if is_populated(events.as_fd()) || !all_reaped {
             return;
         }
+        self.container.streams.settle();
         // Orphans that left the group of their own, or leave it this moment: their ends are reaped first, and then this is called again.
         if reap::kill_children() {
             return;

@@ -72,7 +72,12 @@ impl Log {
             lines.finish(clock::now(), gathered, |gathered, start| file.seal(gathered, start));
         }
         file.write(gathered);
-        if let Some(helper) = &mut file.compresses {
+        self.settle();
+    }
+
+    /// Waits until what was rotated is compressed.
+    pub(super) fn settle(&mut self) {
+        if let Some(helper) = &mut self.file.compresses {
             helper.wait();
         }
     }

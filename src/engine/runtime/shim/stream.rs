@@ -221,6 +221,13 @@ impl Streams {
         }
     }
 
+    /// Waits for who works for the log.
+    pub(super) fn settle(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.settle();
+        }
+    }
+
     /// The process has ended: takes what it left behind, without waiting for clients. What is still open afterwards is returned: a
     /// process that outlived it may go on writing there, for nobody.
     pub(super) fn finish(&mut self, scratch: &mut Vec<u8>) -> Vec<OwnedFd> {
