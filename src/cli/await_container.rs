@@ -111,7 +111,9 @@ impl Watch {
                 return happened.map(|()| false);
             }
             if runs_since.elapsed() >= SETTLED_AT_WORK || self.client.container_is_busy(&info.id.to_string()).await? == Some(false) {
-                return Ok(true);
+                // Unless it has ended while that was asked.
+                let happened = tokio::time::timeout(Duration::ZERO, next_of(events, info)).await;
+                return happened.map_or(Ok(true), |happened| happened.map(|()| false));
             }
             looks_at = Instant::now() + SETTLED;
         }

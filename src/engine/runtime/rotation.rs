@@ -65,10 +65,13 @@ pub(in crate::engine) fn number(log: &str, name: &str) -> Option<u32> {
 pub(in crate::engine) fn compress(path: &Path) -> io::Result<()> {
     let mut source = File::open(path)?;
     let partial = with(path, ".partial");
-    let target = File::options().write(true).create(true).truncate(true).mode(0o640).open(&partial)?;
+    // Of one who was killed.
+    is_there(fs::remove_file(&partial))?;
+    let target = File::options().write(true).create_new(true).mode(0o640).open(&partial)?;
     let comment = Identity::of(&source)?.to_string();
     let mut encoder = GzBuilder::new().comment(comment).write(target, Compression::fast());
-    io::copy(&mut source, &mut encoder).and_then(|_| encoder.finish()).inspect_err(|_| drop(fs::remove_file(&partial)))?;
+    let written = io::copy(&mut source, &mut encoder).and_then(|_| encoder.finish()?.sync_all());
+    written.inspect_err(|_| drop(fs::remove_file(&partial)))?;
     fs::rename(&partial, compressed(path))?;
     fs::remove_file(path)
 }
@@ -82,7 +85,14 @@ pub(in crate::engine) fn open(path: &Path) -> io::Result<Option<(File, Identity)
     let Some((mut decoder, identity)) = open_compressed(path)? else { return Ok(None) };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = File::from(rustix::fs::open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR)?);
-    io::copy(&mut decoder, &mut file)?;
+    match io::copy(&mut decoder, &mut file) {
+        Ok(_) => {}
+        // Damage to one file keeps nobody from the others.
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            tracing::warn!(path = %compressed(path).display(), %error, "a damaged file of a log is read as far as it can be");
+        }
+        Err(error) => return Err(error),
+    }
     Ok(Some((file, identity)))
 }
 
@@ -138,5 +148,9 @@ mod tests {
         assert_eq!((found, text.len()), (before, 5000));
         assert_eq!((number("log", "log.12.gz"), number("log", "log.3"), number("log", "log.3.partial")), (Some(12), Some(3), None));
         assert!(open(&numbered(&log, 2)).expect("looked").is_none());
+        // Half of it is worth more than nothing.
+        let whole = fs::read(compressed(&first)).expect("read");
+        fs::write(compressed(&first), &whole[..whole.len() - 9]).expect("cut");
+        assert!(open(&first).expect("opened").is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 use crate::engine::runtime::kernel;
 
@@ -17,14 +17,25 @@ impl Helper {
     /// Starts it, once the one before has ended.
     pub(super) fn start(&mut self, work: impl FnOnce() -> bool) -> io::Result<()> {
         self.wait();
+        let shim = rustix::process::getpid();
         match kernel::fork().map_err(|error| io::Error::from_raw_os_error(error.0))? {
             0 => {
+                // A shim that is killed takes its helper along: the next one works on the same names.
+                let bound = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
+                let is_bound = bound && rustix::process::getppid() == Some(shim);
                 // What it shares with the shim must end when the shim's own does.
-                let done = kernel::close_from(3).is_ok() && work();
+                let done = is_bound && kernel::close_from(3).is_ok() && work();
                 kernel::exit_now(i32::from(!done))
             }
             // Not reaped yet, so the number is still its own.
-            child => self.process = Pid::from_raw(child).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
+            child => {
+                let Some(pid) = Pid::from_raw(child) else { return Ok(()) };
+                match pidfd_open(pid, PidfdFlags::empty()) {
+                    Ok(process) => self.process = Some(process),
+                    // It cannot be waited for later.
+                    Err(_) => drop(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED)),
+                }
+            }
         }
         Ok(())
     }
