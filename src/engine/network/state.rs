@@ -12,6 +12,7 @@ use crate::engine::network::dns::{DnsSettings, DnsSockets};
 use crate::engine::network::error::NetworkError;
 use crate::engine::network::ipam::space::AddressSpace;
 use crate::engine::network::nft::table::{NetworkRules, PortRule};
+use crate::engine::network::port::proxy::Proxy;
 use crate::engine::network::record::{NetworkRecord, is_interface_name};
 use crate::resource::container::{EndpointSpec, EndpointState, PublishedPort};
 use crate::resource::id::{ContainerId, NetworkId};
@@ -219,7 +220,7 @@ pub(super) struct Member {
     /// Its published ports.
     pub(super) published: Vec<PublishedPort>,
     /// Proxies of its ports.
-    pub(super) proxies: Vec<Task>,
+    pub(super) proxies: Vec<Proxy>,
     /// Answers to its lookups.
     pub(super) resolver: Vec<Task>,
 }

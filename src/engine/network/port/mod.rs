@@ -7,7 +7,7 @@ use crate::engine::runtime::link::KeeperLink;
 
 mod choice;
 mod holder;
-mod proxy;
+pub(super) mod proxy;
 mod publish;
 mod socket;
 

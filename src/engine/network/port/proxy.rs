@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::Shutdown;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -25,10 +27,31 @@ const SILENCE: Duration = Duration::from_secs(90);
 /// Clients of one UDP port at a time; the one that came first gives way.
 const CLIENTS: usize = 1024;
 
+/// What forwards at one socket.
+#[derive(Debug)]
+pub(in crate::engine::network) struct Proxy {
+    task: Task,
+    listening: Option<OwnedFd>,
+}
+
+impl Proxy {
+    /// Ends it. Others have copies of its socket for another moment: the keeper, which is told to let go of it, and what is being spawned.
+    /// Where it listens no more, the port is free all the same (`SO_REUSEADDR`).
+    pub(in crate::engine::network) async fn end(self) {
+        self.task.end().await;
+        if let Some(socket) = self.listening {
+            // Fails only where it listens no more.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
+        }
+    }
+}
+
 /// Begins to forward what arrives at a socket to `target`.
-pub(super) fn start(bound: Bound, target: SocketAddr) -> io::Result<Task> {
+pub(super) fn start(bound: Bound, target: SocketAddr) -> io::Result<Proxy> {
+    let mut listening = None;
     let handle = match bound.protocol {
         Protocol::Tcp => {
+            listening = Some(bound.socket.try_clone()?);
             let listener = TcpListener::from_std(bound.socket.into())?;
             tokio::spawn(forward_streams(listener, target))
         }
@@ -37,7 +60,7 @@ pub(super) fn start(bound: Bound, target: SocketAddr) -> io::Result<Task> {
             tokio::spawn(forward_datagrams(socket, target))
         }
     };
-    Ok(Task::new(handle))
+    Ok(Proxy { task: Task::new(handle), listening })
 }
 
 async fn forward_streams(listener: TcpListener, target: SocketAddr) {
@@ -138,5 +161,23 @@ async fn forward_answers(server: &UdpSocket, back: &UdpSocket, client: SocketAdd
         if back.send_to(&buffer[..length], client).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::network::port::socket::bind_port;
+
+    #[tokio::test]
+    async fn a_port_is_free_though_others_hold_its_socket() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bound = bind_port(Protocol::Tcp, address).expect("a port");
+        let (address, copy) = (bound.address, bound.socket.try_clone().expect("a copy"));
+        let proxy = start(bound, address).expect("it starts");
+        assert!(bind_port(Protocol::Tcp, address).is_err());
+        proxy.end().await;
+        bind_port(Protocol::Tcp, address).expect("it is free");
+        drop(copy);
     }
 }

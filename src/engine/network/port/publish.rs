@@ -10,9 +10,9 @@ use crate::engine::network::nft::batch::Batch;
 use crate::engine::network::nft::conntrack;
 use crate::engine::network::nft::table::PortRule;
 use crate::engine::network::port::choice::grant;
-use crate::engine::network::port::proxy;
+use crate::engine::network::port::proxy::{self, Proxy};
 use crate::engine::network::port::socket::{Bound, recognise};
-use crate::engine::network::state::{Member, State, Task};
+use crate::engine::network::state::{Member, State};
 use crate::resource::container::{EndpointState, PortBinding, Protocol, PublishedPort};
 use crate::resource::id::ContainerId;
 
@@ -204,17 +204,17 @@ fn key(container: ContainerId) -> String {
 }
 
 /// One proxy for each socket. Those that the kernel's table covers idle, unless somebody flushes it.
-fn start_proxies(sockets: Vec<Bound>, published: &[PublishedPort], target: Target) -> Vec<Task> {
-    let mut tasks = Vec::new();
+fn start_proxies(sockets: Vec<Bound>, published: &[PublishedPort], target: Target) -> Vec<Proxy> {
+    let mut proxies = Vec::new();
     for bound in sockets {
         let port = published.iter().find(|port| {
             port.container.protocol == bound.protocol && port.host_ip == bound.address.ip() && port.host_port == bound.address.port()
         });
         let Some(address) = port.and_then(|port| target.address(port.container.port)) else { continue };
         match proxy::start(bound, address) {
-            Ok(task) => tasks.push(task),
+            Ok(proxy) => proxies.push(proxy),
             Err(error) => tracing::warn!(%error, %address, "a published port is reached by way of the kernel only"),
         }
     }
-    tasks
+    proxies
 }
