@@ -53,15 +53,22 @@ fn oldest(path: &Path) -> io::Result<u32> {
     Ok(greatest)
 }
 
-/// Opens every file, oldest first, each at its beginning.
-pub(super) fn open(path: &Path) -> io::Result<VecDeque<Part>> {
-    let mut parts: VecDeque<Part> = VecDeque::new();
+/// Opens the files, oldest first: each at its beginning, or those that hold the last `lines` where these begin. What is not asked for is
+/// not opened: it may have to be inflated.
+pub(super) fn open(path: &Path, lines: Option<u64>) -> io::Result<VecDeque<Part>> {
+    let (mut parts, mut wanted): (VecDeque<Part>, _) = (VecDeque::new(), lines);
     // From the newest on: a file that is renamed meanwhile is met twice, not missed.
     for number in 0..=oldest(path)?.saturating_add(1) {
-        if let Some(part) = Part::open(&numbered(path, number))?
+        if let Some(mut part) = Part::open(&numbered(path, number))?
             && parts.iter().all(|known| known.identity != part.identity)
         {
+            if let Some(wanted) = &mut wanted {
+                part.offset = last_lines(&part.file, wanted)?;
+            }
             parts.push_front(part);
+            if wanted == Some(0) {
+                break;
+            }
         }
     }
     Ok(parts)
@@ -98,7 +105,7 @@ pub(super) fn after(path: &Path, part: &Part) -> io::Result<Next> {
                 continue;
             }
             // The oldest was removed: what is left begins with the oldest there is.
-            return Ok(open(path)?.pop_front().map_or(Next::Pending, Next::Part));
+            return Ok(open(path, None)?.pop_front().map_or(Next::Pending, Next::Part));
         };
         let next = Part::open(&numbered(path, number - 1))?;
         // Renames begin with the oldest: while this one has its number, the one before it has, too.
@@ -106,20 +113,6 @@ pub(super) fn after(path: &Path, part: &Part) -> io::Result<Next> {
             return Ok(next.map_or(Next::Pending, Next::Part));
         }
     }
-}
-
-/// Moves the beginning to the line that is so many before the end.
-pub(super) fn tail(parts: &mut VecDeque<Part>, lines: u64) -> io::Result<()> {
-    let mut wanted = lines;
-    for index in (0..parts.len()).rev() {
-        let start = last_lines(&parts[index].file, &mut wanted)?;
-        parts[index].offset = start;
-        if wanted == 0 {
-            parts.drain(..index);
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Where the last `wanted` whole lines begin; takes those that were found from `wanted`.
@@ -164,9 +157,7 @@ mod tests {
         for (number, text) in texts.iter().enumerate() {
             write(&numbered(&path, u32::try_from(number).expect("few")), text);
         }
-        let mut parts = open(&path).expect("opened");
-        tail(&mut parts, lines).expect("read");
-        parts.iter().map(|part| part.offset).collect()
+        open(&path, Some(lines)).expect("opened").iter().map(|part| part.offset).collect()
     }
 
     #[test]
@@ -187,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         write(&path, "a\n");
-        let first = open(&path).expect("opened").pop_front().expect("a file");
+        let first = open(&path, None).expect("opened").pop_front().expect("a file");
         assert!(matches!(after(&path, &first).expect("looked"), Next::Newest));
         let rotate = || {
             let _ = fs::rename(numbered(&path, 1), numbered(&path, 2));
@@ -196,7 +187,7 @@ mod tests {
         rotate();
         assert!(matches!(after(&path, &first).expect("looked"), Next::Pending));
         write(&path, "b\n");
-        let second = open(&path).expect("opened").pop_back().expect("a file");
+        let second = open(&path, None).expect("opened").pop_back().expect("a file");
         rotate();
         write(&path, "c\n");
         let successor = |part: &Part| match after(&path, part).expect("looked") {

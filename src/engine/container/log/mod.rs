@@ -92,10 +92,7 @@ impl LogReader {
         };
         let (file, tail, following) = (path.to_owned(), options.tail, follow.is_some());
         let parts = blocking(move || {
-            let mut parts = chain::open(&file)?;
-            if let Some(lines) = tail {
-                chain::tail(&mut parts, lines)?;
-            }
+            let mut parts = chain::open(&file, tail)?;
             if let (false, Some(newest)) = (following, parts.back_mut()) {
                 newest.end_here()?;
             }
@@ -167,7 +164,7 @@ impl LogReader {
                 let (path, part) = (self.path.clone(), self.parts.front().cloned());
                 let next = blocking(move || match part {
                     Some(part) => chain::after(&path, &part),
-                    None => Ok(chain::open(&path)?.pop_front().map_or(Next::Pending, Next::Part)),
+                    None => Ok(chain::open(&path, None)?.pop_front().map_or(Next::Pending, Next::Part)),
                 });
                 match next.await? {
                     Next::Newest => follow.renamed = false,

@@ -84,6 +84,9 @@ async fn options_select() {
     rotation::compress(&rotation::numbered(&log.path(), 1)).expect("compressed");
     check(ALL, &[0, 1, 2, 3, 4, 5]).await;
     check(LogOptions { tail: Some(4), ..ALL }, &[3, 4, 5]).await;
+    // Who wants no more than the newest file has need not be able to read the others.
+    fs::create_dir(rotation::compressed(&rotation::numbered(&log.path(), 2))).expect("no file");
+    check(LogOptions { tail: Some(1), ..ALL }, &[5]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
