@@ -1,5 +1,7 @@
 //! Logs: all lines, tails, times, followers.
 
+use serde_json::{Value, json};
+
 use crate::bottle::Bottle;
 
 #[test]
@@ -98,4 +100,65 @@ fn who_keeps_no_log_does_not_hide_those_of_the_others() {
     let logs = bottle.gantry(["logs", "--no-log-prefix"]);
     assert_eq!((logs.code, logs.stdout.as_str()), (0, "heard\n"));
     assert!(logs.stderr.contains("project-mute-1"), "{}", logs.stderr);
+}
+
+#[test]
+fn output_goes_where_logging_says_and_up_shows_what_attach_says() {
+    let bottle = Bottle::with_image();
+    let service = |name: &str, more: &str| format!("  {name}:\n    image: IMAGE\n    command: [seq, '1', '1000']\n{more}");
+    let services = [
+        service("plain", ""),
+        service(
+            "detailed",
+            "    environment: {STAGE: test, LEVEL: two, LEFT: out}
+    labels: {team: blue, org.example.shop: x, shop: left}
+    logging:
+      options: {labels: 'team,none', labels-regex: '^org[.]', env: STAGE, env-regex: VEL$, tag: '{{.Name}} of {{.ImageName}}'}
+",
+        ),
+        service("rotated", "    logging: {driver: json-file, options: {max-size: 10k, max-file: 3}}\n"),
+        service("packed", "    logging: {options: {max-size: 10k, max-file: 3, compress: 'true'}}\n"),
+        service("silent", "    logging: {driver: none}\n"),
+        service("apart", "    attach: false\n"),
+    ];
+    bottle.compose(&format!("services:\n{}", services.concat()));
+    // An override that says nothing about it changes nothing.
+    bottle.write("compose.override.yaml", "services: {rotated: {logging: }}\n");
+    let shown = bottle.gantry(["up"]).success();
+    assert!(shown.contains("plain-1     | 1000\n") && shown.contains("silent-1 exited with code 0"), "{shown}");
+    assert!(!shown.contains("apart-1") && !shown.contains("silent-1    | "), "{shown}");
+    let logs = |name: &str| bottle.gantry(["logs", "--no-log-prefix", name]);
+    assert_eq!(logs("plain").success().lines().count(), 1000);
+    assert_eq!(logs("apart").success().lines().count(), 1000);
+    let rotated = logs("rotated").success();
+    assert!(rotated.ends_with("999\n1000\n") && rotated.lines().count() < 1000, "{}", rotated.lines().count());
+    let packed: Vec<u32> = logs("packed").success().lines().map(|line| line.parse().expect("a number")).collect();
+    // Whole from some line on: how many fit into three files depends on the digits of their times.
+    let first = 1001 - u32::try_from(packed.len()).expect("few");
+    assert_eq!(packed, (first..=1000).collect::<Vec<_>>());
+    assert!((2..800).contains(&first), "{first}");
+    assert!(bottle.gantry(["logs", "--no-log-prefix", "-n", "200", "packed"]).success().starts_with("801\n"));
+    assert_eq!(logs("silent").stdout, "");
+    let files = |name: &str| {
+        let inspect = bottle.inspect(&format!("project-{name}-1")).expect("it exists");
+        let path = std::path::PathBuf::from(inspect["LogPath"].as_str().unwrap_or_default());
+        let folder = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+        let log = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let names = folder.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names: Vec<String> = names.filter(|name| !log.is_empty() && name.starts_with(&log)).collect();
+        (names.len(), names.iter().filter(|name| name.ends_with(".gz")).count())
+    };
+    assert_eq!((files("plain"), files("rotated"), files("packed"), files("silent")), ((1, 0), (3, 0), (3, 2), (0, 0)));
+    let first = |name: &str| {
+        let path = bottle.inspect(&format!("project-{name}-1")).expect("it exists")["LogPath"].as_str().expect("a path").to_owned();
+        let text = std::fs::read_to_string(path).expect("the log");
+        serde_json::from_str::<Value>(text.lines().next().expect("a line")).expect("JSON")
+    };
+    assert_eq!(first("plain").get("attrs"), None);
+    let tag = "project-detailed-1 of busybox:test";
+    let details = json!({"STAGE": "test", "LEVEL": "two", "team": "blue", "org.example.shop": "x", "tag": tag});
+    assert_eq!(first("detailed")["attrs"], details);
+    assert_eq!(logs("detailed").success().lines().count(), 1000);
+    let driver = |name: &str| bottle.inspect(&format!("project-{name}-1")).expect("it exists")["HostConfig"]["LogConfig"]["Type"].clone();
+    assert_eq!((driver("plain"), driver("silent")), (json!("json-file"), json!("none")));
 }

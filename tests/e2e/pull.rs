@@ -1,7 +1,10 @@
-//! `pull`: which images it brings in, which it passes over, and what it says of those that it cannot have.
+//! Pulls, by hand and by `up`: which images are brought in, which are passed over, and what is said of those that cannot be had.
+
+use serde_json::{Value, json};
 
 use crate::bottle::Bottle;
 use crate::registry::Registry;
+use crate::up::RUNS;
 
 const HERE: &str = "127.0.0.1:5000";
 
@@ -105,4 +108,80 @@ fn what_cannot_be_pulled_is_told_and_keeps_back_what_it_should() {
     let warned = bottle.gantry(["--parallel", "1", "pull", "--ignore-pull-failures"]);
     assert!(warned.code == 0 && warned.stderr.contains(&format!("warning: cannot pull image {HERE}/absent:1")), "{warned:?}");
     assert!(warned.stderr.contains("does not build images yet, of: built;") && !id(&bottle, "good:1").is_empty(), "{warned:?}");
+}
+
+#[test]
+fn images_are_pulled_when_the_policy_says_so() {
+    let bottle = Bottle::with_image();
+    // Nothing listens there: whatever is pulled fails.
+    bottle.import_as("127.0.0.1:1/app:1");
+    let project = |policy: &str| {
+        bottle.compose(&format!(
+            "services:\n  a:\n    image: 127.0.0.1:1/app:1\n    build: ./nowhere\n    command: {RUNS}\n    pull_policy: {policy}\n"
+        ));
+    };
+    for policy in ["missing", "if_not_present", "never", "daily", "weekly", "every_1h30m"] {
+        project(policy);
+        let told = bottle.gantry(["up", "-d"]);
+        assert_eq!(told.code, 0, "{policy}: {}", told.stderr);
+        assert!(told.stderr.contains("services.a.build") && told.stderr.contains("compose.yaml:4"), "{}", told.stderr);
+    }
+    for policy in ["always", "refresh", "every_0s"] {
+        project(policy);
+        let message = bottle.gantry(["up", "-d"]).failure(1);
+        assert!(message.contains("127.0.0.1:1/app:1") && message.contains("compose.yaml:3"), "{policy}: {message}");
+        // The command line is above the file.
+        bottle.gantry(["up", "-d", "--pull", "missing"]).success();
+    }
+    project("never");
+    bottle.gantry(["pull"]).success();
+    bottle.gantry(["down"]).success();
+    bottle.gantry(["image", "rm", "127.0.0.1:1/app:1"]).success();
+    let message = bottle.gantry(["up", "-d"]).failure(1);
+    assert!(message.contains("may not be pulled") && message.contains("compose.yaml:3"), "{message}");
+}
+
+#[test]
+fn an_image_comes_for_the_platform_that_is_asked_for() {
+    let bottle = Bottle::with_image();
+    let _registry = Registry::start(&bottle, &bottle.project().join("registry"), 5000);
+    Registry::push(&bottle, "hello", "127.0.0.1:5000/app:amd64");
+    let at = "http://127.0.0.1:5000/v2/app";
+    let accept = "-H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'";
+    let put = |tag: &str, manifest: &Value| {
+        bottle.write("manifest.json", &manifest.to_string());
+        let kind = manifest["mediaType"].as_str().unwrap_or("application/vnd.oci.image.manifest.v1+json");
+        let put = format!("curl -sS --fail -X PUT -H 'Content-Type: {kind}' --data-binary @manifest.json {at}/manifests/{tag}");
+        bottle.shell(&put).success();
+        let digest = bottle.shell("sha256sum < manifest.json | cut -d' ' -f1").success();
+        json!({"mediaType": kind, "digest": format!("sha256:{}", digest.trim()), "size": manifest.to_string().len(),
+            "platform": {"os": "linux", "architecture": tag}})
+    };
+    // The same for another machine, and both under one name.
+    let mut manifest: Value =
+        serde_json::from_str(&bottle.shell(&format!("curl -sS {accept} {at}/manifests/amd64")).success()).expect("JSON");
+    let amd64 = put("amd64", &manifest);
+    let config = manifest["config"]["digest"].as_str().expect("a digest");
+    let begin = format!("curl -sS -X POST -D - -o /dev/null {at}/blobs/uploads/ | tr -d '\\r' | sed -n 's/^Location: //p'");
+    let send = "curl -sS --fail -X PUT -H 'Content-Type: application/octet-stream' --data-binary @config.json \"$l&digest=$d\"";
+    let line = format!(
+        "curl -sS {at}/blobs/{config} | sed 's/\"amd64\"/\"386\"/' > config.json; d=sha256:$(sha256sum < config.json | cut -d' ' -f1); l=$({begin}); {send}; echo $d $(wc -c < config.json)"
+    );
+    let pushed = bottle.shell(&line).success();
+    let (digest, size) = pushed.trim().split_once(' ').expect("two words");
+    manifest["config"]["digest"] = digest.into();
+    manifest["config"]["size"] = size.parse::<u64>().expect("a size").into();
+    let other = put("386", &manifest);
+    put("1", &json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [amd64, other]}));
+
+    let comes = |more: &str| {
+        // A service that could also be built runs with what its registry has.
+        bottle
+            .compose(&format!("services:\n  a:\n    image: 127.0.0.1:5000/app:1\n    build: ./nowhere\n    command: [cat, /said]\n{more}"));
+        bottle.gantry(["up", "-d"]).success();
+        let image = bottle.get("/images/127.0.0.1:5000/app:1/json")["Architecture"].clone();
+        bottle.gantry(["down", "--rmi", "all"]).success();
+        image
+    };
+    assert_eq!((comes(""), comes("    platform: linux/386\n")), ("amd64".into(), "386".into()));
 }
