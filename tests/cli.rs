@@ -183,7 +183,8 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
     let folder = Folder::new(&[("compose.yaml", WEB)]);
     for (arguments, words) in [
         ("up --bulid", ["--bulid", "--help"]),
-        ("config --lock-image-digests", ["--lock-image-digests", "--help"]),
+        ("config --lock-image-digests", ["--lock-image-digests is not supported", "gantry images"]),
+        ("config --resolve-image-digests", ["--resolve-image-digests is not supported", "gantry images"]),
         ("up --wait --abort-on-container-exit", ["--wait", "--abort-on-container-exit"]),
         ("up -d --exit-code-from web", ["--detach", "--exit-code-from"]),
         ("up --force-recreate --no-recreate", ["--force-recreate", "--no-recreate"]),

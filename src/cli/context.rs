@@ -1,5 +1,6 @@
 //! What every command needs: the terminal, the settings resolved once, the project, and the engine.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) parallel: Option<usize>,
     /// Nothing is changed, only told.
     pub(crate) dry_run: bool,
+    /// What is wrong with files is told as records.
+    records: Cell<bool>,
     style: Style,
     sources: Sources,
     target: Target,
@@ -82,6 +85,7 @@ impl Context {
             terminal,
             environment,
             style,
+            records: Cell::new(false),
             client: OnceCell::new(),
         })
     }
@@ -165,11 +169,28 @@ impl Context {
         loaded.project.ok_or(told)
     }
 
+    /// From here on, what is wrong with files is told as records, one JSON object a line.
+    pub(crate) fn tell_records(&self) {
+        self.records.set(true);
+    }
+
+    /// Tells what this engine cannot do of a project that it is to run.
+    pub(crate) fn runnable(&self, project: &Project) -> Result<(), CommandError> {
+        let refusals = project.refusals().enforced();
+        let told = self.tell(&refusals);
+        if refusals.has_errors() { Err(told) } else { Ok(()) }
+    }
+
+    /// Tells the same where nothing is to be run, and nothing fails for it.
+    pub(crate) fn forewarn(&self, project: &Project) {
+        self.tell(&project.refusals());
+    }
+
     /// Loads the model of the files with every `${NAME}` as it is written.
     pub(crate) fn templates(&self, adjust: impl FnOnce(&mut Sources)) -> Result<Model, CommandError> {
         let mut sources = self.sources()?;
         adjust(&mut sources);
-        let (model, diagnostics) = project::load_templates(&sources, &FileReader);
+        let (model, diagnostics) = project::load_model(&sources, &FileReader);
         let told = self.tell(&diagnostics);
         model.ok_or(told)
     }
@@ -178,6 +199,12 @@ impl Context {
     fn tell(&self, diagnostics: &Diagnostics) -> CommandError {
         if self.reports_json() && diagnostics.has_errors() {
             return CommandError::local(diagnostics.render(false).trim_end());
+        }
+        if self.records.get() {
+            for record in diagnostics.records() {
+                self.terminal.note(&serde_json::json!(record).to_string());
+            }
+            return CommandError::told(CommandError::FAILURE);
         }
         let rendered = diagnostics.render(self.terminal.stderr_colors());
         if !rendered.is_empty() {
@@ -231,15 +258,14 @@ fn sources(global: &GlobalArgs, environment: &Environment) -> Sources {
         environment: environment.variables().clone(),
         working_dir: environment.working_dir().cloned().unwrap_or_else(|| PathBuf::from("/")),
         home: environment.get("HOME").map(PathBuf::from),
+        compatibility: global.compatibility || environment.is_true("COMPOSE_COMPATIBILITY"),
+        all_resources: global.all_resources,
         ..Sources::default()
     }
 }
 
 /// Variables that Docker Compose heeds and Gantry does not yet: silence would be a lie.
 fn refuse_unsupported(environment: &Environment) -> Result<(), CommandError> {
-    if environment.is_true("COMPOSE_COMPATIBILITY") {
-        return Err(CommandError::local("COMPOSE_COMPATIBILITY is set, and names of Compose 1 are not supported").hint("unset it"));
-    }
     if let Some(context) = environment.get("DOCKER_CONTEXT").filter(|context| *context != "default") {
         return Err(CommandError::local(format!("DOCKER_CONTEXT names `{context}`, and contexts are not supported"))
             .hint("name the engine with `-H` or DOCKER_HOST"));

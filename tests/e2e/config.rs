@@ -1,28 +1,37 @@
-//! The cases of tests/config, judged by Docker Compose: it prints what we print, but where a case says in `differs` why not.
+//! The cases of tests/config, judged by Docker Compose: it prints what we print, as YAML and as JSON, and refuses what we refuse, but where a
+//! case says in `differs` why not.
 
-use std::path::Path;
+#[path = "../config/arguments.rs"]
+mod arguments;
+#[path = "../config/case.rs"]
+mod case;
 
-use crate::program::{Outcome, bounded, foreign, run, top};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Its `config` of a case, with the arguments that the case's `options` stand for.
-fn composes(case: &Path) -> Outcome {
-    let mut command = bounded(foreign("usr/libexec/docker/cli-plugins/docker-compose"));
-    command.current_dir(case).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/home/user").env("FROM_SHELL", "shell");
-    let options = std::fs::read_to_string(case.join("options")).unwrap_or_default();
-    let mut selected = Vec::new();
-    for (word, value) in options.lines().filter_map(|line| line.split_once(' ')) {
-        match word {
-            "set" => {
-                let (name, value) = value.split_once('=').expect("NAME=VALUE");
-                command.env(name, value);
-            }
-            "select" => selected.push(value),
-            "project" => drop(command.args(["--project-name", value])),
-            "directory" => drop(command.args(["--project-directory", value])),
-            _ => drop(command.arg(format!("--{word}")).arg(value)),
-        }
+use arguments::arguments;
+use case::{Case, Options};
+use serde_json::Value;
+
+use crate::program::{Outcome, bounded, foreign, run, run_with_input};
+
+/// A `config` of a case; nobody but the case says what is in its environment.
+fn config(mut command: Command, options: &Options, flags: &[&str]) -> Outcome {
+    command.current_dir(&options.folder).env_clear().envs(&options.environment);
+    command.args(arguments(options)).args(flags);
+    match &options.stdin {
+        Some(file) => run_with_input(&mut command, &std::fs::read(file).expect("what is read")),
+        None => run(&mut command),
     }
-    run(command.arg("config").args(selected))
+}
+
+fn gantry() -> Command {
+    bounded(env!("CARGO_BIN_EXE_gantry"))
+}
+
+fn composes() -> Command {
+    bounded(foreign("usr/libexec/docker/cli-plugins/docker-compose"))
 }
 
 /// Compose 5 leaves out that a missing folder of the host is made: it is the default.
@@ -42,23 +51,65 @@ fn without_defaults(text: &str) -> String {
     kept.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// What Go's JSON has otherwise, and Docker Compose itself cannot read again: no models, names with capitals, an `exec` of nothing, limits
+/// without their zeros, nothing for an empty list.
+fn leveled(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, value)| match key.as_str() {
+                "create_host_path" => **value != Value::Bool(true),
+                "exec" => value.get("command") != Some(&Value::Null),
+                "soft" | "hard" => value.as_i64() != Some(0),
+                "models" => false,
+                _ => true,
+            });
+            let name = |key: &String| if matches!(key.as_str(), "Path" | "Rate" | "Weight") { key.to_lowercase() } else { key.clone() };
+            Value::Object(kept.map(|(key, value)| (name(key), leveled(value))).collect())
+        }
+        Value::Array(items) if items.is_empty() => Value::Null,
+        Value::Array(items) => Value::Array(items.iter().map(leveled).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Returns what Docker Compose prints otherwise.
+fn difference(case: &Case) -> Option<String> {
+    let below = tempfile::tempdir().expect("a folder");
+    let folder = case.unpack(below.path());
+    let options = case.options(&folder);
+    let is_raw = options.flags.iter().any(|flag| flag == "--no-interpolate");
+    let ours = if options.flags.is_empty() { case.section("expected.yaml") } else { case.section("expected.out") };
+    let theirs = config(composes(), &options, &[]);
+    let text = theirs.stdout.replace(&folder.display().to_string(), "CASE");
+    // A section ends with a line break.
+    let text = if text.is_empty() || text.ends_with('\n') { text } else { format!("{text}\n") };
+    let printed = (theirs.code == 0).then(|| if is_raw { text.clone() } else { without_defaults(&text) });
+    if printed.as_deref() != ours {
+        return Some(format!("--- theirs\n{}\n{}", printed.unwrap_or_default(), theirs.stderr));
+    }
+    if !options.flags.is_empty() || ours.is_none() {
+        return None;
+    }
+    let json = |outcome: &Outcome| serde_json::from_str::<Value>(&outcome.stdout).ok().as_ref().map(leveled);
+    let flags = ["--format", "json"];
+    let (theirs, ours) = (config(composes(), &options, &flags), config(gantry(), &options, &flags));
+    (json(&theirs) != json(&ours)).then(|| format!("--- theirs\n{}\n--- ours\n{}", theirs.stdout, ours.stdout))
+}
+
 #[test]
 fn docker_compose_prints_what_we_print() {
-    let mut differences = Vec::new();
-    let mut cases: Vec<_> =
-        std::fs::read_dir(top().join("tests/config/cases")).expect("cases").map(|case| case.expect("a case").path()).collect();
-    cases.sort();
-    for case in cases {
-        let ours = std::fs::read_to_string(case.join("expected.yaml")).ok();
-        let theirs = composes(&case);
-        let printed = (theirs.code == 0).then(|| without_defaults(&theirs.stdout).replace(&case.display().to_string(), "CASE"));
-        match (printed == ours, case.join("differs").exists()) {
-            (true, true) => differences.push(format!("{}: differs no longer", case.display())),
-            (false, false) => {
-                differences.push(format!("{}\n--- theirs\n{}\n{}", case.display(), printed.unwrap_or_default(), theirs.stderr));
+    let cases = case::all();
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match (difference(case), case.section("differs").is_some()) {
+                (None, true) => wrong.lock().expect("no panic").push(format!("{}: differs no longer", case.name())),
+                (Some(difference), false) => wrong.lock().expect("no panic").push(format!("{}\n{difference}", case.name())),
+                _ => {}
             }
-            _ => {}
         }
-    }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    let wrong = wrong.into_inner().expect("no panic");
+    assert!(wrong.is_empty(), "{} cases\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -149,6 +149,9 @@ pub(crate) struct ConfigArgs {
     /// Print the names of networks, a line each
     #[arg(long, group = "what")]
     pub(crate) networks: bool,
+    /// Print the models, a line each
+    #[arg(long, group = "what")]
+    pub(crate) models: bool,
     /// Print the names of profiles, a line each
     #[arg(long = "profiles", group = "what")]
     pub(crate) only_profiles: bool,
@@ -170,6 +173,18 @@ pub(crate) struct ConfigArgs {
     /// Leave relative paths as they are written
     #[arg(long)]
     pub(crate) no_path_resolution: bool,
+    /// Leave out what is implied: names, the default network, dependencies, the folder to build in
+    #[arg(long)]
+    pub(crate) no_normalize: bool,
+    /// Do not look whether services refer to what is there
+    #[arg(long)]
+    pub(crate) no_consistency: bool,
+    /// Not supported: registries are not asked for digests
+    #[arg(long, hide = true)]
+    pub(crate) resolve_image_digests: bool,
+    /// Not supported: registries are not asked for digests
+    #[arg(long, hide = true)]
+    pub(crate) lock_image_digests: bool,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<std::path::PathBuf>,

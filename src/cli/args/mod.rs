@@ -80,6 +80,12 @@ pub(crate) struct GlobalArgs {
     /// How many things may be changed at once; -1 is without limit
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) parallel: Option<i64>,
+    /// Keep networks, volumes, secrets and configs that no service uses
+    #[arg(long)]
+    pub(crate) all_resources: bool,
+    /// Separate the parts of containers' names by `_`, as Compose 1 did
+    #[arg(long)]
+    pub(crate) compatibility: bool,
     /// Say what would be done, and why, and change nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,

@@ -13,6 +13,15 @@ use crate::compose::project::model::Project;
 
 /// Runs the command; no engine has a part in it.
 pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
+    if args.format == Some(ConfigFormat::Json) {
+        context.tell_records();
+    }
+    for (asked, flag) in [(args.resolve_image_digests, "--resolve-image-digests"), (args.lock_image_digests, "--lock-image-digests")] {
+        if asked {
+            let error = CommandError::local(format!("{flag} is not supported: registries are not asked for digests"));
+            return Err(error.hint("pin the image by hand, `NAME@sha256:…`; `gantry images` has the ids of those that are here"));
+        }
+    }
     if args.no_interpolate {
         return templates(args, context);
     }
@@ -21,13 +30,17 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
         return write(args, context, &variables(&model.variables(), args.format));
     }
     // A list of names does not need what a service's environment files say.
-    let names_only = args.only_services || args.images || args.volumes || args.networks || args.only_profiles || args.environment;
+    let names_only =
+        args.only_services || args.models || args.images || args.volumes || args.networks || args.only_profiles || args.environment;
     let whole = context.project_with(|sources| {
         sources.select.clone_from(&args.services.services);
         sources.keep_env_files = args.no_env_resolution || names_only;
         sources.keep_relative = args.no_path_resolution;
+        sources.keep_implied = args.no_normalize;
+        sources.keep_dangling = args.no_consistency;
     })?;
     let project = whole.select(&args.services.services, true)?;
+    context.forewarn(&project);
     if args.quiet {
         return Ok(0);
     }
@@ -39,6 +52,8 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
         lines(project.volumes.keys())
     } else if args.networks {
         lines(project.networks.keys())
+    } else if args.models {
+        lines(project.model_references())
     } else if args.only_profiles {
         let services = whole.services.values().chain(whole.disabled.values());
         let profiles: BTreeSet<&String> = services.flat_map(|service| &service.profiles).collect();
@@ -61,7 +76,10 @@ fn templates(args: &ConfigArgs, context: &Context) -> Result<u8, CommandError> {
     if !args.services.services.is_empty() {
         context.terminal.warn("with --no-interpolate all services are printed, not only those named");
     }
-    let model = context.templates(|sources| sources.keep_relative = args.no_path_resolution)?;
+    let model = context.templates(|sources| {
+        sources.keep_implied = args.no_normalize;
+        sources.keep_relative = args.no_path_resolution;
+    })?;
     if args.quiet {
         return Ok(0);
     }
@@ -106,7 +124,7 @@ fn variables(found: &BTreeMap<String, Variable>, format: Option<ConfigFormat>) -
                     it.required
                 )
             };
-            format!("{{\n{}\n}}\n", found.iter().map(entry).collect::<Vec<_>>().join(",\n"))
+            format!("{{\n{}\n}}\n\n", found.iter().map(entry).collect::<Vec<_>>().join(",\n"))
         }
         Some(ConfigFormat::Yaml) => {
             let entry = |(name, it): (&String, &Variable)| {

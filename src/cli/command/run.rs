@@ -45,6 +45,7 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         project.volumes.extend(whole.volumes.get_key_value(key).map(|(key, volume)| (key.clone(), volume.clone())));
     }
     args.build.refuse_policy(args.pull, &project)?;
+    context.runnable(&project)?;
     up::override_policies(&mut project, args.pull.map(Into::into));
     let options = UpOptions {
         remove_orphans: args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS"),
@@ -186,7 +187,7 @@ fn one_off(args: &RunArgs, tty: bool, context: &Context, project: &Project) -> R
     let wrong = |error: &dyn std::fmt::Display| CommandError::local(error.to_string());
     let slug = slug()?;
     let short = slug.get(..12).unwrap_or(&slug);
-    let name = args.name.clone().unwrap_or_else(|| format!("{}-{}-run-{short}", project.name, args.service));
+    let name = args.name.clone().unwrap_or_else(|| project.part_name(&[&args.service, "run", short]));
     let folder = context.environment.working_dir().cloned().unwrap_or_else(|| project.working_dir.clone());
     let mounts = args.volumes.iter().map(|text| flag::mount(text, &folder).map_err(|error| wrong(&error)));
     Ok(OneOff {

@@ -53,6 +53,7 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
+    context.runnable(&project)?;
     let shown = args.attach.iter().chain(&args.no_attach).chain(&args.exit_code_from);
     if let Some(name) = shown.into_iter().find(|name| !project.services.contains_key(name.as_str())) {
         return Err(CommandError::local(format!("no such service: {name}")));

@@ -293,7 +293,7 @@ impl<'a> Builder<'a> {
         require_contents(service)?;
         let mut after = after;
         for (index, hook) in service.pre_start.iter().enumerate() {
-            let name: ContainerName = format!("{}-{}-pre_start-{index}", project.name, service.name).parse()?;
+            let name: ContainerName = project.part_name(&[service.name.as_str(), "pre_start", &index.to_string()]).parse()?;
             let spec = Box::new(desired::pre_start(project, service, hook, first, &self.known));
             after.extend(self.removal(name.as_str()));
             let operation = Operation::RunPreStart { name, service: service.name.to_string(), index, spec };

@@ -18,7 +18,7 @@ use crate::resource::name::{ContainerName, NameError};
 pub(super) fn name(project: &Project, service: &Service, number: u32) -> Result<ContainerName, NameError> {
     match &service.container_name {
         Some(name) => name.parse(),
-        None => format!("{}-{}-{number}", project.name, service.name).parse(),
+        None => project.part_name(&[service.name.as_str(), &number.to_string()]).parse(),
     }
 }
 

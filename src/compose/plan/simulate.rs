@@ -33,6 +33,10 @@ impl Reader for NoFiles {
     fn is_dir(&self, _: &Path) -> bool {
         false
     }
+
+    fn real(&self, _: &std::path::Path) -> Option<std::path::PathBuf> {
+        None
+    }
 }
 
 /// The project `p` of a text.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
 use crate::compose::project::schema::{self, Attribute, Class, Form, Shape, Unique};
 use crate::compose::project::short;
-use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
 
 /// What the paths of a document are relative to.
@@ -61,11 +61,11 @@ pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Di
     walk.object(document, schema::FILE, &Trail::root());
 }
 
-/// Reports what is nothing and must not be, once all files are merged.
-pub(crate) fn refuse_nothing(document: &Node, problems: &mut Vec<Diagnostic>) {
+/// Reports what is nothing and must not be, and what is not there and must be, once all files are merged.
+pub(crate) fn refuse_incomplete(document: &Node, problems: &mut Vec<Diagnostic>) {
     let base = Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: true };
     let mut walk = Walk { base, below_inert: false, problems };
-    walk.nothing(document, &Shape::Object(schema::FILE), &Trail::root());
+    walk.complete(document, &Shape::Object(schema::FILE), &Trail::root());
 }
 
 pub(super) struct Walk<'a> {
@@ -81,15 +81,18 @@ impl Walk<'_> {
         if node.tag == Some(MergeTag::Reset) || (node.is_null() && !matches!(shape, Shape::Map(_))) {
             return;
         }
-        if self.is_template(node) && !matches!(shape, Shape::Short(Form::Mount, _)) {
-            return;
-        }
         match shape {
+            // What stands for anything cannot be read as a number.
+            _ if self.is_template(node) && !is_textual(shape) => {}
             Shape::Any => {}
-            Shape::Text => self.text(node, trail),
+            Shape::Text | Shape::Optional => self.text(node, trail),
+            Shape::Word(words) => self.word(node, words, trail),
             Shape::Path => {
                 self.text(node, trail);
-                if let Value::Text(text) = &mut node.value {
+                if let Value::Text(text) = &mut node.value
+                    && !short::is_windows(text)
+                    && !text.is_empty()
+                {
                     *text = absolute(text, self.base);
                 }
             }
@@ -106,16 +109,24 @@ impl Walk<'_> {
                 Value::Text(_) => {}
                 _ => self.wrong(node, trail, "a string or a number"),
             },
+            Shape::Setting => self.setting(node, trail),
             Shape::Integer => self.integer(node, trail),
+            Shape::Within(least, most) => self.within(node, *least..=*most, trail),
+            Shape::Strict if matches!(node.value, Value::Integer(_)) => {}
+            Shape::Strict => self.wrong(node, trail, "a whole number"),
             Shape::Number => self.number(node, trail),
             Shape::Boolean => self.boolean(node, trail),
+            Shape::Switch if matches!(node.value, Value::Boolean(_)) => {}
+            Shape::Switch => self.wrong(node, trail, "`true` or `false`"),
             Shape::Duration => self.duration(node, trail),
             Shape::Bytes => self.bytes(node, trail),
             Shape::Mode => self.mode(node, trail),
             // As a text, too: so it is printed.
             Shape::Swap if node.as_scalar().is_some_and(|text| text == "-1") => node.value = Value::Text("-1".to_owned()),
             Shape::Swap => self.bytes(node, trail),
-            Shape::Ulimit => self.ulimit(node, trail),
+            Shape::Count if node.as_text() == Some("all") => node.value = Value::Integer(-1),
+            Shape::Count => self.integer(node, trail),
+            Shape::Ulimit | Shape::Limit => self.ulimit(node, trail),
             Shape::Command => self.command(node, trail),
             Shape::Test => match &node.value {
                 Value::Text(text) => {
@@ -130,8 +141,10 @@ impl Walk<'_> {
                 }
                 self.list(node, &Shape::Text, Unique::Key, trail);
             }
+            Shape::Several => self.several(node, trail),
             Shape::List(inner, unique) => self.list(node, inner, *unique, trail),
             Shape::Dictionary => self.dictionary(node, trail),
+            Shape::Contexts => self.contexts(node, trail),
             Shape::Options => self.options(node, trail),
             Shape::Map(inner) => self.map(node, inner, trail),
             Shape::Object(attributes) => self.object(node, attributes, trail),
@@ -146,56 +159,86 @@ impl Walk<'_> {
         self.base.keep_templates && node.as_text().is_some_and(|text| text.contains('$'))
     }
 
-    /// Looks for null below a node that is not null itself.
-    fn nothing(&mut self, node: &Node, shape: &Shape, trail: &Trail<'_>) {
+    /// Looks for null below a node that is not null itself, and for keys that are missing.
+    fn complete(&mut self, node: &Node, shape: &Shape, trail: &Trail<'_>) {
         let expected = match (shape, &node.value) {
-            (Shape::Short(_, long), _) => return self.nothing(node, long, trail),
+            (Shape::Short(_, long), _) => return self.complete(node, long, trail),
+            (Shape::Ulimit | Shape::Limit, Value::Map(_)) => return self.complete(node, &Shape::Object(schema::ULIMIT), trail),
             (Shape::Object(attributes), Value::Map(map)) => {
+                for needed in attributes.iter().filter(|attribute| attribute.needed && !map.contains_key(attribute.name)) {
+                    self.missing(node, needed, trail);
+                }
                 let known = map.iter().filter_map(|(key, entry)| Some((schema::find(attributes, key)?, entry)));
-                return known.for_each(|(attribute, entry)| self.nothing(&entry.node, attribute.shape, &trail.then(attribute.name)));
+                for (attribute, entry) in known {
+                    let before = self.problems.len();
+                    self.complete(&entry.node, attribute.shape, &trail.then(attribute.name));
+                    // One that is nothing itself can only go.
+                    if let Some(problem) = self.problems.get_mut(before).filter(|_| entry.node.is_null()) {
+                        problem.fix = Some(Fix::Remove(entry.key, entry.node.span));
+                    }
+                }
+                return;
             }
             (Shape::Map(inner), Value::Map(map)) => {
                 // A network or a volume without attributes is one with all defaults.
-                let entries = map.iter().filter(|(key, entry)| {
-                    !key.starts_with("x-") && (matches!(trail.key, "services" | "depends_on") || !entry.node.is_null())
-                });
-                return entries.for_each(|(key, entry)| self.nothing(&entry.node, inner, &trail.then(key)));
+                let entries = map.iter().filter(|(_, entry)| matches!(trail.key, "services" | "depends_on") || !entry.node.is_null());
+                return entries.for_each(|(key, entry)| self.complete(&entry.node, inner, &trail.then(key)));
             }
             (Shape::List(inner, _), Value::List(items)) => {
                 let keys = (0..items.len()).map(|index| format!("[{index}]"));
-                return items.iter().zip(keys).for_each(|(item, key)| self.nothing(item, inner, &trail.then(&key)));
+                return items.iter().zip(keys).for_each(|(item, key)| self.complete(item, inner, &trail.then(&key)));
             }
             (Shape::Texts | Shape::Command | Shape::Test, Value::List(items)) => {
                 let keys = (0..items.len()).map(|index| format!("[{index}]"));
-                return items.iter().zip(keys).for_each(|(item, key)| self.nothing(item, &Shape::Text, &trail.then(&key)));
+                return items.iter().zip(keys).for_each(|(item, key)| self.complete(item, &Shape::Text, &trail.then(&key)));
             }
-            (Shape::Any | Shape::Command, _) => return,
-            _ if !node.is_null() || trail.key == "deploy" => return,
+            (Shape::Any | Shape::Command | Shape::Optional, _) => return,
+            _ if !node.is_null() || matches!(trail.key, "deploy" | "develop") => return,
             (Shape::Object(_) | Shape::Map(_) | Shape::Options, _) => "a mapping",
-            (Shape::Dictionary, _) => "a mapping or a list",
-            (Shape::List(..) | Shape::Texts, _) => "a list",
-            (Shape::Boolean, _) => "`true` or `false`",
-            (Shape::Integer | Shape::Number | Shape::Ulimit, _) => "a number",
+            (Shape::Dictionary | Shape::Contexts, _) => "a mapping or a list",
+            (Shape::List(..) | Shape::Texts | Shape::Several, _) => "a list",
+            (Shape::Boolean | Shape::Switch, _) => "`true` or `false`",
+            (Shape::Integer | Shape::Within(..) | Shape::Strict | Shape::Count | Shape::Number | Shape::Ulimit | Shape::Limit, _) => {
+                "a number"
+            }
             _ => "a string",
         };
         self.wrong(node, trail, expected);
     }
 
-    pub(super) fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
-        let found = node.value.kind();
-        let mut problem = Diagnostic::error("wrong-type", format!("{trail} must be {expected}, not {found}")).at(node.span);
-        problem.hint = match &node.value {
-            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) if expected.contains("string") => {
-                Some(format!("put it in quotes: \"{}\"", node.as_scalar().unwrap_or_default()))
-            }
-            Value::Null => Some("remove the key, or give it a value".to_owned()),
-            _ => None,
+    fn missing(&mut self, node: &Node, attribute: &Attribute, trail: &Trail<'_>) {
+        let words = match attribute.shape {
+            Shape::Word(words) => format!("one of {}", words.join(", ")),
+            _ => attribute.about.to_owned(),
         };
-        self.problems.push(problem);
+        let name = attribute.name;
+        let problem =
+            Diagnostic::error("missing-key", format!("{trail}: `{name}` is missing")).at(node.span).hint(format!("`{name}`: {words}"));
+        self.report(match attribute.shape {
+            Shape::Word([first, ..]) => problem.fix(Fix::Add(node.span, format!("{name}: {first}"))),
+            _ => problem,
+        });
     }
 
-    pub(super) fn invalid(&mut self, span: Span, code: &'static str, message: String) {
-        self.report(Diagnostic::error(code, message).at(span));
+    pub(super) fn wrong(&mut self, node: &Node, trail: &Trail<'_>, expected: &str) {
+        let found = node.value.kind();
+        let problem = Diagnostic::error("wrong-type", format!("{trail} must be {expected}, not {found}")).at(node.span);
+        self.report(match &node.value {
+            // What YAML 1.1 reads for `no`.
+            Value::Boolean(false) if trail.key == "restart" => {
+                problem.hint("write \"no\"").fix(Fix::Replace(node.span, "\"no\"".to_owned()))
+            }
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) if expected.contains("string") => {
+                let written = node.as_scalar().unwrap_or_default();
+                problem.hint(format!("put it in quotes: \"{written}\"")).fix(Fix::Quote(node.span))
+            }
+            Value::Text(text) if expected == "a list" && text.starts_with('-') => problem.hint("write a space after `-`"),
+            Value::Text(text) if expected == "a list" => problem.hint(format!("write a list: `[{text}]`")).fix(Fix::Wrap(node.span)),
+            Value::Map(_) if expected == "a list" => problem.hint("begin each entry with `- `"),
+            Value::List(_) if expected == "a mapping" => problem.hint("write `name: value` lines, without `- ` before them"),
+            Value::Null => problem.hint("remove the key, or give it a value"),
+            _ => problem.hint(format!("write {expected} here")),
+        });
     }
 
     pub(super) fn report(&mut self, problem: Diagnostic) {
@@ -233,9 +276,12 @@ impl Walk<'_> {
         for (key, entry) in map {
             let valid = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
             let trail = trail.then(key);
-            if !valid && !key.starts_with("x-") {
+            if !valid {
                 let message = format!("{trail}: invalid name `{key}`: only [a-zA-Z0-9._-] are allowed");
-                self.problems.push(Diagnostic::error("name", message).at(entry.key));
+                let letters = key.chars().map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' });
+                let near: String = letters.collect();
+                let problem = Diagnostic::error("name", message).at(entry.key);
+                self.problems.push(problem.hint(format!("`{near}` would do")).fix(Fix::Replace(entry.key, near)));
             }
             self.node(&mut entry.node, inner, &trail);
         }
@@ -244,24 +290,31 @@ impl Walk<'_> {
     pub(super) fn object(&mut self, node: &mut Node, attributes: &[Attribute], trail: &Trail<'_>) {
         let Value::Map(map) = &mut node.value else {
             if trail.is_root() {
-                return self.invalid(node.span, "wrong-type", format!("top-level object must be a mapping, not {}", node.value.kind()));
+                let message = format!("top-level object must be a mapping, not {}", node.value.kind());
+                let problem = Diagnostic::error("wrong-type", message).at(node.span);
+                return self.report(problem.hint("a project begins with `services:`, and below it a name for each service"));
             }
             return self.wrong(node, trail, "a mapping");
         };
         self.lift_external(map, trail);
+        let is_known = |key: &String| key.starts_with("x-") || schema::find(attributes, key).is_some();
+        let free: Vec<&str> = match map.keys().all(is_known) {
+            true => Vec::new(),
+            false => attributes.iter().map(|attribute| attribute.name).filter(|name| !map.contains_key(*name)).collect(),
+        };
         map.retain(|key, entry| {
             if key.starts_with("x-") {
                 return true;
             }
             let Some(attribute) = schema::find(attributes, key) else {
-                self.unknown(key, entry, attributes, trail);
+                self.unknown(key, entry, &free, trail);
                 return false;
             };
             let trail = trail.then(attribute.name);
             match attribute.class {
-                Class::Implemented | Class::Later => self.node(&mut entry.node, attribute.shape, &trail),
+                Class::Implemented | Class::NotYet => self.node(&mut entry.node, attribute.shape, &trail),
                 // An empty collection asks for nothing, and `config --format json` prints some.
-                Class::Inert | Class::NotYet if entry.node.is_empty() => {}
+                Class::Inert if entry.node.is_empty() => {}
                 Class::Inert => {
                     // What is below it has no effect either, which is told once.
                     let outer = std::mem::replace(&mut self.below_inert, true);
@@ -271,13 +324,6 @@ impl Walk<'_> {
                         let message = format!("{trail} has no effect");
                         self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
                     }
-                }
-                Class::NotYet => {
-                    let problem = Diagnostic::error("not-yet", format!("{trail} is not yet supported")).at(entry.key);
-                    self.problems.push(
-                        problem
-                            .hint("remove it to go on without it; it is refused because ignoring it would change what the project means"),
-                    );
                 }
             }
             true
@@ -292,33 +338,39 @@ impl Walk<'_> {
         let message = format!("{trail}: external.name is deprecated. Please set name and external: true");
         self.problems.push(Diagnostic::warning("external", message).at(span));
         let Value::Map(mut old) = old else { return };
-        let Some(name) = old.remove("name") else { return };
+        let name = old.remove("name");
+        for (key, entry) in &old {
+            let message = format!("{trail}.external additional properties '{key}' not allowed: no such attribute");
+            let problem = Diagnostic::error("unknown-key", message).at(entry.key);
+            self.problems.push(problem.hint("write `external: true`, and `name` beside it").fix(Fix::Replace(span, "true".to_owned())));
+        }
+        let Some(name) = name else { return };
         match map.get("name") {
             Some(other) if other.node.as_text() != name.node.as_text() => {
                 let message = format!("{trail}: name and external.name conflict; only use name");
-                self.problems.push(Diagnostic::error("external", message).at(name.node.span).with(other.node.span, "the other name"));
+                let problem = Diagnostic::error("external", message).at(name.node.span).with(other.node.span, "the other name");
+                self.problems.push(problem.hint("write `external: true` here").fix(Fix::Replace(span, "true".to_owned())));
             }
             _ => drop(map.insert("name".to_owned(), name)),
         }
     }
 
-    fn unknown(&mut self, key: &str, entry: &Entry, attributes: &[Attribute], trail: &Trail<'_>) {
-        let message = if trail.is_root() {
-            format!("additional properties '{key}' not allowed: no such top-level attribute")
+    fn unknown(&mut self, key: &str, entry: &Entry, free: &[&str], trail: &Trail<'_>) {
+        let (code, message) = if trail.is_root() {
+            ("unknown-section", format!("additional properties '{key}' not allowed: no such top-level attribute"))
         } else {
-            format!("{trail} additional properties '{key}' not allowed: no such attribute")
+            ("unknown-key", format!("{trail} additional properties '{key}' not allowed: no such attribute"))
         };
-        let mut problem = Diagnostic::error("unknown-key", message).at(entry.key);
-        let near = suggest::nearest(key, attributes.iter().map(|attribute| attribute.name));
-        problem.hint = match near {
-            Some(near) => Some(format!("did you mean `{near}`?")),
+        let problem = Diagnostic::error(code, message).at(entry.key);
+        let near = suggest::nearest(key, free.iter().copied());
+        self.problems.push(match near {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")).fix(Fix::Replace(entry.key, near)),
             // A service one level too far left is the usual cause at the top.
             None if trail.is_root() && entry.node.get("image").is_some() => {
-                Some(format!("a service belongs under `services:`; indent `{key}` below it"))
+                problem.hint(format!("a service belongs under `services:`; indent `{key}` below it"))
             }
-            None => Some("attributes of your own begin with `x-`".to_owned()),
-        };
-        self.problems.push(problem);
+            None => problem.hint("attributes of your own begin with `x-`").fix(Fix::Replace(entry.key, format!("x-{key}"))),
+        });
     }
 
     /// A mapping whose values become texts: Docker Compose takes no list here, nor `true`, which a driver may read in more ways than one.
@@ -343,7 +395,7 @@ impl Walk<'_> {
 
     /// Mappings and lists of `KEY=VALUE` become mappings of texts. A bare key stays one where a variable takes its value from the project's
     /// environment; elsewhere it is the empty string, as in Docker Compose.
-    fn dictionary(&mut self, node: &mut Node, trail: &Trail<'_>) {
+    pub(super) fn dictionary(&mut self, node: &mut Node, trail: &Trail<'_>) {
         let span = node.span;
         let bare = || if matches!(trail.key, "environment" | "args") { Value::Null } else { Value::Text(String::new()) };
         match &mut node.value {
@@ -374,7 +426,8 @@ impl Walk<'_> {
                         let problem =
                             Diagnostic::error("environment", format!("{trail}: variable `{name}` is declared with a trailing space"))
                                 .at(item.span);
-                        self.problems.push(problem.hint("remove the space before `=`"));
+                        let mended = format!("{}{}", name.trim_end(), &text[name.len()..]);
+                        self.problems.push(problem.hint("remove the space before `=`").fix(Fix::Replace(item.span, mended)));
                     }
                     map.insert(name.to_owned(), Entry { key: item.span, node: Node { value, span: item.span, tag: item.tag } });
                 }
@@ -385,9 +438,24 @@ impl Walk<'_> {
     }
 }
 
-/// Makes a path absolute and clean; `~` is the home directory, Windows' own paths are left alone.
+/// Whether a text is a value of this shape, whatever is in it.
+const fn is_textual(shape: &Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Short(
+            Form::Mount | Form::Build | Form::Extends | Form::Include | Form::EnvFiles | Form::Paths | Form::Secret | Form::Config,
+            _
+        ) | Shape::Path
+            | Shape::Context
+            | Shape::Command
+            | Shape::Test
+            | Shape::Texts
+    )
+}
+
+/// Makes a relative path absolute and clean; `~` is the home directory.
 pub(crate) fn absolute(path: &str, base: Base<'_>) -> String {
-    if short::is_windows(path) || base.keep_relative {
+    if path.starts_with('/') || base.keep_relative {
         return path.to_owned();
     }
     // `~name` is below the caller's own home, too: Docker Compose knows no other.
@@ -438,7 +506,7 @@ pub(crate) fn deduplicate(items: &mut Vec<Node>, unique: Unique) {
 /// Returns what makes an item of a list that item; none when it is broken and reported elsewhere.
 pub(crate) fn key_of(item: &Node, unique: Unique) -> Option<String> {
     match unique {
-        Unique::Nothing => None,
+        Unique::Nothing | Unique::Within(_) => None,
         Unique::Value => item.as_scalar(),
         Unique::Key => item.as_text().map(|text| text.split_once('=').map_or(text, |(key, _)| key).to_owned()),
         Unique::Field(field) => item.get(field)?.as_scalar(),
@@ -446,7 +514,9 @@ pub(crate) fn key_of(item: &Node, unique: Unique) -> Option<String> {
             let field = |name: &str| item.get(name).and_then(Node::as_scalar).unwrap_or_default();
             let target = item.get("target")?.as_scalar()?;
             let protocol = Some(field("protocol")).filter(|protocol| !protocol.is_empty()).unwrap_or_else(|| "tcp".to_owned());
-            Some(format!("{}:{}:{target}/{protocol}", field("host_ip"), field("published")))
+            // An address of all zeros is the same as none.
+            let host_ip = Some(field("host_ip")).filter(|ip| ip != "0.0.0.0").unwrap_or_default();
+            Some(format!("{host_ip}:{}:{target}/{protocol}", field("published")))
         }
         // A config without a target lies in the root folder; a secret has its target by now.
         Unique::File => match item.get("target") {

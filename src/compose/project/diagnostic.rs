@@ -1,16 +1,23 @@
 //! What is wrong with a project's files, and the way out; all of it at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::compose::project::fix::{self, Edit, Fix};
+use crate::compose::project::merge::Overridden;
 use crate::compose::project::render;
-use crate::compose::project::source::{SourceMap, Span};
+use crate::compose::project::source::{SourceId, SourceMap, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Of interest to a command that runs the project, and to no other.
+    Note,
     /// The project loads all the same.
     Warning,
+    /// It loads, and this engine cannot run it: of interest to a command that would.
+    Refusal,
     /// It does not.
     Error,
 }
@@ -30,12 +37,19 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// The way out.
     pub hint: Option<String>,
+    /// The same as a change of a file.
+    pub(crate) fix: Option<Fix>,
 }
 
 impl Diagnostic {
     /// An error.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, message: message.into(), span: None, related: Vec::new(), hint: None }
+        Self { severity: Severity::Error, code, message: message.into(), span: None, related: Vec::new(), hint: None, fix: None }
+    }
+
+    /// Something this engine cannot do.
+    pub fn refusal(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Refusal, ..Self::error(code, message) }
     }
 
     /// A warning.
@@ -63,6 +77,13 @@ impl Diagnostic {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Says what the way out means for the file.
+    #[must_use]
+    pub(crate) fn fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
+        self
+    }
 }
 
 /// Other places of a variable that are shown beside the first.
@@ -71,12 +92,18 @@ const PLACES: usize = 3;
 /// Keeps one warning for each variable that is not set, with the other places beside the first.
 fn one_a_variable(entries: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(entries.len());
+    let mut firsts: BTreeMap<String, usize> = BTreeMap::new();
     for entry in entries {
-        let first = kept.iter_mut().find(|first| entry.code == "unset-variable" && first.message == entry.message);
+        let first = firsts.get(&entry.message).filter(|_| entry.code == "unset-variable").map(|first| &mut kept[*first]);
         match (first, entry.span) {
             (Some(first), Some(span)) if first.related.len() < PLACES => first.related.push((span, "here, too".to_owned())),
             (Some(_), _) => {}
-            (None, _) => kept.push(entry),
+            (None, _) => {
+                if entry.code == "unset-variable" {
+                    firsts.insert(entry.message.clone(), kept.len());
+                }
+                kept.push(entry);
+            }
         }
     }
     kept
@@ -98,12 +125,53 @@ impl Diagnostics {
         // Where the environment could not be read, it is no wonder that variables are missing.
         let blind = entries.iter().any(|entry| entry.code == "env-file" && entry.span.is_none());
         entries.retain(|entry| !blind || entry.code != "unset-variable");
-        Self { entries: one_a_variable(entries), sources }
+        let mut entries = one_a_variable(entries);
+        for entry in &mut entries {
+            entry.related.extend(entry.span.into_iter().flat_map(|span| sources.ways(span)).map(|(span, label)| (span, label.to_owned())));
+        }
+        Self { entries, sources }
+    }
+
+    /// Shows beside a wrong value the one below it that it replaced.
+    pub(crate) fn with_overridden(mut self, overridden: &Overridden) -> Self {
+        for entry in self.entries.iter_mut().filter(|entry| entry.severity == Severity::Error) {
+            let below = entry.span.and_then(|span| overridden.get(&span));
+            entry.related.extend(below.map(|span| (*span, "it replaced this one".to_owned())));
+        }
+        self
     }
 
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {
         self.entries.iter().any(|entry| entry.severity == Severity::Error)
+    }
+
+    /// The same where what this engine cannot do stands in the way.
+    #[must_use]
+    pub fn enforced(mut self) -> Self {
+        for entry in self.entries.iter_mut().filter(|entry| entry.severity == Severity::Refusal) {
+            entry.severity = Severity::Error;
+        }
+        self
+    }
+
+    /// Iterates over the errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.iter().filter(|entry| entry.severity == Severity::Error)
+    }
+
+    /// Follows the hints of all errors: hands each file that changes, and its new text, to the caller. Nothing is changed, and `false`
+    /// returned, where a hint is none that a program can follow.
+    pub fn apply_fixes(&self, mut write: impl FnMut(&Path, &str)) -> bool {
+        let edits: Option<Vec<Edit>> = self.errors().map(|entry| entry.fix.as_ref().map(|fix| fix.edit(&self.sources))).collect();
+        let Some(edits) = edits.filter(|edits| !edits.is_empty()) else { return false };
+        let files: BTreeSet<SourceId> = edits.iter().map(|edit| edit.source).collect();
+        for file in files {
+            let source = self.sources.get(file);
+            let own = edits.iter().filter(|edit| edit.source == file).cloned().collect();
+            write(&source.path, &fix::apply(&source.text, own));
+        }
+        true
     }
 
     /// Iterates in the order of the files.

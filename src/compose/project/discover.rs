@@ -109,9 +109,11 @@ fn read_named(files: &[PathBuf], reader: &dyn Reader, environment: &mut BTreeMap
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
         if !reader.exists(file) {
-            problems.push(Diagnostic::error("env-file", format!("couldn't find env file: {}", file.display())));
+            let problem = Diagnostic::error("env-file", format!("couldn't find env file: {}", file.display()));
+            problems.push(problem.hint("make the file, or name another with `--env-file`"));
         } else if reader.is_dir(file) {
-            problems.push(Diagnostic::error("env-file", format!("{} is a directory, not an env file", file.display())));
+            let problem = Diagnostic::error("env-file", format!("{} is a directory, not an env file", file.display()));
+            problems.push(problem.hint("name the file in it"));
         } else {
             let read = read(file, reader, environment, &all, problems);
             all.extend(read);
@@ -132,12 +134,14 @@ fn read(
     let text = match reader.read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
-            problems.push(Diagnostic::error("env-file", format!("cannot read {}: {error}", file.display())));
+            let problem = Diagnostic::error("env-file", format!("cannot read {}: {error}", file.display()));
+            problems.push(problem.hint("make it readable, or name another with `--env-file`"));
             return BTreeMap::new();
         }
     };
     dotenv::parse(&text, &lookup, &earlier).unwrap_or_else(|error| {
-        problems.push(Diagnostic::error("env-file", format!("failed to read {}: {error}", file.display())));
+        let problem = Diagnostic::error("env-file", format!("failed to read {}: {error}", file.display()));
+        problems.push(problem.hint(dotenv::HINT));
         BTreeMap::new()
     })
 }
@@ -162,7 +166,11 @@ fn files(
     }
     if let Some(listed) = environment.get("COMPOSE_FILE").filter(|listed| !listed.is_empty()) {
         let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).map_or(":", String::as_str);
-        let listed = listed.split(separator).filter(|file| !file.is_empty()).map(Path::new);
+        let mut listed = listed.split(separator).filter(|file| !file.is_empty()).map(Path::new).peekable();
+        if listed.peek().is_none() {
+            let problem = Diagnostic::error("no-file", "no compose file specified: COMPOSE_FILE is set, and names none");
+            problems.push(problem.hint("unset it, or name a file"));
+        }
         return Some(listed.map(|file| if is_stdin(file) { file.to_path_buf() } else { clean(&start.join(file)) }).collect());
     }
     for folder in start.ancestors() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::project::interpolate::{Scope, TemplateError, expand};
+use crate::compose::project::interpolate::{ROOM, Scope, TemplateError, expand};
 
 /// A mistake in an environment file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,14 +14,17 @@ pub(crate) struct DotenvError {
     pub reason: String,
 }
 
+/// The way out of a mistake.
+pub(crate) const HINT: &str = "write `NAME=VALUE` lines; quote a value that has quotes, `#` or line breaks in it";
+
 /// Where a file's variables come from that it does not define: the environment, or the files before it.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Parses a file. Where a value refers to a variable, `outer` comes first, then the lines above, then `earlier`; a bare key takes its value
 /// from the first or the last.
 pub(crate) fn parse(text: &str, outer: Lookup<'_>, earlier: Lookup<'_>) -> Result<BTreeMap<String, String>, DotenvError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-    let mut parser = Parser { text: &text, at: 0, variables: BTreeMap::new(), outer, earlier };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut parser = Parser { text, at: 0, variables: BTreeMap::new(), room: ROOM, outer, earlier };
     while parser.skip_to_statement() {
         parser.statement()?;
     }
@@ -54,6 +57,7 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     variables: BTreeMap<String, String>,
+    room: usize,
     outer: Lookup<'a>,
     earlier: Lookup<'a>,
 }
@@ -160,13 +164,14 @@ impl Parser<'_> {
         self.interpolate(&unescape(inside), start)
     }
 
-    fn interpolate(&self, value: &str, at: usize) -> Result<String, DotenvError> {
+    fn interpolate(&mut self, value: &str, at: usize) -> Result<String, DotenvError> {
         let lookup = |name: &str| {
             let above = || self.variables.get(name).cloned();
             (self.outer)(name).or_else(above).or_else(|| (self.earlier)(name))
         };
-        expand(value, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} }).map_err(|error| match error {
+        expand(value, &mut Scope { lookup: &lookup, unset: &mut |_, _| {}, room: &mut self.room }).map_err(|error| match error {
             TemplateError::Missing(_, name, reason) => self.error(at, format!("required variable {name} is missing a value: {reason}")),
+            TemplateError::Large(_) => self.error(at, format!("the file's variables stand for more than {} MiB", ROOM >> 20)),
             TemplateError::Invalid(_) | TemplateError::Deep(_) => self.error(at, format!("invalid template: \"{value}\"")),
         })
     }
@@ -176,10 +181,9 @@ fn is_key(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-' | '[' | ']')
 }
 
-/// Cuts off a comment: `#` at the start or after white space.
+/// Cuts off a comment: `#` after a space, and after something.
 fn without_comment(line: &str) -> &str {
-    let comment = line.char_indices().find(|&(at, character)| character == '#' && (at == 0 || line[..at].ends_with([' ', '\t'])));
-    comment.map_or(line, |(at, _)| &line[..at])
+    line.split(" #").next().unwrap_or(line)
 }
 
 /// Resolves the escapes of double quotes. `\$` becomes `$$`, which interpolation turns into `$`.
@@ -273,6 +277,8 @@ mod tests {
         ] {
             assert_eq!(shown(text), Err(expect.to_owned()), "{text}");
         }
+        let doubling = format!("B=xxxxxxxx\n{}", "B=$B$B\n".repeat(40));
+        assert_eq!(shown(&doubling), Err("line 22: the file's variables stand for more than 16 MiB".to_owned()));
     }
 
     #[test]

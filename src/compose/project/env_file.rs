@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::compose::project::diagnostic::Diagnostic;
-use crate::compose::project::dotenv;
+use crate::compose::project::dotenv::{self, Lookup};
+use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Entry, Node, Value};
 use crate::compose::project::source::Reader;
 
@@ -12,8 +13,17 @@ use crate::compose::project::source::Reader;
 pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) {
     let Some(files) = service.as_map_mut().and_then(|map| map.remove("env_file")) else { return };
     let mut variables: BTreeMap<String, Entry> = BTreeMap::new();
+    let own: BTreeMap<String, String> = service
+        .get("environment")
+        .and_then(Node::as_map)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, entry)| Some((name.clone(), entry.node.as_scalar()?)))
+        .collect();
     for file in files.node.as_list().unwrap_or_default() {
-        for (name, value) in read(file, environment, &variables, reader, problems) {
+        // The project's variables come first, then the service's own, then those of the files.
+        let lookup = |name: &str| environment.get(name).or_else(|| own.get(name)).cloned();
+        for (name, value) in read(file, &lookup, &variables, reader, problems) {
             variables.insert(name, Entry { key: file.span, node: Node::text(value, file.span) });
         }
     }
@@ -32,18 +42,19 @@ pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>
 
 fn read(
     file: &Node,
-    environment: &BTreeMap<String, String>,
+    lookup: Lookup<'_>,
     earlier: &BTreeMap<String, Entry>,
     reader: &dyn Reader,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, String> {
     let nothing = BTreeMap::new();
     let Some(path) = file.get("path").and_then(Node::as_text) else {
-        problems.push(Diagnostic::error("env-file", "an env file needs a `path`").at(file.span));
+        // Reported as missing.
+
         return nothing;
     };
     let span = file.get("path").map_or(file.span, |path| path.span);
-    let mut error = |message: String| problems.push(Diagnostic::error("env-file", message).at(span));
+    let mut error = |message: String| problems.push(Diagnostic::error("env-file", message).at(span).hint(dotenv::HINT));
     if !reader.exists(Path::new(path)) {
         if !matches!(file.get("required").map(|required| &required.value), Some(Value::Boolean(false))) {
             let problem = Diagnostic::error("env-file", format!("env file {path} not found")).at(span);
@@ -58,13 +69,14 @@ fn read(
             return nothing;
         }
     };
-    let lookup = |name: &str| environment.get(name).cloned();
     let earlier = |name: &str| earlier.get(name).and_then(|entry| entry.node.as_scalar());
     let parsed = match file.get("format").and_then(Node::as_text) {
-        None | Some("") => dotenv::parse(&text, &lookup, &earlier),
-        Some("raw") => dotenv::parse_raw(&text, &lookup),
+        None | Some("") => dotenv::parse(&text, lookup, &earlier),
+        Some("raw") => dotenv::parse_raw(&text, lookup),
         Some(other) => {
-            error(format!("unsupported env file format `{other}`; there is `raw`"));
+            let at = file.get("format").map_or(span, |format| format.span);
+            let problem = Diagnostic::error("env-file", format!("unsupported env file format `{other}`")).at(at);
+            problems.push(problem.hint("there is `raw`; remove it where values are quoted").fix(Fix::Replace(at, "raw".to_owned())));
             return nothing;
         }
     };

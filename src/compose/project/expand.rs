@@ -29,22 +29,34 @@ impl Walk<'_> {
                     };
                     match short::ports(&text) {
                         Ok(ports) => expanded.extend(ports.into_iter().map(|port| port_node(port, item.span))),
-                        Err(message) => self.invalid(item.span, "port", message),
+                        Err(message) => {
+                            let hint = "write `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, as in \"127.0.0.1:8080:80/tcp\"";
+                            self.report(Diagnostic::error("port", message).at(item.span).hint(hint));
+                        }
                     }
                 }
                 *items = expanded;
             }
             (Form::Mount, Value::Text(text)) => match short::mount(text) {
-                Ok(mount) => node.value = self.mount_node(mount, span).value,
+                Ok(mount) => {
+                    for option in &mount.unknown {
+                        let message = format!("{trail}: the option `{option}` is unknown, and left out");
+                        self.report(
+                            Diagnostic::warning("volume", message).at(span).hint("there are ro, rw, nocopy, z, Z, and propagations"),
+                        );
+                    }
+                    node.value = self.mount_node(mount, span).value;
+                }
                 Err(message) => {
-                    self.invalid(span, "volume", message);
+                    let hint = "write `SOURCE:TARGET`, `SOURCE:TARGET:OPTIONS`, or `TARGET` alone";
+                    self.report(Diagnostic::error("volume", message).at(span).hint(hint));
                     node.tag = Some(MergeTag::Reset);
                 }
             },
             (Form::Mount, Value::Map(map)) => {
                 let bind = map.get("type").and_then(|entry| entry.node.as_text()) == Some("bind");
                 if let Some(Value::Text(source)) = map.get_mut("source").filter(|_| bind).map(|entry| &mut entry.node.value) {
-                    *source = absolute(source, self.base);
+                    *source = self.bind_source(source);
                 }
                 if let Some(Value::Text(target)) = map.get_mut("target").map(|entry| &mut entry.node.value)
                     && !target.is_empty()
@@ -80,11 +92,27 @@ impl Walk<'_> {
             (Form::Paths, Value::Text(_)) => {
                 node.value = Value::List(vec![Node { value: node.value.clone(), span, tag: None }]);
             }
-            (Form::Build, Value::Text(_)) => {
-                let mut build = Node::map(span);
-                build.set("context", Node { value: node.value.clone(), span, tag: None });
-                node.value = build.value;
+            (Form::Build, Value::Text(_)) => wrap(node, "context"),
+            (Form::Extends, Value::Text(_)) => wrap(node, "service"),
+            (Form::Include, Value::Text(_)) => wrap(node, "path"),
+            (Form::Devices, Value::Text(text)) if text == "all" => {
+                let mut request = Node::map(span);
+                request.set("count", Node::new(Value::Integer(-1), span));
+                node.value = Value::List(vec![request]);
             }
+            (Form::Keys, Value::Map(map)) => {
+                let mut lines = Vec::new();
+                for (name, entry) in std::mem::take(map) {
+                    let path = entry.node.as_scalar().unwrap_or_default();
+                    if path.is_empty() && !entry.node.is_null() && entry.node.as_text().is_none() {
+                        self.wrong(&entry.node, &trail.then(&name), "a string");
+                    }
+                    lines.push(Node::text(if path.is_empty() { name } else { format!("{name}={path}") }, entry.key));
+                }
+                node.value = Value::List(lines);
+                self.keys(node);
+            }
+            (Form::Keys, Value::List(_)) => self.keys(node),
             (Form::Device, Value::Text(text)) => match short::device(text) {
                 Ok(device) => node.value = device_node(&device, span),
                 Err(message) => {
@@ -103,6 +131,18 @@ impl Walk<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Keys of an agent lie in files.
+    fn keys(&self, node: &mut Node) {
+        let Value::List(items) = &mut node.value else { return };
+        for item in items {
+            if let Value::Text(text) = &mut item.value
+                && let Some((name, path)) = text.split_once('=')
+            {
+                *text = format!("{name}={}", absolute(path, self.base));
+            }
         }
     }
 
@@ -163,30 +203,47 @@ impl Walk<'_> {
         let text = |text: String| Node::text(text, span);
         node.set("type", text(if mount.bind { "bind" } else { "volume" }.to_owned()));
         if let Some(source) = mount.source {
-            node.set("source", text(if mount.bind { absolute(&source, self.base) } else { source }));
+            node.set("source", text(if mount.bind { self.bind_source(&source) } else { source }));
         }
         node.set("target", text(short::clean_target(&mount.target)));
         if mount.read_only {
             node.set("read_only", Node::new(Value::Boolean(true), span));
         }
-        if let Some(consistency) = mount.consistency {
-            node.set("consistency", text(consistency));
-        }
-        let mut options = Node::map(span);
+        let (mut bind, mut volume) = (Node::map(span), Node::map(span));
         if mount.bind {
-            options.set("create_host_path", Node::new(Value::Boolean(true), span));
-            if let Some(propagation) = mount.propagation {
-                options.set("propagation", text(propagation));
-            }
-            if let Some(selinux) = mount.selinux {
-                options.set("selinux", text(selinux));
-            }
-        } else if mount.no_copy {
-            options.set("nocopy", Node::new(Value::Boolean(true), span));
+            bind.set("create_host_path", Node::new(Value::Boolean(true), span));
         }
-        node.set(if mount.bind { "bind" } else { "volume" }, options);
+        if let Some(propagation) = mount.propagation {
+            bind.set("propagation", text(propagation));
+        }
+        if let Some(selinux) = mount.selinux {
+            bind.set("selinux", text(selinux));
+        }
+        if mount.no_copy {
+            volume.set("nocopy", Node::new(Value::Boolean(true), span));
+        }
+        // Docker's oddity: a text of one or two characters is a target, and nothing is said of it.
+        let is_bare = node.get("source").is_none() && mount.target.len() <= 2;
+        if mount.bind || !bind.is_empty() {
+            node.set("bind", bind);
+        }
+        if !mount.bind && !is_bare {
+            node.set("volume", volume);
+        }
         node
     }
+
+    /// The path of a bind; one of Windows is left alone.
+    fn bind_source(&self, source: &str) -> String {
+        if short::is_windows(source) { source.to_owned() } else { absolute(source, self.base) }
+    }
+}
+
+/// Puts a value under a key of a mapping of its own.
+fn wrap(node: &mut Node, key: &str) {
+    let mut outer = Node::map(node.span);
+    outer.set(key, Node { value: std::mem::replace(&mut node.value, Value::Null), span: node.span, tag: None });
+    node.value = outer.value;
 }
 
 fn device_node(device: &short::ShortDevice, span: Span) -> Value {

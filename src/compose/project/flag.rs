@@ -65,7 +65,10 @@ pub fn variables(text: &str, known: &BTreeMap<String, String>) -> Result<BTreeMa
 /// # Errors
 /// What is wrong with the text.
 pub fn words(text: &str) -> Result<Vec<String>, String> {
-    short::words(text).map_err(str::to_owned)
+    match short::words(text)? {
+        (words, None) => Ok(words),
+        (_, Some(end)) => Err(format!("`{}` means nothing here: no shell reads it; put it in quotes", &text[end..=end])),
+    }
 }
 
 /// Reads a capability, in any case and with or without `CAP_`; `ALL` is every one.

@@ -10,6 +10,9 @@ use crate::compose::project::source::{SourceMap, Span};
 /// Expressions within expressions; a walk may recurse.
 const DEPTH_LIMIT: usize = 64;
 
+/// Bytes that variables may stand for in one document, or in one environment file, where a line may double what the one above it doubled.
+pub(crate) const ROOM: usize = 16 << 20;
+
 /// Why a template cannot be expanded; the range is of the template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TemplateError {
@@ -19,6 +22,8 @@ pub(crate) enum TemplateError {
     Missing(Range<usize>, String, String),
     /// Too many expressions within one another.
     Deep(Range<usize>),
+    /// Values that leave no room.
+    Large(Range<usize>),
 }
 
 /// Where values come from, and who hears of those that are missing.
@@ -27,6 +32,8 @@ pub(crate) struct Scope<'a> {
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Hears of a variable without value and default, and where in the template it is.
     pub unset: &'a mut dyn FnMut(&str, Range<usize>),
+    /// The bytes that values may still take, [`ROOM`] at first.
+    pub room: &'a mut usize,
 }
 
 /// Replaces every expression of a text.
@@ -64,7 +71,7 @@ fn expand_part(template: &str, part: Range<usize>, depth: usize, scope: &mut Sco
             if length == 0 {
                 text.push('$');
             } else {
-                text.push_str(&value(&after[..length], at..at + 1 + length, scope));
+                text.push_str(&value(&after[..length], at..at + 1 + length, scope)?);
             }
             at += 1 + length;
         }
@@ -83,7 +90,7 @@ fn expression(template: &str, whole: Range<usize>, depth: usize, scope: &mut Sco
     let name = &body[..length];
     let operator = &body[length..];
     if operator.is_empty() {
-        return Ok(value(name, whole, scope));
+        return value(name, whole, scope);
     }
     let (strict, sign) = match operator.strip_prefix(':') {
         Some(sign) => (true, sign),
@@ -92,7 +99,7 @@ fn expression(template: &str, whole: Range<usize>, depth: usize, scope: &mut Sco
     let set = (scope.lookup)(name).filter(|value| !strict || !value.is_empty());
     let argument = inner.start + length + usize::from(strict) + 1..inner.end;
     match (sign.chars().next(), set) {
-        (Some('-' | '?'), Some(value)) => Ok(value),
+        (Some('-' | '?'), Some(value)) => fitting(value, whole, scope),
         (Some('-'), None) | (Some('+'), Some(_)) => expand_part(template, argument, depth + 1, scope),
         (Some('+'), None) => Ok(String::new()),
         (Some('?'), None) => {
@@ -103,11 +110,20 @@ fn expression(template: &str, whole: Range<usize>, depth: usize, scope: &mut Sco
     }
 }
 
-fn value(name: &str, place: Range<usize>, scope: &mut Scope<'_>) -> String {
-    (scope.lookup)(name).unwrap_or_else(|| {
-        (scope.unset)(name, place);
-        String::new()
-    })
+fn value(name: &str, place: Range<usize>, scope: &mut Scope<'_>) -> Result<String, TemplateError> {
+    match (scope.lookup)(name) {
+        Some(value) => fitting(value, place, scope),
+        None => {
+            (scope.unset)(name, place);
+            Ok(String::new())
+        }
+    }
+}
+
+/// Returns a value if there is room for it, and takes that.
+fn fitting(value: String, place: Range<usize>, scope: &mut Scope<'_>) -> Result<String, TemplateError> {
+    *scope.room = scope.room.checked_sub(value.len()).ok_or(TemplateError::Large(place))?;
+    Ok(value)
 }
 
 /// What a template says of a variable (`config --variables`).
@@ -124,14 +140,17 @@ pub struct Variable {
 /// Collects the variables of a document that was not substituted; the first place that gives a default counts.
 pub(crate) fn variables(node: &Node, found: &mut BTreeMap<String, Variable>) {
     match &node.value {
-        Value::Text(text) => variables_of(text, found),
+        Value::Text(text) => variables_of(text, 0, found),
         Value::List(items) => items.iter().for_each(|item| variables(item, found)),
         Value::Map(map) => map.values().for_each(|entry| variables(&entry.node, found)),
         _ => {}
     }
 }
 
-fn variables_of(template: &str, found: &mut BTreeMap<String, Variable>) {
+fn variables_of(template: &str, depth: usize, found: &mut BTreeMap<String, Variable>) {
+    if depth > DEPTH_LIMIT {
+        return;
+    }
     let mut at = 0;
     while let Some(dollar) = template.get(at..).and_then(|rest| rest.find('$')) {
         let after = at + dollar + 1;
@@ -158,28 +177,26 @@ fn variables_of(template: &str, found: &mut BTreeMap<String, Variable>) {
         if *known == Variable::default() {
             *known = variable;
         }
-        variables_of(argument, found);
+        variables_of(argument, depth + 1, found);
     }
 }
 
-/// Returns the place of the brace that closes an expression, past the expressions within.
+/// Returns the place of the brace that closes an expression: past all braces within where they are in pairs, else past the expressions within.
 fn closing_brace(template: &str, part: Range<usize>) -> Option<usize> {
     let bytes = template.as_bytes();
-    let mut open = 0_usize;
-    let mut at = part.start;
-    while at < part.end {
-        match bytes[at] {
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
-                open += 1;
-                at += 1;
+    let close = |opens: &dyn Fn(usize) -> bool| {
+        let mut open = 0_usize;
+        part.clone().find(|&at| {
+            match bytes[at] {
+                b'{' if opens(at) => open += 1,
+                b'}' if open == 0 => return true,
+                b'}' => open -= 1,
+                _ => {}
             }
-            b'}' if open == 0 => return Some(at),
-            b'}' => open -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    None
+            false
+        })
+    };
+    close(&|_| true).or_else(|| close(&|at| at > 0 && bytes[at - 1] == b'$'))
 }
 
 fn name_length(text: &str) -> usize {
@@ -194,13 +211,14 @@ fn name_length(text: &str) -> usize {
 /// Substitutes every string value of a document, never a key; reports what cannot be.
 pub(crate) fn substitute(node: &mut Node, environment: &BTreeMap<String, String>, sources: &SourceMap, problems: &mut Vec<Diagnostic>) {
     let mut path = Vec::new();
-    Walk { environment, sources, problems }.node(node, &mut path);
+    Walk { environment, sources, problems, room: ROOM }.node(node, &mut path);
 }
 
 struct Walk<'a> {
     environment: &'a BTreeMap<String, String>,
     sources: &'a SourceMap,
     problems: &'a mut Vec<Diagnostic>,
+    room: usize,
 }
 
 impl Walk<'_> {
@@ -229,7 +247,8 @@ impl Walk<'_> {
     fn text(&mut self, text: &str, span: Span, path: &[String]) -> String {
         let lookup = |name: &str| self.environment.get(name).cloned();
         let mut unset = Vec::new();
-        let expanded = expand(text, &mut Scope { lookup: &lookup, unset: &mut |name, range| unset.push((name.to_owned(), range)) });
+        let mut hear = |name: &str, range| unset.push((name.to_owned(), range));
+        let expanded = expand(text, &mut Scope { lookup: &lookup, unset: &mut hear, room: &mut self.room });
         for (name, range) in unset {
             let message = format!("The \"{name}\" variable is not set. Defaulting to a blank string.");
             let hint = format!("set {name} in the environment or in `.env`, or give a default: `${{{name}:-…}}`");
@@ -243,6 +262,11 @@ impl Walk<'_> {
                 let message = format!("error while interpolating {}: required variable {name} is missing a value{reason}", path());
                 let hint = format!("set {name} in the environment or in `.env`");
                 self.problems.push(Diagnostic::error("missing-variable", message).at(self.place(text, span, range)).hint(hint));
+                String::new()
+            }
+            Err(TemplateError::Large(range)) => {
+                let message = format!("error while interpolating {}: the file's variables stand for more than {} MiB", path(), ROOM >> 20);
+                self.problems.push(Diagnostic::error("interpolation", message).at(self.place(text, span, range)));
                 String::new()
             }
             Err(TemplateError::Invalid(range) | TemplateError::Deep(range)) => {
@@ -279,7 +303,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        expand(template, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} })
+        expand(template, &mut Scope { lookup: &lookup, unset: &mut |_, _| {}, room: &mut 100 })
     }
 
     #[test]
@@ -320,22 +344,39 @@ mod tests {
         }
         let deep = "${B:-".repeat(1000) + &"}".repeat(1000);
         assert!(matches!(run(&deep), Err(TemplateError::Deep(_))));
+        assert_eq!(run(&"$A".repeat(100)), Ok("a".repeat(100)));
+        assert_eq!(run(&"$A".repeat(101)), Err(TemplateError::Large(200..202)));
+        assert_eq!(run(&"${A:-}".repeat(101)), Err(TemplateError::Large(600..606)));
     }
 
     #[test]
     fn variables_are_collected_with_what_is_said_of_them() {
         let mut found = BTreeMap::new();
-        variables_of("$A ${B:-x${C-y}} ${D:+z}${E:?say it} $$F $${G} ${A:-late} ${} $ ${H", &mut found);
+        variables_of("$A ${B:-x${C-y}} ${D:+z}${E:?say it} $$F $${G} ${A:-late} ${} $ ${H", 0, &mut found);
         let shown: Vec<String> = found.iter().map(|(name, it)| format!("{name}|{}|{}|{}", it.default, it.presence, it.required)).collect();
         assert_eq!(shown, ["A|late||false", "B|x${C-y}||false", "C|y||false", "D||z|false", "E|||true"]);
+    }
+
+    #[test]
+    fn variables_are_collected_as_deep_as_templates_expand() {
+        let mut found = BTreeMap::new();
+        let deep: String = (0..100_000).map(|level| format!("${{V{level}-")).chain(std::iter::repeat_n("}".to_owned(), 100_000)).collect();
+        variables_of(&deep, 0, &mut found);
+        assert_eq!(found.len(), DEPTH_LIMIT + 1);
     }
 
     proptest! {
         #[test]
         fn never_panics_and_errors_lie_inside(template in "[${}A-C:?+é -]{0,24}") {
-            if let Err(TemplateError::Invalid(range) | TemplateError::Deep(range) | TemplateError::Missing(range, _, _)) = run(&template) {
+            use TemplateError::{Deep, Invalid, Large, Missing};
+            if let Err(Invalid(range) | Deep(range) | Large(range) | Missing(range, _, _)) = run(&template) {
                 prop_assert!(template.get(range).is_some());
             }
+        }
+
+        #[test]
+        fn what_is_escaped_comes_back(text in "[${}A-C:?+é -]{0,24}") {
+            prop_assert_eq!(run(&text.replace('$', "$$")), Ok(text));
         }
 
         #[test]

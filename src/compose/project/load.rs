@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compose::project::conform::{Base, conform, refuse_nothing};
+use crate::compose::project::conform::{Base, conform, refuse_incomplete};
 use crate::compose::project::decode::{Around, Decoded, decode, unique_container_names};
-use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
+use crate::compose::project::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::compose::project::discover::{Found, discover, is_stdin};
 use crate::compose::project::interpolate::{Variable, substitute, variables};
-use crate::compose::project::model::{Project, Service};
+use crate::compose::project::merge::Overridden;
+use crate::compose::project::model::{Project, Refusal, Service, Subject};
 use crate::compose::project::node::Node;
-use crate::compose::project::source::{Reader, RelativeTo, SourceId, SourceMap};
-use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, yaml};
+use crate::compose::project::source::{Reader, RelativeTo, SourceId, SourceMap, Span};
+use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, short, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
 
 /// What the caller says about where a project is.
@@ -40,8 +41,16 @@ pub struct Sources {
     pub keep_env_files: bool,
     /// Relative paths stay as they are written.
     pub keep_relative: bool,
-    /// Templates such as `${NAME}` stay as they are written: see [`load_templates`].
+    /// Templates such as `${NAME}` stay as they are written: see [`load_model`].
     pub keep_templates: bool,
+    /// Names, the default network and what else is implied are not filled in.
+    pub keep_implied: bool,
+    /// What services refer to need not exist, and what they say need not fit together.
+    pub keep_dangling: bool,
+    /// `--compatibility`: the parts of names are separated as in Compose 1.
+    pub compatibility: bool,
+    /// `--all-resources`: what no service uses is a part of the project, too.
+    pub all_resources: bool,
     /// Services named on the command line: they turn their own profiles on. Nothing else is selected here.
     pub select: Vec<String>,
 }
@@ -57,20 +66,26 @@ pub struct Loaded {
 
 /// Loads a project: every problem of all its files at once, or the project and warnings.
 pub fn load(sources: &Sources, reader: &dyn Reader) -> Loaded {
-    let mut loader = Loader { sources, reader, map: SourceMap::default(), problems: Vec::new() };
+    let mut loader = Loader::new(sources, reader);
     let project = loader.load();
     let sources = Arc::new(loader.map);
-    let diagnostics = Diagnostics::new(loader.problems, Arc::clone(&sources));
-    let project = project.filter(|_| !diagnostics.has_errors()).map(|project| Project { sources, ..project });
+    let mut problems = loader.problems;
+    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+    // Whoever has to mend something hears of everything there is to mend.
+    if let Some(project) = project.as_ref().filter(|_| failed) {
+        problems.extend(project.refusals.iter().map(|refusal| refusal.diagnostic.clone()));
+    }
+    let diagnostics = Diagnostics::new(problems, Arc::clone(&sources)).enforced().with_overridden(&loader.overridden);
+    let project = project.filter(|_| !failed).map(|project| Project { sources, ..project });
     Loaded { project, diagnostics }
 }
 
 /// Loads the model of a project's files with every `${NAME}` as it is written: all services, merged and checked as far as that goes.
-pub fn load_templates(sources: &Sources, reader: &dyn Reader) -> (Option<Model>, Diagnostics) {
+pub fn load_model(sources: &Sources, reader: &dyn Reader) -> (Option<Model>, Diagnostics) {
     let sources = Sources { keep_templates: true, ..sources.clone() };
-    let mut loader = Loader { sources: &sources, reader, map: SourceMap::default(), problems: Vec::new() };
+    let mut loader = Loader::new(&sources, reader);
     let model = loader.document().map(|(_, document, _)| Model(document));
-    let diagnostics = Diagnostics::new(loader.problems, Arc::new(loader.map));
+    let diagnostics = Diagnostics::new(loader.problems, Arc::new(loader.map)).with_overridden(&loader.overridden);
     (model.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 
@@ -87,14 +102,32 @@ impl Model {
     }
 }
 
-struct Loader<'a> {
-    sources: &'a Sources,
-    reader: &'a dyn Reader,
-    map: SourceMap,
-    problems: Vec<Diagnostic>,
+/// What a load goes through: everything read, and everything wrong with it.
+pub(super) struct Loader<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) reader: &'a dyn Reader,
+    pub(super) map: SourceMap,
+    pub(super) problems: Vec<Diagnostic>,
+    /// Values of files that lie below others of the same attribute.
+    overridden: Overridden,
 }
 
-impl Loader<'_> {
+/// Where the files that make up a project, or a part of one, stand.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// What relative paths start from.
+    pub(super) folder: &'a Path,
+    /// What interpolation sees.
+    pub(super) environment: &'a BTreeMap<String, String>,
+    /// The files that are being included, the outermost first.
+    pub(super) chain: &'a [PathBuf],
+}
+
+impl<'a> Loader<'a> {
+    fn new(sources: &'a Sources, reader: &'a dyn Reader) -> Self {
+        Self { sources, reader, map: SourceMap::default(), problems: Vec::new(), overridden: Overridden::default() }
+    }
+
     fn load(&mut self) -> Option<Project> {
         let (name, document, found) = self.document()?;
         Some(self.project(name, document, found))
@@ -102,120 +135,158 @@ impl Loader<'_> {
 
     fn document(&mut self) -> Option<(ProjectName, Node, Found)> {
         let mut found = discover(self.sources, self.reader, &mut self.problems)?;
-        let documents = self.read(&found);
+        let documents: Vec<Node> = found.files.iter().flat_map(|file| self.read(file, None)).collect();
         let name = name::project_name(self.sources, &found, &documents, &self.map, &mut self.problems)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
-        let mut document = self.merge(documents, &found)?;
+        let scope = Scope { folder: &found.folder, environment: &found.environment, chain: &found.files };
+        let mut document = self.merge(documents, scope)?;
+        merge::settle(&mut document);
+        refuse_incomplete(&document, &mut self.problems);
+        document.as_map()?;
         let nothing = BTreeMap::new();
         let environment = if self.sources.keep_templates { &nothing } else { &found.environment };
-        normalize::normalize(&mut document, name.as_str(), Self::base(self.sources, &found), environment);
+        normalize::complete(&mut document, name.as_str(), self.base(&found.folder));
+        if !self.sources.keep_implied {
+            normalize::normalize(&mut document, name.as_str(), environment);
+        }
+        if !self.sources.keep_relative {
+            normalize::watched(&mut document, self.reader);
+        }
         Some((name, document, found))
     }
 
-    /// Reads and parses every file; what cannot be read is reported.
-    fn read(&mut self, found: &Found) -> Vec<Node> {
-        let mut documents = Vec::new();
-        for file in &found.files {
-            let Some(source) = self.open(file) else { continue };
-            let before = self.problems.len();
-            let parsed = yaml::parse(&self.map, source, &mut self.problems);
-            if parsed.iter().all(Node::is_null) && self.problems.len() == before {
-                self.problems.push(
-                    Diagnostic::error("empty", format!("empty compose file: {}", self.map.get(source).path.display()))
-                        .hint("a project begins with `services:`, and below it a name for each service"),
-                );
-            }
-            documents.extend(parsed.into_iter().filter(|document| !document.is_null()));
+    /// Reads and parses a file; what cannot be read is reported, at the place that names it.
+    pub(super) fn read(&mut self, file: &Path, via: Option<(Span, &'static str)>) -> Vec<Node> {
+        let Some(source) = self.open(file, via) else { return Vec::new() };
+        let before = self.problems.len();
+        let parsed = yaml::parse(&self.map, source, &mut self.problems);
+        if parsed.iter().all(Node::is_null) && self.problems.len() == before {
+            let message = format!("empty compose file: {}", self.map.get(source).path.display());
+            let mut problem = Diagnostic::error("empty", message);
+            problem.span = via.map(|(span, _)| span);
+            self.problems.push(problem.hint("a project begins with `services:`, and below it a name for each service"));
         }
-        documents
+        parsed.into_iter().filter(|document| !document.is_null()).collect()
     }
 
-    fn open(&mut self, file: &Path) -> Option<SourceId> {
+    fn open(&mut self, file: &Path, via: Option<(Span, &'static str)>) -> Option<SourceId> {
         let shown = file.strip_prefix(&self.sources.working_dir).unwrap_or(file).to_path_buf();
+        let mut problem = Diagnostic::error("read", String::new());
+        problem.span = via.map(|(span, _)| span);
         if is_stdin(file) {
             let Some(text) = self.sources.stdin.clone() else {
-                self.problems.push(Diagnostic::error("read", "`-` names standard input, and nothing was read from it"));
+                "`-` names standard input, and nothing was read from it".clone_into(&mut problem.message);
+                self.problems.push(problem.hint("pass the project to standard input, or name a file"));
                 return None;
             };
-            return Some(self.map.add(shown, text));
+            return Some(self.map.add(shown, text, via));
         }
         match self.reader.read(file).map(String::from_utf8) {
-            Ok(Ok(text)) => Some(self.map.add(shown, text)),
+            Ok(Ok(text)) => return Some(self.map.add(shown, text, via)),
             Ok(Err(_)) => {
-                self.problems.push(
-                    Diagnostic::error("read", format!("{} is no text in UTF-8", shown.display()))
-                        .hint("save it as UTF-8, or name the file that was meant"),
-                );
-                None
+                problem.message = format!("{} is no text in UTF-8", shown.display());
+                self.problems.push(problem.hint("save it as UTF-8, or name the file that was meant"));
             }
             Err(error) => {
-                let problem = Diagnostic::error("read", format!("cannot read {}: {error}", shown.display()));
+                if short::is_remote(&shown.to_string_lossy()) && error.kind() == std::io::ErrorKind::NotFound {
+                    let message =
+                        format!("`{}` is no file of this machine, and files from elsewhere are not yet supported", shown.display());
+                    self.problems.push(Diagnostic { code: "not-yet", message, ..problem }.hint("fetch it, and name the file"));
+                    return None;
+                }
+                problem.message = format!("cannot read {}: {error}", shown.display());
                 let is_folder = error.kind() == std::io::ErrorKind::IsADirectory;
-                self.problems.push(if is_folder { problem.hint("name the file in it, or go there and leave `-f` out") } else { problem });
-                None
+                let hint = if is_folder { "name the file in it, or go there and leave `-f` out" } else { "make the file, or name another" };
+                self.problems.push(problem.hint(hint));
             }
         }
+        None
     }
 
-    fn base<'b>(sources: &'b Sources, found: &'b Found) -> Base<'b> {
+    pub(super) fn base<'b>(&'b self, folder: &'b Path) -> Base<'b> {
         Base {
-            folder: &found.folder,
-            home: sources.home.as_deref(),
-            keep_relative: sources.keep_relative,
-            keep_templates: sources.keep_templates,
+            folder,
+            home: self.sources.home.as_deref(),
+            keep_relative: self.sources.keep_relative,
+            keep_templates: self.sources.keep_templates,
         }
     }
 
-    /// Substitutes, checks and merges the documents in order.
-    fn merge(&mut self, documents: Vec<Node>, found: &Found) -> Option<Node> {
-        let base = Self::base(self.sources, found);
+    /// Brings each document into its long form, with what it includes and extends, and merges them in order.
+    pub(super) fn merge(&mut self, documents: Vec<Node>, scope: Scope<'_>) -> Option<Node> {
         let mut merged: Option<Node> = None;
         for mut document in documents {
-            if !self.sources.keep_templates {
-                substitute(&mut document, &found.environment, &self.map, &mut self.problems);
-            }
-            if let Some(version) = document.as_map().and_then(|map| map.get("version")) {
-                let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
-                self.problems.push(Diagnostic::warning("version", message).at(version.key));
-            }
-            conform(&mut document, base, &mut self.problems);
+            self.conform(&mut document, scope);
+            self.include(&mut document, scope);
+            self.extend(&mut document, scope);
             match &mut merged {
-                Some(merged) => merge::documents(merged, document, &mut self.problems),
+                Some(merged) => self.put(merged, document),
                 None => merged = Some(document),
             }
         }
-        let mut merged = merged?;
-        merge::settle(&mut merged);
-        refuse_nothing(&merged, &mut self.problems);
-        merged.as_map()?;
-        Some(merged)
+        merged
+    }
+
+    /// Puts a document on top of another.
+    pub(super) fn put(&mut self, base: &mut Node, over: Node) {
+        merge::documents(base, over, &mut self.problems, &mut self.overridden);
+    }
+
+    /// Puts an entry of a section on top of another: a service on top of the one it extends.
+    pub(super) fn put_part(&mut self, section: &str, base: &mut Node, over: Node) {
+        merge::parts(section, base, over, &mut self.problems, &mut self.overridden);
+    }
+
+    /// Substitutes variables, checks, and expands short forms.
+    pub(super) fn conform(&mut self, document: &mut Node, scope: Scope<'_>) {
+        if !self.sources.keep_templates {
+            substitute(document, scope.environment, &self.map, &mut self.problems);
+        }
+        if let Some(version) = document.as_map().and_then(|map| map.get("version")) {
+            let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
+            self.problems.push(Diagnostic::warning("version", message).at(version.key));
+        }
+        let base = Base {
+            folder: scope.folder,
+            home: self.sources.home.as_deref(),
+            keep_relative: self.sources.keep_relative,
+            keep_templates: self.sources.keep_templates,
+        };
+        conform(document, base, &mut self.problems);
     }
 
     fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
         let profiles = self.profiles(&document, &found);
         let wanted = wanted(&document, &self.sources.select, &profiles);
         let reader = &RelativeTo { folder: &found.folder, reader: self.reader };
-        for service in &wanted {
-            let Some(node) = document.get_mut("services").and_then(|services| services.get_mut(service)) else { continue };
-            if !self.sources.keep_env_files {
-                env_file::resolve(node, &found.environment, reader, &mut self.problems);
-            }
-            label_file::resolve(node, reader, &mut self.problems);
-        }
-        let around = Around { environment: &found.environment, reader };
-        let Decoded { mut services, networks, volumes, secrets, configs } =
+        self.read_variables(&mut document, &found, |service| wanted.contains(service));
+        let before = self.problems.len();
+        // Compose 1 had another one.
+        let separator = if self.sources.compatibility { '_' } else { '-' };
+        let around = Around { environment: &found.environment, reader, separator };
+        let Decoded { mut services, networks, volumes, secrets, configs, models, mut refusals } =
             decode(&document, around, |node| is_enabled(node, &profiles), &mut self.problems);
         for (name, service) in
             services.iter_mut().filter(|(name, service)| wanted.contains(name.as_str()) && !service.security_opt.is_empty())
         {
             let Some(node) = document.get("services").and_then(|services| services.get(name.as_str())) else { continue };
-            let base = Self::base(self.sources, &found);
-            seccomp_file::resolve(Arc::make_mut(service), node, base, reader, &mut self.problems);
+            let base = Base {
+                folder: &found.folder,
+                home: self.sources.home.as_deref(),
+                keep_relative: self.sources.keep_relative,
+                keep_templates: self.sources.keep_templates,
+            };
+            let mut own = Vec::new();
+            seccomp_file::resolve(Arc::make_mut(service), node, base, reader, &mut own);
+            refusals.extend(own.into_iter().map(|diagnostic| Refusal { subject: Subject::Service(name.clone()), diagnostic }));
         }
         unique_container_names(&document, &wanted, &mut self.problems);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);
         cycle::refuse(&services, &document, &mut self.problems);
+        if self.sources.keep_dangling {
+            self.problems.truncate(before);
+        }
         Project {
             name,
             working_dir: found.folder,
@@ -228,8 +299,26 @@ impl Loader<'_> {
             volumes,
             secrets,
             configs,
+            refusals,
+            models,
+            separator,
+            all_resources: self.sources.all_resources,
             document: Arc::new(document),
             sources: Arc::default(),
+        }
+    }
+
+    /// Reads the files with variables and labels of some services.
+    fn read_variables(&mut self, document: &mut Node, found: &Found, wanted: impl Fn(&str) -> bool) {
+        let reader = &RelativeTo { folder: &found.folder, reader: self.reader };
+        for (name, entry) in document.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+            if !wanted(name) {
+                continue;
+            }
+            if !self.sources.keep_env_files {
+                env_file::resolve(&mut entry.node, &found.environment, reader, &mut self.problems);
+            }
+            label_file::resolve(&mut entry.node, reader, &mut self.problems);
         }
     }
 

@@ -10,7 +10,12 @@ mod dotenv;
 pub mod emit;
 mod env_file;
 mod expand;
+mod extends;
+mod fix;
 pub mod flag;
+#[cfg(fuzzing)]
+pub mod fuzz;
+mod include;
 pub mod interpolate;
 mod label_file;
 pub mod load;
@@ -21,6 +26,7 @@ mod node;
 mod normalize;
 pub mod other;
 pub mod place;
+pub mod record;
 mod render;
 pub(crate) mod scalar;
 mod schema;
@@ -32,4 +38,4 @@ mod suggest;
 mod yaml;
 
 pub use discover::name_without_files;
-pub use load::{Loaded, Model, Sources, load, load_templates};
+pub use load::{Loaded, Model, Sources, load, load_model};

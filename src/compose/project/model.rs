@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::compose::project::node::Node;
 use crate::compose::project::other::{Link, ServiceIpc, ServiceNetworkMode, ServicePid, VolumesFrom};
 use crate::compose::project::source::SourceMap;
@@ -44,10 +45,61 @@ pub struct Project {
     pub secrets: BTreeMap<String, FileObject>,
     /// Configs by key.
     pub configs: BTreeMap<String, FileObject>,
+    /// Keys of its models.
+    pub models: BTreeSet<String>,
+    /// What stands between the parts of a name.
+    pub(crate) separator: char,
+    /// What no service uses is a part of it, too.
+    pub(crate) all_resources: bool,
+    /// What this engine cannot do.
+    pub(crate) refusals: Vec<Refusal>,
     /// The merged and normalised files, which `config` prints.
     pub(crate) document: Arc<Node>,
     /// What the places of the document point into.
     pub(crate) sources: Arc<SourceMap>,
+}
+
+/// Something of a project that this engine cannot do.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// What it is said of.
+    pub(crate) subject: Subject,
+    /// What, where, and the way out.
+    pub(crate) diagnostic: Diagnostic,
+}
+
+/// A part of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A service.
+    Service(ServiceName),
+    /// A network, by key.
+    Network(String),
+    /// A volume, by key.
+    Volume(String),
+    /// A secret or config, by key.
+    File(FileKind, String),
+}
+
+impl Project {
+    /// The name of something that belongs to it.
+    pub(crate) fn part_name(&self, parts: &[&str]) -> String {
+        let all = std::iter::once(self.name.as_str()).chain(parts.iter().copied());
+        all.collect::<Vec<_>>().join(self.separator.encode_utf8(&mut [0; 4]))
+    }
+
+    /// What stands against running it on this engine, of all that is in it.
+    pub fn refusals(&self) -> Diagnostics {
+        let is_here = |refusal: &&Refusal| match &refusal.subject {
+            Subject::Service(name) => self.services.contains_key(name),
+            Subject::Network(key) => self.networks.contains_key(key),
+            Subject::Volume(key) => self.volumes.contains_key(key),
+            Subject::File(FileKind::Secret, key) => self.secrets.contains_key(key),
+            Subject::File(FileKind::Config, key) => self.configs.contains_key(key),
+        };
+        let found = self.refusals.iter().filter(is_here).map(|refusal| refusal.diagnostic.clone()).collect();
+        Diagnostics::new(found, Arc::clone(&self.sources))
+    }
 }
 
 /// One service, every short form expanded, every default filled.

@@ -2,7 +2,7 @@
 
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::discover::Found;
-use crate::compose::project::interpolate::{Scope, expand};
+use crate::compose::project::interpolate::{ROOM, Scope, expand};
 use crate::compose::project::load::Sources;
 use crate::compose::project::node::Node;
 use crate::compose::project::source::SourceMap;
@@ -34,7 +34,8 @@ pub(crate) fn project_name(
     if let Some((name, document)) = named {
         let lookup = |variable: &str| found.environment.get(variable).cloned();
         // A template that cannot be expanded is reported when the whole document is.
-        let written = expand(name, &mut Scope { lookup: &lookup, unset: &mut |_, _| {} }).unwrap_or_default();
+        let mut room = ROOM;
+        let written = expand(name, &mut Scope { lookup: &lookup, unset: &mut |_, _| {}, room: &mut room }).unwrap_or_default();
         if let Ok(name) = normalize(&written).parse() {
             return Some(name);
         }

@@ -1,23 +1,44 @@
 //! Defaults and implied parts of a merged document: names, the default network, dependencies that other attributes imply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::compose::project::conform::{Base, absolute};
 use crate::compose::project::node::{Entry, Map, Node, Value};
-use crate::compose::project::source::Span;
+use crate::compose::project::source::{Reader, Span};
 
-/// Completes a merged document.
-pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environment: &BTreeMap<String, String>) {
+/// Gives a merged document what every one has.
+pub(crate) fn complete(document: &mut Node, name: &str, base: Base<'_>) {
     let span = document.span;
     document.set("name", Node::text(name, span));
     if let Some(map) = document.as_map_mut() {
         map.remove("version");
         map.entry("services".to_owned()).or_insert_with(|| Entry { key: span, node: Node::map(span) });
     }
+    devices(document, base);
+    for kind in ["networks", "volumes", "secrets", "configs"] {
+        for (_, entry) in document.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
+            if entry.node.is_null() {
+                entry.node.value = Value::Map(Map::new());
+            }
+        }
+    }
+    for (_, entry) in document.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+        if let Some(build) = entry.node.get_mut("build").filter(|build| build.as_map().is_some()) {
+            let span = build.span;
+            fill(build, "context", Value::Text(absolute(".", base)), span);
+        }
+    }
+}
+
+/// Fills in what a complete document implies.
+pub(crate) fn normalize(document: &mut Node, name: &str, environment: &BTreeMap<String, String>) {
+    let span = document.span;
     let mut uses_default = false;
     if let Some(services) = document.get_mut("services").and_then(Node::as_map_mut) {
-        for (_, entry) in services.iter_mut().filter(|(name, _)| !name.starts_with("x-")) {
-            uses_default |= service(&mut entry.node, base, environment);
+        let names: BTreeSet<String> = services.keys().cloned().collect();
+        for (_, entry) in services.iter_mut() {
+            uses_default |= service(&mut entry.node, &names, environment);
         }
     }
     if uses_default && let Some(map) = document.as_map_mut() {
@@ -26,21 +47,32 @@ pub(crate) fn normalize(document: &mut Node, name: &str, base: Base<'_>, environ
             networks.node.set("default", Node::map(span));
         }
     }
-    for (_, entry) in document.get_mut("volumes").and_then(Node::as_map_mut).into_iter().flatten() {
-        resolve_device(&mut entry.node, base);
-    }
     for kind in ["networks", "volumes", "secrets", "configs"] {
         for (key, entry) in document.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
-            if key.starts_with("x-") {
-                continue;
-            }
-            if entry.node.is_null() {
-                entry.node.value = Value::Map(Map::new());
-            }
             if entry.node.get("name").is_none_or(|name| name.is_null() || name.as_text() == Some("")) {
                 let external = matches!(entry.node.get("external").map(|node| &node.value), Some(Value::Boolean(true)));
                 let full = if external { key.clone() } else { format!("{name}_{key}") };
                 entry.node.set("name", Node::text(full, entry.key));
+            }
+        }
+    }
+}
+
+/// Makes the folders that volumes bind absolute.
+pub(crate) fn devices(document: &mut Node, base: Base<'_>) {
+    for (_, entry) in document.get_mut("volumes").and_then(Node::as_map_mut).into_iter().flatten() {
+        resolve_device(&mut entry.node, base);
+    }
+}
+
+/// What is watched is named by where it is, whatever links lead there.
+pub(crate) fn watched(document: &mut Node, reader: &dyn Reader) {
+    for (_, entry) in document.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+        for watch in entry.node.get_mut("develop").into_iter().flat_map(|develop| list_mut(develop, "watch")) {
+            if let Some(Value::Text(path)) = watch.get_mut("path").map(|path| &mut path.value)
+                && let Some(real) = reader.real(Path::new(path.as_str()))
+            {
+                *path = real.to_string_lossy().into_owned();
             }
         }
     }
@@ -58,19 +90,30 @@ fn resolve_device(volume: &mut Node, base: Base<'_>) {
     }
 }
 
-/// Completes a service; whether it is on the default network.
-fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, String>) -> bool {
-    let span = node.span;
-    for (name, entry) in node.get_mut("environment").and_then(Node::as_map_mut).into_iter().flatten() {
+/// Gives variables without a value that of the project's environment.
+fn variables(service: &mut Node, environment: &BTreeMap<String, String>) {
+    for (name, entry) in service.get_mut("environment").and_then(Node::as_map_mut).into_iter().flatten() {
         if entry.node.is_null()
             && let Some(value) = environment.get(name)
         {
             entry.node.value = Value::Text(value.clone());
         }
     }
+}
+
+/// Completes a service; whether it is on the default network.
+fn service(node: &mut Node, names: &BTreeSet<String>, environment: &BTreeMap<String, String>) -> bool {
+    let span = node.span;
+    variables(node, environment);
     for (_, entry) in node.get_mut("depends_on").and_then(Node::as_map_mut).into_iter().flatten() {
         let span = entry.node.span;
         fill(&mut entry.node, "required", Value::Boolean(true), span);
+    }
+    if let Some(dependencies) = node.get_mut("depends_on").and_then(Node::as_map_mut) {
+        // What may be absent, and is.
+        dependencies.retain(|name, entry| {
+            names.contains(name) || !matches!(entry.node.get("required").map(|node| &node.value), Some(Value::Boolean(false)))
+        });
     }
     implied_dependencies(node);
     for port in list_mut(node, "ports") {
@@ -83,7 +126,6 @@ fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, Strin
     }
     if let Some(build) = node.get_mut("build").filter(|build| build.as_map().is_some()) {
         let span = build.span;
-        fill(build, "context", Value::Text(absolute(".", base)), span);
         if build.get("dockerfile_inline").is_none() {
             fill(build, "dockerfile", Value::Text("Dockerfile".to_owned()), span);
         }
@@ -103,14 +145,25 @@ fn service(node: &mut Node, base: Base<'_>, environment: &BTreeMap<String, Strin
         let span = file.span;
         fill(file, "required", Value::Boolean(true), span);
     }
-    for mount in list_mut(node, "volumes") {
-        let span = mount.span;
-        if mount.get("type").and_then(Node::as_text) == Some("bind") {
-            fill(mount, "bind", Value::Map(Map::new()), span);
-            if let Some(bind) = mount.get_mut("bind") {
-                fill(bind, "create_host_path", Value::Boolean(true), span);
-            }
+    // So many are they, whichever attribute says so.
+    if let (Some(scale), Some(deploy)) = (node.get("scale").cloned(), node.get_mut("deploy").filter(|deploy| deploy.as_map().is_some()))
+        && deploy.get("replicas").is_none()
+    {
+        deploy.set("replicas", scale);
+    }
+    list_mut(node, "gpus").for_each(count);
+    let reserved = node.get_mut("deploy").and_then(|deploy| deploy.get_mut("resources")?.get_mut("reservations"));
+    reserved.into_iter().flat_map(|reserved| list_mut(reserved, "devices")).for_each(count);
+    let image = node.get("image").cloned();
+    for hook in list_mut(node, "pre_start") {
+        if let (None, Some(image)) = (hook.get("image"), &image) {
+            hook.set("image", image.clone());
         }
+    }
+    sort(node.get_mut("extra_hosts"));
+    sort(node.get_mut("build").and_then(|build| build.get_mut("extra_hosts")));
+    if node.get("provider").is_some_and(|provider| !provider.is_null()) {
+        return false;
     }
     // An empty one, as a variable that is not set leaves it, asks for nothing.
     if node.get("network_mode").and_then(Node::as_text).is_some_and(|mode| !mode.is_empty()) {
@@ -131,7 +184,7 @@ fn implied_dependencies(service: &mut Node) {
         let name = item.as_text().map(|text| text.split(':').next().unwrap_or(text));
         implied.extend(name.map(|name| (name.to_owned(), true, item.span)));
     }
-    for key in ["network_mode", "ipc", "pid"] {
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
         let Some(value) = service.get(key) else { continue };
         let name = value.as_text().and_then(|text| text.strip_prefix("service:"));
         implied.extend(name.map(|name| (name.to_owned(), true, value.span)));
@@ -153,6 +206,20 @@ fn implied_dependencies(service: &mut Node) {
         }
         terms.set("required", Node::new(Value::Boolean(true), place));
         dependencies.entry(name).or_insert(Entry { key: place, node: terms });
+    }
+}
+
+/// A request for devices that names none is for all.
+fn count(request: &mut Node) {
+    let span = request.span;
+    if request.get("device_ids").is_none_or(Node::is_empty) {
+        fill(request, "count", Value::Integer(-1), span);
+    }
+}
+
+fn sort(texts: Option<&mut Node>) {
+    if let Some(Value::List(items)) = texts.map(|node| &mut node.value) {
+        items.sort_by(|left, right| left.as_text().cmp(&right.as_text()));
     }
 }
 

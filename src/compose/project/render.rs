@@ -23,9 +23,9 @@ pub(crate) fn render<'a>(diagnostics: impl Iterator<Item = &'a Diagnostic>, sour
 fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
+        Severity::Warning | Severity::Refusal | Severity::Note => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()));
+    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code));
     let mut files: Vec<SourceId> = Vec::new();
     for span in diagnostic.span.iter().chain(diagnostic.related.iter().map(|(span, _)| span)) {
         if !files.contains(&span.source) {

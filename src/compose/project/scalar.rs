@@ -18,6 +18,10 @@ pub(crate) fn resolve(text: &str) -> Value {
     if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
         return Value::Text(text.to_owned());
     }
+    // One that needs all 64 bits is kept as it is written.
+    if text.parse::<u64>().is_ok_and(|number| i64::try_from(number).is_err()) {
+        return Value::Text(text.to_owned());
+    }
     integer(text).map(Value::Integer).or_else(|| float(text).map(Value::Float)).unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
@@ -42,7 +46,7 @@ fn integer(text: &str) -> Option<i64> {
     i64::try_from(if negative { -number } else { number }).ok()
 }
 
-/// Reads a decimal number; Rust's own words for infinity are none in YAML.
+/// Reads a decimal number that is not too large for one; Rust's own words for infinity are none in YAML.
 fn float(text: &str) -> Option<f64> {
     let plain = text.replace('_', "");
     if plain.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'))
@@ -50,10 +54,10 @@ fn float(text: &str) -> Option<f64> {
     {
         return None;
     }
-    plain.parse().ok()
+    plain.parse().ok().filter(|float: &f64| float.is_finite())
 }
 
-/// Formats a number as Go's `%v` does: shortest, with an exponent below 1e-4 and from 1e21.
+/// Formats a number as Go's `%v` and its YAML do: shortest, with an exponent below 1e-4 and from 1e6.
 pub(crate) fn format_float(float: f64) -> String {
     if float.is_nan() {
         return "NaN".to_owned();
@@ -62,7 +66,7 @@ pub(crate) fn format_float(float: f64) -> String {
         return if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let magnitude = float.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         let text = format!("{float:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
@@ -89,17 +93,16 @@ pub(crate) fn boolean(text: &str) -> Option<(bool, bool)> {
     }
 }
 
-/// Reads a duration in Go's syntax, `1h5m30s20ms`; never negative.
+/// Reads a duration in Go's syntax, `1h5m30s20ms`; never negative, and no longer than Go's longest, 292 years.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    if text == "0" {
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
         return Some(Duration::ZERO);
     }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest.is_empty() {
         return None;
     }
-    let mut total: f64 = 0.0;
-    let mut exact: u128 = 0;
+    let mut total: u128 = 0;
     while !rest.is_empty() {
         let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.').filter(|&end| end > 0)?;
         let (number, tail) = rest.split_at(digits);
@@ -116,18 +119,30 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
             "w" => 604_800_000_000_000,
             _ => return None,
         };
-        if let Ok(whole) = number.parse::<u64>() {
-            exact = exact.checked_add(u128::from(whole) * u128::from(nanoseconds))?;
-        } else {
-            #[expect(clippy::cast_precision_loss, reason = "a fraction of a unit is rounded to nanoseconds anyway")]
-            let unit = nanoseconds as f64;
-            total += number.parse::<f64>().ok()? * unit;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return None;
         }
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        total = total.checked_add(u128::from(whole) * u128::from(nanoseconds) + u128::from(part(fraction, nanoseconds)))?;
         rest = tail;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative: no sign is read above")]
-    let fraction = total.round() as u128;
-    exact.checked_add(fraction).and_then(|sum| u64::try_from(sum).ok()).map(Duration::from_nanos)
+    i64::try_from(total).ok().map(|total| Duration::from_nanos(total.unsigned_abs()))
+}
+
+/// Returns a fraction of a unit in nanoseconds, by Go's own steps: what is less than one is cut off, not rounded.
+fn part(fraction: &str, nanoseconds: u64) -> u64 {
+    let (mut digits, mut scale) = (0_i64, 1.0);
+    for byte in fraction.bytes() {
+        let more = digits.checked_mul(10).and_then(|tens| tens.checked_add(i64::from(byte - b'0')));
+        let Some(more) = more else { break };
+        (digits, scale) = (more, scale * 10.0);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "as in Go, which multiplies these as floats")]
+    let part = digits as f64 * (nanoseconds as f64 / scale);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to cut off is what this is for; no sign is read")]
+    let part = part as u64;
+    part
 }
 
 /// Formats a duration as Go does: `1m30s`, `1.5s`, `0s`.
@@ -160,29 +175,27 @@ fn decimal(value: u128, unit: u128) -> String {
     format!("{whole}.{fraction:0width$}").trim_end_matches('0').to_owned()
 }
 
-/// Reads a size in bytes: `512`, `1.5g`, `64mb`, `1KiB`; units are powers of 1024.
+/// Reads a size in bytes as Docker does: `512`, `1.5g`, `64 mb`, `1KiB`, `1e3`; units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = unit.trim().to_ascii_lowercase();
-    let shift = match unit.trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
+    let last = text.rfind(|character: char| character.is_ascii_digit() || matches!(character, '.' | ' '))?;
+    let (number, unit) = text.split_at(last + 1);
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        "p" | "pb" | "pib" => 50,
         _ => return None,
     };
     if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(1 << shift);
+        return whole.checked_mul(1 << shift).filter(|bytes| i64::try_from(*bytes).is_ok());
     }
-    #[expect(clippy::cast_precision_loss, reason = "a fraction of a unit is rounded to bytes anyway")]
+    #[expect(clippy::cast_precision_loss, reason = "a power of two")]
     let scaled = number.parse::<f64>().ok()? * (1_u64 << shift) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative: no sign is read above; saturates")]
-    let bytes = scaled as u64;
-    Some(bytes)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range; a part of a byte is cut off")]
+    (0.0..9_223_372_036_854_775_808.0).contains(&scaled).then_some(scaled as u64)
 }
 
 #[cfg(test)]
@@ -199,6 +212,17 @@ mod tests {
             ("1m", Some("1m0s")),
             ("2h", Some("2h0m0s")),
             ("1500us", Some("1.5ms")),
+            (".5s", Some("500ms")),
+            ("1.s", Some("1s")),
+            ("0.000000003s", Some("3ns")),
+            ("0.0000000006s", Some("0s")),
+            ("1.9ns", Some("1ns")),
+            ("0.33333333333333333333h", Some("20m0s")),
+            ("0.00000000000000000000001h", Some("0s")),
+            ("9223372036854775807ns", Some("2562047h47m16.854775807s")),
+            ("9223372036854775808ns", None),
+            (".s", None),
+            ("1.2.3s", None),
             ("20ns", Some("20ns")),
             ("10", None),
             ("", None),
@@ -219,6 +243,18 @@ mod tests {
             ("1.5g", Some(3 << 29)),
             ("1KiB", Some(1024)),
             ("1 kb", Some(1024)),
+            ("1e3k", Some(1_024_000)),
+            ("9223372036854775807", Some(i64::MAX.unsigned_abs())),
+            ("9223372036854775808", None),
+            ("8192p", None),
+            ("99999999999999999999", None),
+            ("inf ", None),
+            ("-1", None),
+            ("1kiib", None),
+            ("1bb", None),
+            ("1ib", None),
+            (" 1k", None),
+            ("1  k", None),
             ("x", None),
             ("", None),
         ] {
@@ -236,6 +272,7 @@ mod tests {
             ("1_000", "Integer(1000)"),
             ("1.10", "Float(1.1)"),
             ("1e3", "Float(1000.0)"),
+            ("1e400", "Text(\"1e400\")"),
             ("-", "Text(\"-\")"),
             ("+", "Text(\"+\")"),
             ("1.2.3", "Text(\"1.2.3\")"),
@@ -251,7 +288,17 @@ mod tests {
 
     #[test]
     fn numbers_print_as_in_go() {
-        for (number, expect) in [(1.1, "1.1"), (1.0, "1"), (1e21, "1e+21"), (1.5e-7, "1.5e-07"), (0.0, "0")] {
+        for (number, expect) in [
+            (1.1, "1.1"),
+            (1.0, "1"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (1_234_567.5, "1.2345675e+06"),
+            (1e21, "1e+21"),
+            (0.0001, "0.0001"),
+            (1.5e-7, "1.5e-07"),
+            (0.0, "0"),
+        ] {
             assert_eq!(format_float(number), expect);
         }
     }

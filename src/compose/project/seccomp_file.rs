@@ -20,7 +20,7 @@ pub(crate) fn resolve(service: &mut Service, node: &Node, base: Base<'_>, reader
         let path = absolute(file, Base { keep_relative: false, ..base });
         let mut error = |message: String, hint: &str| {
             let message = format!("services.{}.security_opt: {message}", service.name);
-            problems.push(Diagnostic::error("seccomp", message).at(place).hint(hint));
+            problems.push(Diagnostic::refusal("seccomp", message).at(place).hint(hint));
         };
         match reader.read(Path::new(&path)) {
             Ok(bytes) => match serde_json::from_slice::<serde_json::Value>(&bytes) {

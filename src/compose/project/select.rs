@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::compose::project::model::{FileKind, Project, Service};
+use crate::compose::project::node::{Entry, Node};
 use crate::resource::failure::Failure;
 use crate::resource::name::ServiceName;
 
@@ -86,17 +87,44 @@ impl Project {
 
     /// Drops what no enabled service uses.
     fn drop_unused(&mut self) {
+        if self.all_resources {
+            return;
+        }
         let networks: BTreeSet<&String> = self.services.values().flat_map(|service| service.networks.keys()).collect();
         let networks: BTreeSet<String> = networks.into_iter().cloned().collect();
         let volumes: BTreeSet<String> = self.services.values().flat_map(|service| service.volume_keys()).map(str::to_owned).collect();
         let used = |kind: FileKind| -> BTreeSet<String> {
             self.services.values().flat_map(|service| service.file_keys(kind)).map(str::to_owned).collect()
         };
+        let models: BTreeSet<String> =
+            self.services.keys().flat_map(|name| self.written(name, "models")).map(|(key, _)| key.clone()).collect();
+        self.models.retain(|key| models.contains(key));
         let (secrets, configs) = (used(FileKind::Secret), used(FileKind::Config));
+        let built: BTreeSet<&str> = self.services.keys().flat_map(|name| self.build_secrets(name)).collect();
+        let secrets: BTreeSet<String> = built.into_iter().map(str::to_owned).chain(secrets).collect();
         self.secrets.retain(|key, _| secrets.contains(key));
         self.configs.retain(|key, _| configs.contains(key));
         self.networks.retain(|key, _| networks.contains(key));
         self.volumes.retain(|key, _| volumes.contains(key));
+    }
+
+    /// The models of the project as a registry has them.
+    pub fn model_references(&self) -> Vec<&str> {
+        let all = self.document.get("models");
+        self.models.iter().filter_map(|key| all?.get(key)?.get("model")?.as_text()).collect()
+    }
+
+    /// The entries of a mapping of a service, as they are written.
+    fn written(&self, service: &ServiceName, key: &str) -> impl Iterator<Item = (&String, &Entry)> {
+        let node = self.document.get("services").and_then(|services| services.get(service.as_str()));
+        node.and_then(|node| node.get(key)).and_then(Node::as_map).into_iter().flatten()
+    }
+
+    /// The secrets that the building of a service reads.
+    fn build_secrets(&self, service: &ServiceName) -> impl Iterator<Item = &str> {
+        let node = self.document.get("services").and_then(|services| services.get(service.as_str()));
+        let secrets = node.and_then(|node| node.get("build")?.get("secrets")?.as_list()).unwrap_or_default();
+        secrets.iter().filter_map(|secret| secret.get("source")?.as_text())
     }
 
     fn unknown(&self, name: &str) -> SelectError {

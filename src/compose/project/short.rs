@@ -39,7 +39,11 @@ pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
         Some(host) => match host.strip_prefix('[') {
             Some(rest) => {
                 let (ip, rest) = rest.split_once(']').ok_or_else(|| invalid("`[` without `]`"))?;
-                (Some(ip), rest.strip_prefix(':').filter(|published| !published.is_empty()))
+                let published = rest.strip_prefix(':').unwrap_or(rest);
+                if published.len() == rest.len() && !rest.is_empty() {
+                    return Err(invalid(&format!("`{rest}` after `]`")));
+                }
+                (Some(ip), Some(published).filter(|published| !published.is_empty()))
             }
             None => match host.rsplit_once(':') {
                 Some((ip, published)) => (Some(ip), Some(published).filter(|published| !published.is_empty())),
@@ -105,8 +109,8 @@ pub(crate) struct ShortMount {
     pub propagation: Option<String>,
     /// `z` or `Z`.
     pub selinux: Option<String>,
-    /// `cached`, `delegated`, `consistent`.
-    pub consistency: Option<String>,
+    /// Options that nobody knows.
+    pub unknown: Vec<String>,
 }
 
 /// Expands `[SOURCE:]TARGET[:OPTIONS]`.
@@ -138,9 +142,10 @@ pub(crate) fn mount(text: &str) -> Result<ShortMount, String> {
             "rw" => mount.read_only = false,
             "nocopy" => mount.no_copy = true,
             "z" | "Z" => mount.selinux = Some(option.to_owned()),
-            "consistent" | "cached" | "delegated" => mount.consistency = Some(option.to_owned()),
+            // Of no effect on Linux, where both sides see the same at once.
+            "consistent" | "cached" | "delegated" => {}
             _ if is_propagation(option) => mount.propagation = Some(option.to_owned()),
-            _ => return Err(invalid(&format!("unknown option `{option}`"))),
+            _ => mount.unknown.push(option.to_owned()),
         }
     }
     Ok(mount)
@@ -208,51 +213,57 @@ fn split_sections(text: &str) -> Vec<&str> {
     sections
 }
 
-/// Splits a command line into words as a shell would: quotes, backslashes, no expansion; the reason when a quote stays open.
-pub(crate) fn words(text: &str) -> Result<Vec<String>, &'static str> {
+/// Splits a command line into words as Docker Compose does: quotes and backslashes as in a shell, nothing is expanded, and the line ends at
+/// the first sign that would be the shell's own. Returns the place of that sign, too; or the reason when a quote stays open.
+pub(crate) fn words(text: &str) -> Result<(Vec<String>, Option<usize>), &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
-            '\\' => {
-                let next = characters.next().ok_or("nothing after the last backslash")?;
-                // A backslash before the end of a line continues it.
-                if next != '\n' {
-                    word.get_or_insert_default().push(next);
+    let (mut quote, mut escaped) = (None, false);
+    for (at, character) in text.char_indices() {
+        match (character, quote) {
+            _ if escaped => {
+                escaped = false;
+                word.get_or_insert_default().push(character);
+            }
+            ('\\', None | Some('"')) => escaped = true,
+            (' ' | '\t' | '\n' | '\r', None) => words.extend(word.take()),
+            ('\'' | '"', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (end, Some(open)) if end == open => {
+                quote = None;
+                // What a shell would run stays as it is.
+                if matches!(end, '`' | ')') {
+                    word.get_or_insert_default().push(end);
                 }
             }
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match characters.next().ok_or("a quote without its end")? {
-                        '\'' => break,
-                        other => word.push(other),
-                    }
-                }
+            ('(', None) if word.as_deref().is_some_and(|word| word.ends_with('$')) => {
+                quote = Some(')');
+                word.get_or_insert_default().push(character);
             }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match characters.next().ok_or("a quote without its end")? {
-                        '"' => break,
-                        '\\' => match characters.next().ok_or("a quote without its end")? {
-                            '\n' => {}
-                            escaped @ ('"' | '\\' | '$' | '`') => word.push(escaped),
-                            other => word.extend(['\\', other]),
-                        },
-                        other => word.push(other),
-                    }
-                }
+            ('(', None) => return Err("a parenthesis of the shell's"),
+            ('`' | ')', None) => {
+                quote = Some(character);
+                word.get_or_insert_default().push(character);
             }
-            // A word that begins with `#` is a comment to the end of the line.
-            '#' if word.is_none() => while characters.next().is_some_and(|next| next != '\n') {},
-            other => word.get_or_insert_default().push(other),
+            (';' | '&' | '|' | '<' | '>', None) => {
+                // `2>` is one sign.
+                let number = character == '>' && word.as_deref().is_some_and(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+                words.extend(word.filter(|_| !number));
+                return Ok((words, Some(at)));
+            }
+            _ => word.get_or_insert_default().push(character),
         }
     }
+    if escaped {
+        return Err("nothing after the last backslash");
+    }
+    if quote.is_some() {
+        return Err("a quote without its end");
+    }
     words.extend(word);
-    Ok(words)
+    Ok((words, None))
 }
 
 /// A device, as the long form has it.
@@ -374,7 +385,7 @@ mod tests {
     #[test]
     fn command_lines_split_as_in_a_shell() {
         let check = |text: &str, expect: &[&str]| {
-            assert_eq!(words(text).as_deref(), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>().as_slice()), "{text}");
+            assert_eq!(words(text).map(|(words, _)| words), Ok(expect.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()), "{text}");
         };
         check("", &[]);
         check("  ", &[]);
@@ -382,7 +393,11 @@ mod tests {
         check("sh -c 'echo \"$X\"'", &["sh", "-c", "echo \"$X\""]);
         check("a \"b \\\" c\" d\\ e", &["a", "b \" c", "d e"]);
         check("''", &[""]);
-        check("a # b", &["a"]);
+        check("a # b", &["a", "#", "b"]);
+        check("a && b", &["a"]);
+        check("a 2>&1", &["a"]);
+        check("a \"&\" b", &["a", "&", "b"]);
+        assert!(words("a (b)").is_err());
         check("a#b", &["a#b"]);
         assert!(words("'a").is_err());
         assert!(words("\"a").is_err());

@@ -12,6 +12,8 @@ pub trait Reader {
     fn exists(&self, path: &Path) -> bool;
     /// Whether a directory is there.
     fn is_dir(&self, path: &Path) -> bool;
+    /// Returns where symbolic links lead; nothing where nothing is.
+    fn real(&self, path: &Path) -> Option<PathBuf>;
 }
 
 /// Reads the real file system.
@@ -29,6 +31,10 @@ impl Reader for FileReader {
 
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        path.canonicalize().ok()
     }
 }
 
@@ -78,6 +84,10 @@ impl Reader for RelativeTo<'_> {
     fn is_dir(&self, path: &Path) -> bool {
         self.reader.is_dir(&self.folder.join(path))
     }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        self.reader.real(&self.folder.join(path))
+    }
 }
 
 /// A file as it was read.
@@ -87,6 +97,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Its text.
     pub text: String,
+    /// The place that names it, of a file that another one includes or extends, and what that place does.
+    pub via: Option<(Span, &'static str)>,
 }
 
 /// Every file that was read, so that a span can show its line.
@@ -97,15 +109,25 @@ pub struct SourceMap {
 
 impl SourceMap {
     /// Adds a file and returns its id.
-    pub(crate) fn add(&mut self, path: PathBuf, text: String) -> SourceId {
+    pub(crate) fn add(&mut self, path: PathBuf, text: String, via: Option<(Span, &'static str)>) -> SourceId {
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
-        self.sources.push(Source { path, text });
+        self.sources.push(Source { path, text, via });
         id
     }
 
     /// Returns the file.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.sources[id.0 as usize]
+    }
+
+    /// Iterates over the files and their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        (0..).map(SourceId).zip(&self.sources)
+    }
+
+    /// Returns the places that led to a span's file, the nearest first.
+    pub(crate) fn ways(&self, span: Span) -> impl Iterator<Item = (Span, &'static str)> {
+        std::iter::successors(self.get(span.source).via, |(span, _)| self.get(span.source).via)
     }
 
     /// Returns the text a span covers.

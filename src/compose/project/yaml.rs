@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
 use crate::compose::project::scalar;
 use crate::compose::project::source::{SourceId, SourceMap, Span};
 
-/// Nodes that aliases may add to one file, so that a few lines cannot become gigabytes ("billion laughs").
-const ALIAS_LIMIT: usize = 250_000;
+/// Nodes that aliases may add to any file, and further ones for each of its bytes: a few lines cannot become gigabytes ("billion laughs").
+const ALIAS_LIMIT: usize = 20_000;
+/// The same for each byte of the file.
+const ALIASES_A_BYTE: usize = 4;
+/// Bytes of text that aliases may add to one file, for the same reason: a node can be long.
+const ALIAS_TEXT_LIMIT: usize = 16 << 20;
 /// Levels of nesting; whoever walks a tree may recurse.
 const DEPTH_LIMIT: usize = 100;
 
 /// Parses every document of a source; what cannot be used is reported and left out.
 pub(crate) fn parse(sources: &SourceMap, source: SourceId, problems: &mut Vec<Diagnostic>) -> Vec<Node> {
     let text = &sources.get(source).text;
-    let mut builder = Builder { text, source, stack: Vec::new(), anchors: BTreeMap::new(), expanded: 0, documents: Vec::new(), problems };
+    let mut builder =
+        Builder { text, source, stack: Vec::new(), anchors: BTreeMap::new(), expanded: 0, copied: 0, documents: Vec::new(), problems };
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
         match next {
@@ -28,7 +34,10 @@ pub(crate) fn parse(sources: &SourceMap, source: SourceId, problems: &mut Vec<Di
             }
             Err(error) => {
                 let at = builder.point(*error.marker());
-                builder.problems.push(Diagnostic::error("yaml", format!("invalid YAML: {}", error.info())).at(at).hint(hint(text, at)));
+                let mut problem = Diagnostic::error("yaml", format!("invalid YAML: {}", error.info())).at(at);
+                let (hint, fix) = way_out(text, at);
+                problem.fix = fix;
+                builder.problems.push(problem.hint(hint));
                 return Vec::new();
             }
         }
@@ -37,15 +46,40 @@ pub(crate) fn parse(sources: &SourceMap, source: SourceId, problems: &mut Vec<Di
 }
 
 /// The usual mistakes behind a syntax error.
-fn hint(text: &str, at: Span) -> &'static str {
-    let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
-    if line.contains('\t') {
-        "YAML is indented with spaces; this line has a tab"
-    } else if line.matches(": ").count() > 1 {
-        "a value that contains `: ` needs quotes"
-    } else {
-        "check the indentation of this line and the one above it, and the quotes"
+fn way_out(text: &str, at: Span) -> (&'static str, Option<Fix>) {
+    let mut start = 0;
+    let mut line = "";
+    for (number, written) in (1_u32..).zip(text.split_inclusive('\n')) {
+        line = written.trim_end();
+        if number == at.line {
+            break;
+        }
+        start += written.len();
     }
+    let place = |range: std::ops::Range<usize>| {
+        let number = |value: usize| u32::try_from(start + value).unwrap_or(u32::MAX);
+        Span { start: number(range.start), end: number(range.end), ..at }
+    };
+    let indent = line.len() - line.trim_start().len();
+    if line[..indent].contains('\t') {
+        return ("YAML is indented with spaces; this line has a tab", Some(Fix::Untab(at.source)));
+    }
+    let value = line.find(": ").map(|colon| colon + 2).or_else(|| line.find("- ").map(|dash| dash + 2));
+    let Some(value) = value.filter(|value| *value < line.len()) else {
+        return ("check the indentation of this line and the one above it, and the quotes", None);
+    };
+    let written = line[value..].trim_start();
+    let value = line.len() - written.len();
+    let is_alias =
+        written.strip_prefix('*').is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'));
+    if is_alias {
+        return ("name an anchor that stands above it: `&name`", None);
+    }
+    if written.contains(": ") || written.starts_with(['@', '%', '*', '`', '&', '!']) {
+        let hint = "a value that contains `: `, or begins with one of YAML's own signs, needs quotes";
+        return (hint, Some(Fix::Quote(place(value..line.len()))));
+    }
+    ("check the indentation of this line and the one above it, and the quotes", None)
 }
 
 /// The document cannot be read on; the reason is reported.
@@ -67,6 +101,7 @@ struct Builder<'a> {
     stack: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
     expanded: usize,
+    copied: usize,
     documents: Vec<Node>,
     problems: &'a mut Vec<Diagnostic>,
 }
@@ -79,6 +114,7 @@ impl Builder<'_> {
                 let plain = matches!(style, ScalarStyle::Plain);
                 let value = match tag.as_deref().and_then(Tag::core_suffix) {
                     Some("str") => Value::Text(text.into_owned()),
+                    Some("int" | "bool" | "float" | "null") => scalar::resolve(&text),
                     _ if plain => scalar::resolve(&text),
                     _ => Value::Text(text.into_owned()),
                 };
@@ -96,14 +132,22 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    self.problems.push(Diagnostic::error("yaml", "an alias inside the value it stands for").at(span));
+                    let problem = Diagnostic::error("yaml", "an alias inside the value it stands for").at(span);
+                    self.problems.push(problem.hint("let it stand for something that ends: remove this alias"));
                     return Err(Stop);
                 };
                 self.expanded += node.count();
-                if self.expanded > ALIAS_LIMIT {
-                    let message =
-                        format!("compose file exceeds maximum node visit limit: its aliases stand for more than {ALIAS_LIMIT} values");
-                    self.problems.push(Diagnostic::error("yaml", message).at(span));
+                self.copied += text_length(&node);
+                let limit = ALIAS_LIMIT + ALIASES_A_BYTE * self.text.len();
+                if self.expanded > limit {
+                    let message = format!("compose file exceeds maximum node visit limit: its aliases stand for more than {limit} values");
+                    let problem = Diagnostic::error("yaml", message).at(span);
+                    self.problems.push(problem.hint("write out less by aliases of aliases"));
+                    return Err(Stop);
+                }
+                if self.copied > ALIAS_TEXT_LIMIT {
+                    let message = format!("the aliases of the file stand for more than {} MiB of text", ALIAS_TEXT_LIMIT >> 20);
+                    self.problems.push(Diagnostic::error("yaml", message).at(span).hint("write out less by aliases of aliases"));
                     return Err(Stop);
                 }
                 self.finish(node, 0, false);
@@ -115,7 +159,8 @@ impl Builder<'_> {
 
     fn open(&mut self, value: Value, span: Span, anchor: usize, tag: Option<&Tag>, place: &granit_parser::Span) -> Result<(), Stop> {
         if self.stack.len() >= DEPTH_LIMIT {
-            self.problems.push(Diagnostic::error("yaml", format!("more than {DEPTH_LIMIT} levels of nesting")).at(span));
+            let problem = Diagnostic::error("yaml", format!("more than {DEPTH_LIMIT} levels of nesting")).at(span);
+            self.problems.push(problem.hint("no Compose file needs that many: look for brackets that are not closed"));
             return Err(Stop);
         }
         let tag = self.merge_tag(tag, place);
@@ -146,9 +191,10 @@ impl Builder<'_> {
                             format!("non-string key: {} is {}", text.as_deref().unwrap_or("this key"), node.value.kind()),
                         )
                         .at(node.span);
-                        if let Some(text) = &text {
-                            problem = problem.hint(format!("put it in quotes: \"{text}\""));
-                        }
+                        problem = match &text {
+                            Some(text) => problem.hint(format!("put it in quotes: \"{text}\"")).fix(Fix::Quote(node.span)),
+                            None => problem.hint("write a name before the `:`"),
+                        };
                         self.problems.push(problem);
                         text.unwrap_or_default()
                     }
@@ -163,7 +209,8 @@ impl Builder<'_> {
                         Diagnostic::error("duplicate-key", message)
                             .at(span)
                             .with(first.key, "first defined here")
-                            .hint("remove one of the two, or merge them"),
+                            .hint("remove one of the two, or merge them")
+                            .fix(Fix::Remove(span, node.span)),
                     );
                 } else {
                     map.insert(key, Entry { key: span, node });
@@ -187,11 +234,17 @@ impl Builder<'_> {
             match node.value {
                 Value::Map(merged) => {
                     for (key, entry) in merged {
-                        map.entry(key).or_insert(entry);
+                        // What is reset is reset in the files below, not here.
+                        let place = map.entry(key).or_insert_with(|| entry.clone());
+                        if place.node.tag == Some(MergeTag::Reset) {
+                            *place = entry;
+                        }
                     }
                 }
                 other => self.problems.push(
-                    Diagnostic::error("yaml", format!("`<<` takes a mapping or a list of mappings, not {}", other.kind())).at(node.span),
+                    Diagnostic::error("yaml", format!("`<<` takes a mapping or a list of mappings, not {}", other.kind()))
+                        .at(node.span)
+                        .hint("write an alias of a mapping: `<<: *name`"),
                 ),
             }
         }
@@ -233,5 +286,43 @@ impl Builder<'_> {
 
     fn offset(&self, marker: Marker) -> usize {
         marker.byte_offset().unwrap_or_else(|| self.text.char_indices().nth(marker.index()).map_or(self.text.len(), |(offset, _)| offset))
+    }
+}
+
+/// Counts the bytes of the keys and texts of a node.
+fn text_length(node: &Node) -> usize {
+    match &node.value {
+        Value::Text(text) => text.len(),
+        Value::List(items) => items.iter().map(text_length).sum(),
+        Value::Map(map) => map.iter().map(|(key, entry)| key.len() + text_length(&entry.node)).sum(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn aliases_stand_for_so_many_values_and_so_much_text() {
+        let told = |text: String| {
+            let mut sources = SourceMap::default();
+            let source = sources.add(PathBuf::from("compose.yaml"), text, None);
+            let mut problems = Vec::new();
+            parse(&sources, source, &mut problems);
+            problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+        };
+        let aliases = |anchor: &str, count: usize| format!("- &a {anchor}\n- [{}]\n", "*a, ".repeat(count));
+        let long = "x".repeat(1 << 20);
+        assert!(told(aliases(&long, 16)).is_empty());
+        assert_eq!(told(aliases(&long, 17)), ["the aliases of the file stand for more than 16 MiB of text"]);
+        let many = format!("[{}]", "x, ".repeat(999));
+        assert!(told(aliases(&many, 32)).is_empty());
+        assert_eq!(
+            told(aliases(&many, 33)),
+            ["compose file exceeds maximum node visit limit: its aliases stand for more than 32568 values"]
+        );
     }
 }

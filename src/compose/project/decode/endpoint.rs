@@ -40,13 +40,13 @@ pub(super) fn mac_address(decoder: &mut Decoder<'_>, networks: &BTreeMap<String,
     let span = decoder.node.get("mac_address").map(|value| value.span);
     if let Some(mode) = decoder.node.get("network_mode").and_then(Node::as_text).filter(|mode| !mode.is_empty()) {
         let message = format!("{path}: with `network_mode: {mode}` there is no interface of its own to have it");
-        decoder.error("address", span, message, Some("put the service on a network of the project, or remove the address".to_owned()));
+        decoder.refuse("address", span, message, Some("put the service on a network of the project, or remove the address".to_owned()));
     }
     let first = networks.iter().min_by_key(|(key, network)| (std::cmp::Reverse(network.priority), *key));
     let is_other = |other: &String| other.replace('-', ":").to_ascii_lowercase() != address;
     if let Some((key, _)) = first.filter(|(_, network)| network.mac_address.as_ref().is_some_and(is_other)) {
         let message = format!("{path}: the service-level mac_address should have the same value as network {key}");
-        decoder.error("address", span, message, Some("keep one of the two".to_owned()));
+        decoder.refuse("address", span, message, Some("keep one of the two".to_owned()));
     }
     Some(address)
 }
@@ -60,7 +60,7 @@ fn network(decoder: &mut Decoder<'_>, key: &str, node: &Node) -> ServiceNetwork 
             Ok(address) if is_link_local(address) => addresses.push(address),
             _ => {
                 let message = format!("{path}.link_local_ips: `{written}` is no link-local IP address");
-                decoder.error("address", Some(item.span), message, Some("those are within 169.254.0.0/16 and fe80::/10".to_owned()));
+                decoder.refuse("address", Some(item.span), message, Some("those are within 169.254.0.0/16 and fe80::/10".to_owned()));
             }
         }
     }
@@ -83,7 +83,7 @@ fn address<T: FromStr + Into<IpAddr> + Copy>(decoder: &mut Decoder<'_>, node: &N
     let version = if attribute == "ipv4_address" { "IPv4" } else { "IPv6" };
     let Ok(address) = written.parse::<T>() else {
         let message = format!("{path}.{attribute}: `{written}` is no {version} address");
-        decoder.error("address", Some(value.span), message, None);
+        decoder.refuse("address", Some(value.span), message, None);
         return None;
     };
     let blocks: Vec<_> = decoder
@@ -98,7 +98,7 @@ fn address<T: FromStr + Into<IpAddr> + Copy>(decoder: &mut Decoder<'_>, node: &N
     if !blocks.is_empty() && !blocks.iter().any(|block| network::contains(*block, address.into())) {
         let blocks = blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let message = format!("{path}.{attribute}: {written} lies outside of the network's {blocks}");
-        decoder.error("address", Some(value.span), message, Some("choose one within, or change the network's `ipam`".to_owned()));
+        decoder.refuse("address", Some(value.span), message, Some("choose one within, or change the network's `ipam`".to_owned()));
     }
     Some(address)
 }
@@ -114,7 +114,7 @@ fn mac(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<String> {
         Some([first, _, _, _, _, _]) if first & 1 == 0 => {}
         _ => {
             let message = format!("{path}: `{written}` is no hardware address of an interface");
-            decoder.error(
+            decoder.refuse(
                 "address",
                 Some(value.span),
                 message,
@@ -129,7 +129,7 @@ fn interface_name(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<
     for (option, entry) in node.get("driver_opts").and_then(Node::as_map).into_iter().flatten() {
         if option != INTERFACE_NAME {
             let message = format!("{path}.driver_opts: the option `{option}` is not supported");
-            decoder.error(
+            decoder.refuse(
                 "not-yet",
                 Some(entry.key),
                 message,
@@ -144,7 +144,7 @@ fn interface_name(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<
         name.len() <= 15 && name != "." && name != ".." && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'));
     if !fits {
         let message = format!("{path}.interface_name: `{name}` cannot name an interface");
-        decoder.error("interface-name", span, message, Some("at most 15 characters, without spaces, `/` and `:`".to_owned()));
+        decoder.refuse("interface-name", span, message, Some("at most 15 characters, without spaces, `/` and `:`".to_owned()));
     }
     Some(name)
 }

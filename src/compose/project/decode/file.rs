@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::{Around, flag, text};
 use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::model::{Content, FileKind, FileObject, FileSource, FileWay, ServiceFile};
 use crate::compose::project::node::{Entry, Node};
 use crate::compose::project::short;
@@ -42,11 +43,17 @@ pub(super) fn object(kind: FileKind, key: &str, entry: &Entry, broken: bool, pro
     let path = format!("{}.{key}", kind.section());
     let given: Vec<(&str, &Node)> = sources.iter().filter_map(|name| Some((*name, node.get(name)?))).collect();
     if flag(node, "external").unwrap_or_default() {
-        if let Some((name, extra)) = given.first() {
+        let driver = node.get("driver").map(|driver| ("driver", driver));
+        if let Some((name, extra)) = given.first().copied().or(driver) {
             let message = format!("{path}: conflicting parameters \"external\" and \"{name}\" specified");
-            problems.push(Diagnostic::error("external", message).at(extra.span).hint("remove one of the two"));
+            let problem = Diagnostic::error("external", message).at(extra.span).hint("remove one of the two");
+            let entry = node.as_map().and_then(|map| map.get("external"));
+            problems.push(match entry {
+                Some(entry) => problem.fix(Fix::Remove(entry.key, entry.node.span)),
+                None => problem,
+            });
         }
-        return Some(FileObject { name: text(node, "name")?, source: FileSource::External });
+        return Some(FileObject { name: text(node, "name").unwrap_or_else(|| key.to_owned()), source: FileSource::External });
     }
     let source = match given.as_slice() {
         [(name, node)] => {
@@ -60,16 +67,20 @@ pub(super) fn object(kind: FileKind, key: &str, entry: &Entry, broken: bool, pro
         [] if broken => return None,
         [] => {
             let message = format!("{path}: one of {} must be set", sources.join("|"));
-            problems.push(Diagnostic::error("file-source", message).at(entry.key).hint("say where its content comes from"));
+            let problem = Diagnostic::error("file-source", message).at(entry.key);
+            problems.push(problem.hint(format!("say where its content comes from: `file: ./{key}.txt`")));
             return None;
         }
         [_, second, ..] => {
+            let extra = node.as_map().and_then(|map| map.get(second.0));
             let message = format!("{path}: {} attributes are mutually exclusive", sources.join("|"));
-            problems.push(Diagnostic::error("file-source", message).at(second.1.span).with(given[0].1.span, "the other one"));
+            let mut problem = Diagnostic::error("file-source", message).at(second.1.span).with(given[0].1.span, "the other one");
+            problem.fix = extra.map(|extra| Fix::Remove(extra.key, extra.node.span));
+            problems.push(problem.hint("keep one of the two"));
             return None;
         }
     };
-    Some(FileObject { name: text(node, "name")?, source })
+    Some(FileObject { name: text(node, "name").unwrap_or_else(|| key.to_owned()), source })
 }
 
 /// Reads what a service has of them. What is mounted from the host is added to its mounts.
@@ -87,7 +98,7 @@ pub(super) fn files(decoder: &mut Decoder<'_>, mounts: &mut Vec<Mount>) -> Vec<S
     for file in twice {
         let message = format!("{}: target {} already mounted", decoder.path(file.kind.section()), file.target);
         let span = decoder.node.get(file.kind.section()).map(|node| node.span);
-        decoder.error("mount", span, message, Some("give one of the two another `target`".to_owned()));
+        decoder.refuse("mount", span, message, Some("give one of the two another `target`".to_owned()));
     }
     files
 }
@@ -111,8 +122,8 @@ fn file(decoder: &mut Decoder<'_>, kind: FileKind, index: usize, item: &Node, mo
     let content = match &object.source {
         FileSource::External => {
             let hint = "an external one lives in a swarm, which is not here; give it a `file` or an `environment`".to_owned();
-            decoder.error("external", Some(source.span), format!("{path}: unsupported external {} {key}", kind.word()), Some(hint));
-            return None;
+            decoder.refuse("not-yet", Some(source.span), format!("{path}: unsupported external {} {key}", kind.word()), Some(hint));
+            Err(format!("{} \"{key}\" is external", kind.word()))
         }
         FileSource::File(file) if ["uid", "gid", "mode"].iter().all(|name| item.get(name).is_none()) => {
             let source = MountSource::Bind { path: file.clone(), create: false, propagation: None, recursion: Default::default() };
@@ -151,7 +162,7 @@ fn owner(decoder: &mut Decoder<'_>, item: &Node, path: &str, attribute: &str) ->
     if number.is_none() {
         let what = if attribute == "uid" { "user" } else { "group" };
         let hint = format!("write the {what}'s number; the names in the image are not known before the container is made");
-        decoder.error("owner", Some(node.span), format!("{path}.{attribute}: `{written}` is no {what} id"), Some(hint));
+        decoder.refuse("owner", Some(node.span), format!("{path}.{attribute}: `{written}` is no {what} id"), Some(hint));
     }
     number
 }

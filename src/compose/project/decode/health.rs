@@ -12,12 +12,12 @@ pub(super) fn check(decoder: &mut Decoder<'_>) -> Option<HealthCheck> {
     let or = |key: &str| duration(node, key).unwrap_or_default();
     if let (Some(interval), None) = (node.get("start_interval"), node.get("start_period")) {
         let message = format!("{} requires start_period to be set", decoder.path("healthcheck.start_interval"));
-        decoder.error("healthcheck", Some(interval.span), message, None);
+        decoder.refuse("healthcheck", Some(interval.span), message, Some("add `start_period: 30s`, for which it is meant".to_owned()));
     }
     let retries = integer(node, "retries").unwrap_or_default();
     if u32::try_from(retries).is_err() {
         let message = format!("{} cannot be {retries}", decoder.path("healthcheck.retries"));
-        decoder.error("healthcheck", node.get("retries").map(|retries| retries.span), message, None);
+        decoder.refuse("healthcheck", node.get("retries").map(|retries| retries.span), message, Some("write 1 or more".to_owned()));
     }
     Some(HealthCheck {
         interval: or("interval"),

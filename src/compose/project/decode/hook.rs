@@ -17,20 +17,14 @@ fn hook(decoder: &mut Decoder<'_>, kind: &str, index: usize, item: &Node) -> Opt
     let path = decoder.path(&format!("{kind}[{index}]"));
     let place = |key: &str| item.get(key).map_or(item.span, |node| node.span);
     let command = command(item, "command").filter(|words| !words.is_empty());
-    // One that is of the wrong type was told as that.
-    let is_told = item.get("command").is_some_and(|node| node.as_list().is_none() && !node.is_null());
-    if command.is_none() && kind != "pre_start" && !is_told {
-        let hint = "write what is to run: `command: [program, argument]`".to_owned();
-        decoder.error("hook", Some(place("command")), format!("{path}: `command` is missing"), Some(hint));
-    }
     if flag(item, "per_replica").unwrap_or_default() {
         let message = format!("{path}: per_replica is not yet supported; remove per_replica or set it to false");
         let hint = "such a hook runs once for all containers of the service; `post_start` runs in each".to_owned();
-        decoder.error("not-yet", Some(place("per_replica")), message, Some(hint));
+        decoder.refuse("not-yet", Some(place("per_replica")), message, Some(hint));
     }
     let image = text(item, "image").filter(|image| !image.is_empty());
     if let Some(Err(error)) = image.as_ref().map(|image| image.parse::<ImageReference>()) {
-        decoder.error("image", Some(place("image")), format!("{path}.image: {error}"), None);
+        decoder.refuse("image", Some(place("image")), format!("{path}.image: {error}"), Some("write `[REGISTRY/]NAME[:TAG]`".to_owned()));
     }
     Some(Hook {
         image,

@@ -16,7 +16,7 @@ pub(super) fn extra_hosts(decoder: &mut Decoder<'_>) -> Vec<(String, String)> {
         let Some((name, address)) = line.split_once('=') else { continue };
         if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
             let message = format!("{}: `{address}` is no address for {name}", decoder.path("extra_hosts"));
-            decoder.error(
+            decoder.refuse(
                 "extra-hosts",
                 Some(span),
                 message,
@@ -35,7 +35,7 @@ pub(super) fn dns(decoder: &mut Decoder<'_>) -> Vec<IpAddr> {
             Ok(address) => servers.push(address),
             Err(_) => {
                 let message = format!("{}: `{line}` is no address of a name server", decoder.path("dns"));
-                decoder.error("dns", Some(span), message, Some("write its IPv4 or IPv6 address".to_owned()));
+                decoder.refuse("dns", Some(span), message, Some("write its IPv4 or IPv6 address".to_owned()));
             }
         }
     }
@@ -51,12 +51,17 @@ pub(super) fn devices(decoder: &mut Decoder<'_>) -> Vec<Device> {
         let read = |key: &str| text(item, key).filter(|text| !text.is_empty());
         let (Some(source), Some(target)) = (read("source"), read("target")) else {
             let missing = if read("source").is_none() { "source" } else { "target" };
-            decoder.error("device", Some(item.span), format!("{path}: a device needs a `{missing}`"), None);
+            decoder.refuse(
+                "device",
+                Some(item.span),
+                format!("{path}: a device needs a `{missing}`"),
+                Some(format!("add `{missing}: /dev/…`")),
+            );
             continue;
         };
         if !source.starts_with('/') && source.contains('/') && source.contains('=') {
             let hint = "name the device's path, `/dev/…`";
-            decoder.error(
+            decoder.refuse(
                 "not-yet",
                 place("source"),
                 format!("{path}: devices of the CDI (`{source}`) are not yet supported"),
@@ -67,13 +72,13 @@ pub(super) fn devices(decoder: &mut Decoder<'_>) -> Vec<Device> {
         for (key, value) in [("source", &source), ("target", &target)] {
             if !value.starts_with('/') {
                 let hint = Some("write `/dev/host:/dev/container:rwm`".to_owned());
-                decoder.error("device", place(key), format!("{path}: `{value}` must be an absolute path"), hint);
+                decoder.refuse("device", place(key), format!("{path}: `{value}` must be an absolute path"), hint);
             }
         }
         let permissions = read("permissions").unwrap_or_else(|| "rwm".to_owned());
         if !are_permissions(&permissions) {
             let message = format!("{path}: `{permissions}` are no permissions of a device");
-            decoder.error("device", place("permissions"), message, Some("some of r (read), w (write) and m (mknod) are".to_owned()));
+            decoder.refuse("device", place("permissions"), message, Some("some of r (read), w (write) and m (mknod) are".to_owned()));
         }
         devices.push(Device { source, target, permissions });
     }
@@ -85,7 +90,7 @@ pub(super) fn device_rules(decoder: &mut Decoder<'_>) -> Vec<String> {
     for (line, span) in &lines {
         if let Err(message) = line.parse::<DeviceRule>() {
             let message = format!("{}: {message}", decoder.path("device_cgroup_rules"));
-            decoder.error("device", Some(*span), message, Some("write kind, numbers and permissions, as in `c 1:3 rwm`".to_owned()));
+            decoder.refuse("device", Some(*span), message, Some("write kind, numbers and permissions, as in `c 1:3 rwm`".to_owned()));
         }
     }
     lines.into_iter().map(|(line, _)| line).collect()
@@ -99,10 +104,10 @@ pub(super) fn sysctls(decoder: &mut Decoder<'_>) -> BTreeMap<String, String> {
                 "kernel.hostname" => "write `hostname`",
                 _ => "it is the whole machine's: set it there; a service can set net.*, fs.mqueue.*, and kernel.shm*, .sem and .msg*",
             };
-            decoder.error("sysctl", Some(entry.key), message, Some(hint.to_owned()));
+            decoder.refuse("sysctl", Some(entry.key), message, Some(hint.to_owned()));
         }
         if entry.node.as_scalar().is_some_and(|value| value.is_empty()) {
-            decoder.error("sysctl", Some(entry.key), format!("{}: {name} has no value", decoder.path("sysctls")), None);
+            decoder.refuse("sysctl", Some(entry.key), format!("{}: {name} has no value", decoder.path("sysctls")), None);
         }
     }
     dictionary(decoder.node, "sysctls")
@@ -130,7 +135,7 @@ pub(super) fn security_options(decoder: &mut Decoder<'_>) -> Vec<String> {
                 _ => format!("there are {}", SECURITY.join(", ")),
             };
             let message = format!("{}: there is no security option `{line}`", decoder.path("security_opt"));
-            decoder.error("security-opt", Some(*span), message, Some(hint));
+            decoder.refuse("security-opt", Some(*span), message, Some(hint));
         }
     }
     lines.into_iter().map(|(line, _)| line).collect()
@@ -145,7 +150,7 @@ pub(super) fn namespace(decoder: &mut Decoder<'_>, name: &str, own: &str) -> Nam
         Some(word) => {
             let message = format!("{}: there is no mode `{word}`", decoder.path(name));
             let hint = if own.is_empty() { "there is `host`".to_owned() } else { format!("there are `host` and `{own}`") };
-            decoder.error("mode", decoder.node.get(name).map(|node| node.span), message, Some(hint));
+            decoder.refuse("mode", decoder.node.get(name).map(|node| node.span), message, Some(hint));
             NamespaceMode::Private
         }
     }
@@ -160,7 +165,7 @@ pub(super) fn refuse_foreign(decoder: &mut Decoder<'_>) {
         let Some(node) = decoder.node.get(name) else { continue };
         let Some(word) = node.as_text().filter(|word| !known.contains(word)) else { continue };
         let message = format!("{}: `{word}` is not supported", decoder.path(name));
-        decoder.error("not-yet", Some(node.span), message, Some(hint.to_owned()));
+        decoder.refuse("not-yet", Some(node.span), message, Some(hint.to_owned()));
     }
 }
 
@@ -175,7 +180,8 @@ pub(super) fn logging(decoder: &mut Decoder<'_>) -> LogSpec {
         };
         let hint = error.option().is_none().then(|| "remove `driver`, and follow the output with `logs`".to_owned());
         let message = format!("{}: {error}", decoder.path("logging"));
-        decoder.error("logging", place.or(Some(node.span)), message, hint);
+        let code = if error.option().is_none() { "not-yet" } else { "logging" };
+        decoder.refuse(code, place.or(Some(node.span)), message, hint);
         LogSpec::default()
     })
 }

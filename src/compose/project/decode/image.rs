@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::text;
-use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::model::PullPolicy;
+use crate::compose::project::node::Node;
 use crate::compose::project::scalar;
 use crate::resource::image::{ImageReference, Platform};
 
@@ -17,18 +18,21 @@ pub(super) fn reference(decoder: &mut Decoder<'_>) -> String {
     if !image.is_empty() {
         if let Err(error) = image.parse::<ImageReference>() {
             let span = decoder.node.get("image").map(|node| node.span);
-            decoder.error("image", span, format!("services.{}.image: {error}", decoder.key), None);
+            decoder.refuse(
+                "image",
+                span,
+                format!("services.{}.image: {error}", decoder.key),
+                Some("write `[REGISTRY/]NAME[:TAG]`".to_owned()),
+            );
         }
-        if let Some(build) = build {
-            let message = format!("{} has no effect yet: the image is used as it is here, or pulled", decoder.path("build"));
-            decoder.problems.push(Diagnostic::warning("not-yet", message).at(build.span));
-        }
-    } else if let Some(build) = build {
-        let hint = format!("build it elsewhere, and name what comes of it: `image: {}`", decoder.key);
-        decoder.error("not-yet", Some(build.span), format!("{} is not yet supported", decoder.path("build")), Some(hint));
-    } else if !decoder.broken {
+    } else if build.is_some() {
+        let project = text(decoder.document, "name").unwrap_or_default();
+        return format!("{project}{}{}", decoder.objects.around.separator, decoder.key);
+    } else if !decoder.broken && decoder.node.get("provider").is_none_or(Node::is_null) {
         let message = format!("service \"{}\" has neither an image nor a build context specified", decoder.key);
-        decoder.error("no-image", None, message, Some("give it an `image`".to_owned()));
+        let (span, image) = (decoder.node.span, format!("image: {}", decoder.key));
+        let problem = decoder.error("no-image", None, message, Some(format!("give it an image: `{image}`")));
+        problem.fix = Some(Fix::Add(span, image));
     }
     image
 }
@@ -43,7 +47,7 @@ pub(super) fn platform(decoder: &mut Decoder<'_>) -> Option<String> {
     let text = node.as_text().filter(|text| !text.is_empty())?;
     if let Err(error) = text.parse::<Platform>() {
         let message = format!("{}: {error}", decoder.path("platform"));
-        decoder.error("platform", Some(node.span), message, Some("write `os/arch[/variant]`, as in linux/amd64".to_owned()));
+        decoder.refuse("platform", Some(node.span), message, Some("write `os/arch[/variant]`, as in linux/amd64".to_owned()));
     }
     Some(text.to_owned())
 }
@@ -59,7 +63,7 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
         "weekly" => Some(PullPolicy::Every(Duration::from_secs(7 * DAY))),
         "build" => {
             let message = format!("{}: to build images is not yet supported", decoder.path("pull_policy"));
-            decoder.error("not-yet", Some(node.span), message, Some("build it elsewhere, and write `pull_policy: missing`".to_owned()));
+            decoder.refuse("not-yet", Some(node.span), message, Some("build it elsewhere, and write `pull_policy: missing`".to_owned()));
             return PullPolicy::Unset;
         }
         // An amount with one of Docker Compose's letters each; `scalar` reads more of them.

@@ -27,7 +27,8 @@ pub(super) fn resources(decoder: &mut Decoder<'_>) -> Resources {
         let (Some(own), Some(section_node)) = (own, section_node) else { continue };
         if quantity(own) != section_node.get(key).map_or(0.0, quantity) {
             let message = format!("services.{}: can't set distinct values on '{name}' and 'deploy.resources.{section}.{key}'", decoder.key);
-            decoder.error("limit", Some(own.span), message, Some(format!("keep one of the two, or write both as {name} has it")));
+            let fix = decoder.without(name);
+            decoder.error("limit", Some(own.span), message, Some(format!("keep one of the two, or write both as {name} has it"))).fix = fix;
         }
     }
     check(decoder, &limits);
@@ -89,7 +90,7 @@ fn check(decoder: &mut Decoder<'_>, limits: &Limits<'_>) {
     let amount = |name: &str| of(name).map(|(amount, _)| amount);
     let refuse = |decoder: &mut Decoder<'_>, name: &str, what: &str, hint: Option<&str>| {
         let message = format!("{} {what}", decoder.path(name));
-        decoder.error("limit", of(name).map(|(_, span)| span), message, hint.map(str::to_owned));
+        decoder.refuse("limit", of(name).map(|(_, span)| span), message, hint.map(str::to_owned));
     };
     for name in ["mem_limit", "mem_reservation"] {
         if amount(name).is_some_and(|bytes| bytes < LEAST_MEMORY) {
@@ -142,7 +143,7 @@ fn check(decoder: &mut Decoder<'_>, limits: &Limits<'_>) {
     }
     if let Some(cpuset) = decoder.node.get("cpuset").filter(|node| node.as_text().is_some_and(|list| !is_list(list))) {
         let message = format!("{}: `{}` is no list of processors", decoder.path("cpuset"), cpuset.as_text().unwrap_or_default());
-        decoder.error("limit", Some(cpuset.span), message, Some("write numbers and ranges, as in \"0-3,5\"".to_owned()));
+        decoder.refuse("limit", Some(cpuset.span), message, Some("write numbers and ranges, as in \"0-3,5\"".to_owned()));
     }
 }
 
@@ -165,7 +166,7 @@ pub(super) fn oom_score_adj(decoder: &mut Decoder<'_>) -> Option<i32> {
     if !(-1000..=1000).contains(&number) {
         let span = decoder.node.get("oom_score_adj").map(|node| node.span);
         let message = format!("{} is not in the range of -1000 to 1000", decoder.path("oom_score_adj"));
-        decoder.error("limit", span, message, None);
+        decoder.refuse("limit", span, message, None);
     }
     i32::try_from(number).ok()
 }
@@ -177,7 +178,7 @@ pub(super) fn ulimits(decoder: &mut Decoder<'_>) -> BTreeMap<String, Ulimit> {
         if !Ulimit::NAMES.contains(&name.as_str()) {
             let near = suggest::nearest(name, Ulimit::NAMES).map(|near| format!("did you mean `{near}`?"));
             let hint = near.unwrap_or_else(|| format!("there are {}", Ulimit::NAMES.join(", ")));
-            decoder.error("ulimit", Some(entry.key), format!("{path}: there is no such process limit"), Some(hint));
+            decoder.refuse("ulimit", Some(entry.key), format!("{path}: there is no such process limit"), Some(hint));
         }
         let limit = match &entry.node.value {
             Value::Integer(number) => Ulimit { soft: *number, hard: *number },
@@ -188,10 +189,10 @@ pub(super) fn ulimits(decoder: &mut Decoder<'_>) -> BTreeMap<String, Ulimit> {
         };
         if limit.soft < -1 || limit.hard < -1 {
             let hint = Some("-1 is without limit".to_owned());
-            decoder.error("ulimit", Some(entry.node.span), format!("{path} must not be negative"), hint);
+            decoder.refuse("ulimit", Some(entry.node.span), format!("{path} must not be negative"), hint);
         } else if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {
             let message = format!("{path}: the soft limit is above the hard limit {}", limit.hard);
-            decoder.error("ulimit", Some(entry.node.span), message, Some("raise `hard`, or lower `soft`".to_owned()));
+            decoder.refuse("ulimit", Some(entry.node.span), message, Some("raise `hard`, or lower `soft`".to_owned()));
         }
         ulimits.insert(name.clone(), limit);
     }

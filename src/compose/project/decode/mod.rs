@@ -1,5 +1,6 @@
 //! From a complete document to the model. What has the wrong type was reported before and is passed over here in silence.
 
+mod check;
 mod endpoint;
 mod file;
 mod health;
@@ -11,6 +12,7 @@ mod mount;
 mod network;
 mod other;
 mod port;
+mod refuse;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compose::project::diagnostic::{Diagnostic, Severity};
-use crate::compose::project::model::{FileKind, FileObject, Network, Service, Volume};
+use crate::compose::project::model::{FileKind, FileObject, Network, Refusal, Service, Subject, Volume};
 use crate::compose::project::node::{Entry, Node, Value};
 use crate::compose::project::scalar;
+use crate::compose::project::schema;
 use crate::compose::project::source::{Reader, Span};
 use crate::resource::name::ServiceName;
 
@@ -37,6 +40,10 @@ pub(crate) struct Decoded {
     pub secrets: BTreeMap<String, FileObject>,
     /// Configs by key.
     pub configs: BTreeMap<String, FileObject>,
+    /// Keys of models.
+    pub models: BTreeSet<String>,
+    /// What this engine cannot do.
+    pub refusals: Vec<Refusal>,
 }
 
 /// What the content of secrets and configs comes from.
@@ -46,38 +53,56 @@ pub(crate) struct Around<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// Reads files of the host.
     pub reader: &'a dyn Reader,
+    /// What stands between the parts of a name.
+    pub separator: char,
 }
 
 /// Decodes a document; problems are added to those there are. What a service that no profile enables refers to is nobody's business yet.
 pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&Node) -> bool, problems: &mut Vec<Diagnostic>) -> Decoded {
     let mut decoded = Decoded::default();
+    let refusals = &mut decoded.refusals;
     for (key, entry) in entries(document, "networks") {
-        if let Some(network) = network::network(key, entry, problems) {
+        let mut own = refuse::not_yet(&entry.node, schema::NETWORK, &format!("networks.{key}"));
+        if let Some(network) = network::network(key, entry, &mut own) {
             decoded.networks.insert(key.to_owned(), network);
         }
+        refuse::sort(&Subject::Network(key.to_owned()), own, problems, refusals);
     }
     for (key, entry) in entries(document, "volumes") {
-        if let Some(volume) = network::volume(key, entry, problems) {
+        let mut own = refuse::not_yet(&entry.node, schema::VOLUME, &format!("volumes.{key}"));
+        if let Some(volume) = network::volume(key, entry, &mut own) {
             decoded.volumes.insert(key.to_owned(), volume);
         }
+        refuse::sort(&Subject::Volume(key.to_owned()), own, problems, refusals);
     }
     for (kind, objects) in [(FileKind::Secret, &mut decoded.secrets), (FileKind::Config, &mut decoded.configs)] {
         for (key, entry) in entries(document, kind.section()) {
             // A source that was misspelt is not missing.
             let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+            let table = if kind == FileKind::Secret { schema::SECRET } else { schema::CONFIG };
+            let refused = refuse::not_yet(&entry.node, table, &format!("{}.{key}", kind.section()));
+            refuse::sort(&Subject::File(kind, key.to_owned()), refused, problems, refusals);
             objects.extend(file::object(kind, key, entry, broken, problems).map(|object| (key.to_owned(), object)));
         }
     }
+    let misspelt = problems.iter().any(|problem| problem.code == "unknown-section");
     let objects = file::Objects { secrets: &decoded.secrets, configs: &decoded.configs, around };
     for (key, entry) in entries(document, "services") {
         let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
-        let mut unheard = Vec::new();
-        let problems = if is_enabled(&entry.node) { &mut *problems } else { &mut unheard };
-        let mut decoder = service::Decoder { key, node: &entry.node, place: entry.key, document, objects, broken, problems };
-        if let Some(service) = decoder.service() {
-            decoded.services.insert(service.name.clone(), Arc::new(service));
+        let mut own = refuse::service(&entry.node, &format!("services.{key}"));
+        let mut decoder =
+            service::Decoder { key, node: &entry.node, place: entry.key, document, objects, broken, misspelt, problems: &mut own };
+        let Some(service) = decoder.service() else {
+            problems.extend(own);
+            continue;
+        };
+        // What a service that no profile enables refers to is nobody's business yet.
+        if is_enabled(&entry.node) {
+            refuse::sort(&Subject::Service(service.name.clone()), own, problems, &mut decoded.refusals);
         }
+        decoded.services.insert(service.name.clone(), Arc::new(service));
     }
+    decoded.models = entries(document, "models").map(|(key, _)| key.to_owned()).collect();
     decoded
 }
 
@@ -89,25 +114,27 @@ pub(crate) fn unique_container_names(document: &Node, services: &BTreeSet<String
         let Some(name) = node.as_text() else { continue };
         if let Some((other, place)) = seen.get(name) {
             let message = format!("services.{key}: container name \"{name}\" is already in use by service {other}");
-            problems.push(Diagnostic::error("container-name", message).at(node.span).with(*place, "first used here"));
+            let problem = Diagnostic::error("container-name", message).at(node.span).with(*place, "first used here");
+            problems.push(problem.hint("give one of the two another name"));
         } else {
             seen.insert(name, (key, node.span));
         }
     }
 }
 
-/// Iterates over the named things of a kind, without extensions.
+/// Iterates over the named things of a kind.
 pub(crate) fn entries<'a>(document: &'a Node, kind: &str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
     let map = document.get(kind).and_then(Node::as_map);
-    map.into_iter().flatten().filter(|(key, _)| !key.starts_with("x-")).map(|(key, entry)| (key.as_str(), entry))
+    map.into_iter().flatten().map(|(key, entry)| (key.as_str(), entry))
 }
 
 fn is_inside(inner: Option<Span>, outer: Span) -> bool {
     inner.is_some_and(|inner| inner.source == outer.source && inner.start >= outer.start && inner.end <= outer.end)
 }
 
+/// A text that is not empty: an empty one, as a variable that is not set leaves it, is none.
 fn text(node: &Node, key: &str) -> Option<String> {
-    node.get(key).and_then(Node::as_text).map(str::to_owned)
+    node.get(key).and_then(Node::as_text).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn flag(node: &Node, key: &str) -> Option<bool> {

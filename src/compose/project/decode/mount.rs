@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::{dictionary, flag, text};
 use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::source::Span;
 use crate::compose::project::{scalar, short};
@@ -26,7 +27,8 @@ pub(super) fn mounts(decoder: &mut Decoder<'_>) -> Vec<Mount> {
         let Some(mount) = item.as_text().and_then(|written| tmpfs(decoder, item.span, written)) else { continue };
         if let Some(place) = places.get(&mount.target) {
             let message = format!("{}: target {} already mounted", decoder.path("tmpfs"), mount.target);
-            decoder.problems.push(Diagnostic::error("mount", message).at(item.span).with(*place, "mounted here"));
+            let problem = Diagnostic::error("mount", message).at(item.span).with(*place, "mounted here");
+            decoder.problems.push(problem.hint("keep one of the two"));
         }
         mounts.push(mount);
     }
@@ -38,26 +40,29 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
     let place = |key: &str| node.get(key).map_or(node.span, |value| value.span);
     let path = decoder.path("volumes");
     let Some(target) = text(node, "target").filter(|target| !target.is_empty()) else {
-        decoder.error("mount", Some(node.span), format!("{path}: a mount needs a `target`, the path inside the container"), None);
+        decoder
+            .error(
+                "mount",
+                Some(node.span),
+                format!("{path}: a mount needs a `target`, the path inside the container"),
+                Some("add `target: /path`".to_owned()),
+            )
+            .fix = Some(Fix::Add(node.span, "target: /path".to_owned()));
         return None;
     };
     if !target.starts_with('/') {
         let hint = Some("write `source:/path`, or `/path` for an anonymous volume".to_owned());
-        decoder.error("mount", Some(place("target")), format!("{path}: the target `{target}` must be an absolute path"), hint);
+        decoder.refuse("mount", Some(place("target")), format!("{path}: the target `{target}` must be an absolute path"), hint);
         return None;
     }
-    let Some(kind) = text(node, "type") else {
-        let hint = Some("one of bind, volume, tmpfs".to_owned());
-        decoder.error("mount", Some(node.span), format!("{path}: a mount needs a `type`"), hint);
-        return None;
-    };
+    let kind = text(node, "type")?;
     let source = text(node, "source").filter(|source| !source.is_empty());
     let options = node.get(&kind);
     for other in ["bind", "volume", "tmpfs"] {
         if other != kind
             && let Some(extra) = node.get(other).filter(|extra| !extra.is_null())
         {
-            decoder.error("mount", Some(extra.span), format!("{path}: `{other}` says nothing about a mount of type {kind}"), None);
+            decoder.refuse("mount", Some(extra.span), format!("{path}: `{other}` says nothing about a mount of type {kind}"), None);
         }
     }
     let source = match kind.as_str() {
@@ -75,7 +80,7 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
         }
         "tmpfs" => {
             if source.is_some() {
-                decoder.error("mount", Some(place("source")), format!("{path}: a tmpfs has no source"), None);
+                decoder.refuse("mount", Some(place("source")), format!("{path}: a tmpfs has no source"), None);
             }
             MountSource::Tmpfs {
                 size: options.and_then(|options| text(options, "size")).and_then(|size| scalar::bytes(&size)),
@@ -84,14 +89,11 @@ fn mount(decoder: &mut Decoder<'_>, node: &Node) -> Option<Mount> {
             }
         }
         "image" | "npipe" | "cluster" => {
-            decoder.error("not-yet", Some(place("type")), format!("{path}: mounts of type {kind} are not yet supported"), None);
+            decoder.refuse("not-yet", Some(place("type")), format!("{path}: mounts of type {kind} are not yet supported"), None);
             return None;
         }
-        _ => {
-            let hint = Some("one of bind, volume, tmpfs".to_owned());
-            decoder.error("mount", Some(place("type")), format!("{path}: there is no mount type `{kind}`"), hint);
-            return None;
-        }
+        // Reported as no such word.
+        _ => return None,
     };
     Some(Mount { target, read_only: flag(node, "read_only").unwrap_or_default(), source })
 }
@@ -108,14 +110,14 @@ fn bind(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>, source: 
         return None;
     };
     if short::is_windows(&source) {
-        decoder.error("mount", Some(node.span), format!("{path}: `{source}` is a path of Windows"), None);
+        decoder.refuse("mount", Some(node.span), format!("{path}: `{source}` is a path of Windows"), None);
         return None;
     }
     let propagation = options.and_then(|options| text(options, "propagation")).filter(|propagation| !propagation.is_empty());
     if let Some(propagation) = propagation.as_deref().filter(|propagation| !short::is_propagation(propagation)) {
         let span = options.and_then(|options| options.get("propagation")).map(|value| value.span);
         let hint = Some("one of shared, slave, private, rshared, rslave, rprivate".to_owned());
-        decoder.error("mount", span, format!("{path}: there is no propagation `{propagation}`"), hint);
+        decoder.refuse("mount", span, format!("{path}: there is no propagation `{propagation}`"), hint);
     }
     let create = options.and_then(|options| flag(options, "create_host_path")).unwrap_or(true);
     let recursion = recursion(decoder, node, options);
@@ -132,7 +134,7 @@ fn recursion(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>) -> 
         "readonly" => BindRecursion::Readonly,
         other => {
             let hint = Some("one of enabled, disabled, writable, readonly".to_owned());
-            decoder.error("mount", word.map(|word| word.span), format!("{path}: `recursive` cannot be `{other}`"), hint);
+            decoder.refuse("mount", word.map(|word| word.span), format!("{path}: `recursive` cannot be `{other}`"), hint);
             return BindRecursion::Enabled;
         }
     };
@@ -141,7 +143,7 @@ fn recursion(decoder: &mut Decoder<'_>, node: &Node, options: Option<&Node>) -> 
             "{path}: `recursive: {}` says how mounts below a read-only bind are, and this one is not read-only",
             word.and_then(Node::as_text).unwrap_or_default()
         );
-        decoder.error("mount", word.map(|word| word.span), message, Some("add `read_only: true`".to_owned()));
+        decoder.refuse("mount", word.map(|word| word.span), message, Some("add `read_only: true`".to_owned()));
     }
     recursion
 }
@@ -156,7 +158,7 @@ fn mode(decoder: &mut Decoder<'_>, node: &Node) -> Option<u32> {
     };
     if bits.is_none() {
         let message = format!("{}: `{}` are no permission bits", decoder.path("volumes"), node.as_scalar().unwrap_or_default());
-        decoder.error("mount", Some(node.span), message, Some("write octal digits, as in `mode: 01777`".to_owned()));
+        decoder.refuse("mount", Some(node.span), message, Some("write octal digits, as in `mode: 01777`".to_owned()));
     }
     bits
 }
@@ -166,7 +168,7 @@ fn tmpfs(decoder: &mut Decoder<'_>, span: Span, written: &str) -> Option<Mount> 
     let (target, list) = written.split_once(':').unwrap_or((written, ""));
     let path = decoder.path("tmpfs");
     if !target.starts_with('/') {
-        decoder.error("mount", Some(span), format!("{path}: `{target}` must be an absolute path"), None);
+        decoder.refuse("mount", Some(span), format!("{path}: `{target}` must be an absolute path"), None);
         return None;
     }
     let (mut size, mut mode, mut read_only, mut options) = (None, None, false, Vec::new());
@@ -177,7 +179,7 @@ fn tmpfs(decoder: &mut Decoder<'_>, span: Span, written: &str) -> Option<Mount> 
                 mode = u32::from_str_radix(value, 8).ok();
             }
             Some(("size" | "mode", value)) => {
-                decoder.error("mount", Some(span), format!("{path}: invalid value `{value}` in `{option}`"), None);
+                decoder.refuse("mount", Some(span), format!("{path}: invalid value `{value}` in `{option}`"), None);
             }
             None if option == "ro" => read_only = true,
             None if option == "rw" => read_only = false,

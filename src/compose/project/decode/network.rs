@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::compose::project::decode::{dictionary, flag, text};
 use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::fix::Fix;
 use crate::compose::project::model::{Network, Volume};
 use crate::compose::project::node::{Entry, Node};
 use crate::resource::name::{NetworkName, VolumeName};
@@ -14,16 +15,19 @@ use crate::resource::volume::VolumeSpec;
 pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Network> {
     let node = &entry.node;
     node.as_map()?;
-    let name = text(node, "name")?;
+    let name = text(node, "name").unwrap_or_else(|| key.to_owned());
     if let Err(error) = name.parse::<NetworkName>() {
-        problems
-            .push(Diagnostic::error("name", format!("networks.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
+        problems.push(
+            Diagnostic::refusal("name", format!("networks.{key}: {error}"))
+                .at(node.get("name").map_or(entry.key, |name| name.span))
+                .hint("give it a `name`"),
+        );
     }
     let external = flag(node, "external").unwrap_or_default();
     let driver = text(node, "driver").unwrap_or_default();
     if !external && !matches!(driver.as_str(), "" | "default" | "bridge") {
         let at = node.get("driver").map_or(entry.key, |driver| driver.span);
-        let problem = Diagnostic::error("not-yet", format!("networks.{key}: the network driver `{driver}` is not yet supported")).at(at);
+        let problem = Diagnostic::refusal("not-yet", format!("networks.{key}: the network driver `{driver}` is not yet supported")).at(at);
         problems.push(problem.hint("there is `bridge`"));
     }
     let ipam = node.get("ipam").map(|ipam| pools(key, ipam, problems)).unwrap_or_default();
@@ -44,14 +48,14 @@ fn pools(key: &str, ipam: &Node, problems: &mut Vec<Diagnostic>) -> Vec<IpamPool
     if let Some(driver) = text(ipam, "driver").filter(|driver| !matches!(driver.as_str(), "" | "default")) {
         let at = ipam.get("driver").map_or(ipam.span, |driver| driver.span);
         problems.push(
-            Diagnostic::error("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not yet supported"))
+            Diagnostic::refusal("not-yet", format!("networks.{key}: the ipam driver `{driver}` is not yet supported"))
                 .at(at)
                 .hint("there is `default`"),
         );
     }
     for (option, entry) in ipam.get("options").and_then(Node::as_map).into_iter().flatten() {
         let message = format!("networks.{key}: the default ipam driver has no option `{option}`");
-        problems.push(Diagnostic::error("not-yet", message).at(entry.key).hint("remove it to go on without it"));
+        problems.push(Diagnostic::refusal("not-yet", message).at(entry.key).hint("remove it to go on without it"));
     }
     let mut pools = Vec::new();
     for item in ipam.get("config").and_then(Node::as_list).unwrap_or_default() {
@@ -69,7 +73,8 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn wrong(&mut self, node: &Node, message: &str) {
-        self.problems.push(Diagnostic::error("ipam", format!("networks.{}.ipam: {message}", self.key)).at(node.span));
+        let problem = Diagnostic::refusal("ipam", format!("networks.{}.ipam: {message}", self.key)).at(node.span);
+        self.problems.push(problem.hint("write addresses of one block, as in `subnet: 172.28.0.0/16` and `gateway: 172.28.0.1`"));
     }
 
     fn address(&mut self, node: &Node) -> Option<IpAddr> {
@@ -149,25 +154,32 @@ fn mask(address: IpAddr, prefix: u8) -> IpAddr {
 pub(super) fn volume(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Volume> {
     let node = &entry.node;
     node.as_map()?;
-    let name = text(node, "name")?;
+    let name = text(node, "name").unwrap_or_else(|| key.to_owned());
     if let Err(error) = name.parse::<VolumeName>() {
-        problems
-            .push(Diagnostic::error("name", format!("volumes.{key}: {error}")).at(node.get("name").map_or(entry.key, |name| name.span)));
+        problems.push(
+            Diagnostic::refusal("name", format!("volumes.{key}: {error}"))
+                .at(node.get("name").map_or(entry.key, |name| name.span))
+                .hint("give it a `name`"),
+        );
     }
     let external = flag(node, "external").unwrap_or_default();
     for attribute in ["driver", "driver_opts", "labels"] {
         if let (true, Some(extra)) = (external, node.get(attribute)) {
             let message = format!("volumes.{key}: conflicting parameters \"external\" and \"{attribute}\" specified");
-            problems.push(
-                Diagnostic::error("external", message).at(extra.span).hint("an external volume exists already; remove one of the two"),
-            );
+            let problem =
+                Diagnostic::error("external", message).at(extra.span).hint("an external volume exists already; remove one of the two");
+            let entry = node.as_map().and_then(|map| map.get(attribute));
+            problems.push(match entry {
+                Some(entry) => problem.fix(Fix::Remove(entry.key, entry.node.span)),
+                None => problem,
+            });
         }
     }
     let driver = text(node, "driver").unwrap_or_default();
     if !external && !matches!(driver.as_str(), "" | "local") {
         let at = node.get("driver").map_or(entry.key, |driver| driver.span);
         problems.push(
-            Diagnostic::error("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not yet supported"))
+            Diagnostic::refusal("not-yet", format!("volumes.{key}: the volume driver `{driver}` is not yet supported"))
                 .at(at)
                 .hint("there is `local`"),
         );

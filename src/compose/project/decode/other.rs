@@ -14,7 +14,8 @@ pub(super) fn network_mode(decoder: &mut Decoder<'_>) -> ServiceNetworkMode {
     let Some(written) = node.as_text().filter(|written| !written.is_empty()) else { return ServiceNetworkMode::Networks };
     if let Some(networks) = decoder.node.get("networks").filter(|networks| !networks.is_empty()) {
         let message = format!("service {} declares mutually exclusive `network_mode` and `networks`", decoder.key);
-        decoder.error("network-mode", Some(networks.span), message, Some("keep one of the two".to_owned()));
+        let (span, fix) = (networks.span, decoder.without("network_mode"));
+        decoder.error("network-mode", Some(span), message, Some("keep one of the two".to_owned())).fix = fix;
     }
     match written {
         "none" => ServiceNetworkMode::None,
@@ -88,7 +89,7 @@ pub(super) fn links(decoder: &mut Decoder<'_>) -> Vec<Link> {
                 _ => {
                     let one = if of_service { "SERVICE" } else { "CONTAINER" };
                     let message = format!("{}: `{written}` is no link", decoder.path(key));
-                    decoder.error("link", Some(item.span), message, Some(format!("write `{one}` or `{one}:ALIAS`")));
+                    decoder.refuse("link", Some(item.span), message, Some(format!("write `{one}` or `{one}:ALIAS`")));
                 }
             }
         }
@@ -112,7 +113,7 @@ pub(super) fn volumes_from(decoder: &mut Decoder<'_>) -> Vec<VolumesFrom> {
             _ => {
                 let message = format!("{}: `{written}` names nobody's volumes", decoder.path("volumes_from"));
                 let hint = "write `SERVICE` or `container:NAME`, with `:ro` after it where they are not to be written";
-                decoder.error("volumes-from", Some(item.span), message, Some(hint.to_owned()));
+                decoder.refuse("volumes-from", Some(item.span), message, Some(hint.to_owned()));
             }
         }
     }
@@ -145,5 +146,5 @@ fn shared(decoder: &mut Decoder<'_>, key: &str, node: &Node, written: &str) -> S
 
 fn wrong(decoder: &mut Decoder<'_>, key: &str, node: &Node, written: &str, hint: String) {
     let message = format!("{}: there is no mode `{written}`", decoder.path(key));
-    decoder.error("mode", Some(node.span), message, Some(hint));
+    decoder.refuse("mode", Some(node.span), message, Some(hint));
 }

@@ -15,10 +15,17 @@ pub(super) fn bindings(decoder: &mut Decoder<'_>) -> Vec<PortBinding> {
 
 fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
     node.as_map()?;
+    // Both are the same on one host.
+    if let Some(mode) = text(node, "mode").filter(|mode| !matches!(mode.as_str(), "" | "ingress" | "host")) {
+        let span = node.get("mode").map(|mode| mode.span);
+        let message = format!("{}: there is no mode `{mode}`", decoder.path("ports"));
+        decoder.refuse("port", span, message, Some("there are ingress and host".to_owned()));
+    }
     let mut wrong = |key: &str, message: String| {
         let span = node.get(key).map_or(node.span, |value| value.span);
         let message = format!("{}: {message}", decoder.path("ports"));
-        decoder.error("port", Some(span), message, None);
+        let hint = "write `target: 80`, and `published: \"8080\"`, `host_ip: 127.0.0.1`, `protocol: tcp` as needed".to_owned();
+        decoder.error("port", Some(span), message, Some(hint));
     };
     let Some(target) = node.get("target") else {
         wrong("target", "a port needs a `target`, the port inside the container".to_owned());
@@ -34,10 +41,6 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
         wrong("protocol", format!("`{word}` is no protocol; there are tcp, udp and sctp"));
         return None;
     };
-    // Both are the same on one host.
-    if let Some(mode) = text(node, "mode").filter(|mode| !matches!(mode.as_str(), "" | "ingress" | "host")) {
-        wrong("mode", format!("there is no mode `{mode}`; there are ingress and host"));
-    }
     let host_ip = match text(node, "host_ip").filter(|ip| !ip.is_empty()) {
         None => None,
         Some(ip) => match ip.parse() {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::project::decode::{
-    command, dictionary, duration, endpoint, entries, file, flag, health, hook, host, image, integer, limit, mount, other, port, text,
-    texts, variables,
+    check, command, dictionary, duration, endpoint, entries, file, flag, health, hook, host, image, integer, limit, mount, other, port,
+    text, texts, variables,
 };
-use crate::compose::project::diagnostic::Diagnostic;
+use crate::compose::project::diagnostic::{Diagnostic, Severity};
+use crate::compose::project::fix::Fix;
 use crate::compose::project::model::{Dependency, Service};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::Span;
@@ -30,6 +31,8 @@ pub(super) struct Decoder<'a> {
     pub objects: file::Objects<'a>,
     /// Something of it is wrong already, so that a missing attribute may be a misspelt one.
     pub broken: bool,
+    /// A section of the document has no known name, so that a missing one may be there.
+    pub misspelt: bool,
     /// Hears of what is wrong.
     pub problems: &'a mut Vec<Diagnostic>,
 }
@@ -40,6 +43,7 @@ impl Decoder<'_> {
         let node = self.node;
         node.as_map()?;
         host::refuse_foreign(self);
+        check::service(self);
         let replicas = self.replicas();
         let mut mounts = mount::mounts(self);
         let files = file::files(self, &mut mounts);
@@ -109,10 +113,19 @@ impl Decoder<'_> {
     }
 
     /// Reports an error at an attribute, or at the service's name when it has no such attribute.
-    pub(super) fn error(&mut self, code: &'static str, span: Option<Span>, message: String, hint: Option<String>) {
+    pub(super) fn error(&mut self, code: &'static str, span: Option<Span>, message: String, hint: Option<String>) -> &mut Diagnostic {
         let mut problem = Diagnostic::error(code, message).at(span.unwrap_or(self.place));
         problem.hint = hint;
         self.problems.push(problem);
+        let last = self.problems.len() - 1;
+        &mut self.problems[last]
+    }
+
+    /// Reports what this engine cannot do, and another may.
+    pub(super) fn refuse(&mut self, code: &'static str, span: Option<Span>, message: String, hint: Option<String>) -> &mut Diagnostic {
+        let problem = self.error(code, span, message, hint);
+        problem.severity = Severity::Refusal;
+        problem
     }
 
     fn replicas(&mut self) -> u32 {
@@ -123,14 +136,16 @@ impl Decoder<'_> {
         for (node, number) in [(scale, scale_number), (replicas, replicas_number)] {
             if let Some(number) = number.filter(|number| u32::try_from(*number).is_err()) {
                 let message = format!("services.{}: {number} is no number of containers", self.key);
-                self.error("scale", node.map(|node| node.span), message, None);
+                let problem = self.error("scale", node.map(|node| node.span), message, Some("write 0, 1 or more".to_owned()));
+                problem.fix = node.map(|node| Fix::Replace(node.span, "1".to_owned()));
             }
         }
         if let (Some(one), Some(other)) = (scale_number, replicas_number)
             && one != other
         {
             let message = format!("services.{}: can't set distinct values on 'scale' and 'deploy.replicas'", self.key);
-            self.error("scale", scale.map(|node| node.span), message, Some("keep one of the two".to_owned()));
+            let fix = self.without("scale");
+            self.error("scale", scale.map(|node| node.span), message, Some("keep one of the two".to_owned())).fix = fix;
         }
         scale_number.or(replicas_number).and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
     }
@@ -139,12 +154,15 @@ impl Decoder<'_> {
         let node = self.node.get("container_name")?;
         let name = node.as_text()?;
         if let Err(error) = name.parse::<ContainerName>() {
-            self.error("container-name", Some(node.span), format!("services.{}: {error}", self.key), None);
+            let hint = Some("write letters, digits, `_`, `.` and `-`, and begin with a letter or digit".to_owned());
+            self.refuse("container-name", Some(node.span), format!("services.{}: {error}", self.key), hint);
         }
         if replicas > 1 {
             let message =
                 format!("services.{}: can't set container_name and run {replicas} containers: container name must be unique", self.key);
-            self.error("container-name", Some(node.span), message, Some("remove `container_name`, or run one container".to_owned()));
+            let fix = self.without("container_name");
+            self.error("container-name", Some(node.span), message, Some("remove `container_name`, or run one container".to_owned())).fix =
+                fix;
         }
         Some(name.to_owned())
     }
@@ -170,7 +188,7 @@ impl Decoder<'_> {
             _ => {
                 let message = format!("services.{}.restart: invalid restart policy \"{word}\"", self.key);
                 let hint = "there are \"no\", always, on-failure, on-failure:N and unless-stopped";
-                self.error("restart", Some(node.span), message, Some(hint.to_owned()));
+                self.refuse("restart", Some(node.span), message, Some(hint.to_owned()));
                 RestartPolicy::No
             }
         }
@@ -182,7 +200,12 @@ impl Decoder<'_> {
         let maximum = integer(node, "max_attempts").unwrap_or_default();
         let path = self.path("deploy.restart_policy");
         let Ok(maximum) = u32::try_from(maximum) else {
-            self.error("restart", attempts.map(|node| node.span), format!("{path}.max_attempts cannot be {maximum}"), None);
+            self.refuse(
+                "restart",
+                attempts.map(|node| node.span),
+                format!("{path}.max_attempts cannot be {maximum}"),
+                Some("write 1 or more".to_owned()),
+            );
             return RestartPolicy::No;
         };
         let word = text(node, "condition").unwrap_or_default();
@@ -200,43 +223,55 @@ impl Decoder<'_> {
             _ => {
                 let message = format!("{path}.condition: there is no condition `{word}`");
                 let hint = Some("there are none, on-failure and any".to_owned());
-                self.error("restart", node.get("condition").map(|node| node.span), message, hint);
+                self.refuse("restart", node.get("condition").map(|node| node.span), message, hint);
                 return RestartPolicy::No;
             }
         };
         if maximum > 0 {
             let message = format!("{path}.max_attempts: maximum retry count can only be used with 'on-failure'");
-            self.error("restart", attempts.map(|node| node.span), message, Some("write `condition: on-failure`".to_owned()));
+            self.refuse("restart", attempts.map(|node| node.span), message, Some("write `condition: on-failure`".to_owned()));
         }
         policy
     }
 
     /// Reports a network or volume that the project does not have.
-    pub(super) fn defined(&mut self, kind: &str, one: &str, key: &str, span: Span) {
+    pub(super) fn defined(&mut self, kind: &'static str, one: &str, key: &str, span: Span) {
         // Where the whole section is of the wrong type, that was told.
         let all = self.document.get(kind);
-        if all.is_some_and(|all| all.get(key).is_some() || all.as_map().is_none()) {
+        if all.is_some_and(|all| all.get(key).is_some() || all.as_map().is_none()) || (all.is_none() && self.misspelt) {
             return;
         }
         let message = format!("service \"{}\" refers to undefined {one} {key}", self.key);
-        let hint = match suggest::nearest(key, entries(self.document, kind).map(|(key, _)| key)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("define it at the top level:\n{kind}:\n  {key}:"),
+        let (hint, fix) = match suggest::nearest(key, entries(self.document, kind).map(|(key, _)| key)) {
+            Some(near) => (format!("did you mean `{near}`?"), Fix::Word(span, key.to_owned(), near)),
+            None => {
+                let entry = match kind {
+                    "secrets" | "configs" => format!("{key}:\n  file: ./{key}.txt"),
+                    "models" => format!("{key}:\n  model: {key}"),
+                    _ => format!("{key}:"),
+                };
+                let shown = entry.replace('\n', "\n  ");
+                (format!("define it at the top level:\n{kind}:\n  {shown}"), Fix::Define(self.document.span.source, kind, entry))
+            }
         };
-        self.error("undefined", Some(span), message, Some(hint));
+        self.error("undefined", Some(span), message, Some(hint)).fix = Some(fix);
     }
 
     fn dependencies(&mut self) -> BTreeMap<ServiceName, Dependency> {
         let mut dependencies = BTreeMap::new();
         for (key, entry) in self.node.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
             let required = flag(&entry.node, "required").unwrap_or(true);
-            let condition = self.condition(key, &entry.node);
+            let condition = Self::condition(&entry.node);
             if self.document.get("services").and_then(|services| services.get(key)).is_none() {
                 if required {
                     let message = format!("service \"{}\" depends on undefined service \"{key}\"", self.key);
                     let services = entries(self.document, "services").map(|(name, _)| name).filter(|name| *name != self.key);
-                    let hint = suggest::nearest(key, services).map(|near| format!("did you mean `{near}`?"));
-                    self.error("undefined", Some(entry.key), message, hint);
+                    let near = suggest::nearest(key, services);
+                    let hint = match &near {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "define that service, or do without".to_owned(),
+                    };
+                    self.error("undefined", Some(entry.key), message, Some(hint)).fix = near.map(|near| Fix::Replace(entry.key, near));
                 }
                 continue;
             }
@@ -248,27 +283,11 @@ impl Decoder<'_> {
         dependencies
     }
 
-    fn condition(&mut self, key: &str, node: &Node) -> Condition {
-        let words = ["service_started", "service_healthy", "service_completed_successfully"];
-        let place = node.get("condition").map_or(node.span, |condition| condition.span);
-        let word = text(node, "condition");
-        match word.as_deref() {
-            Some("service_started") => Condition::Started,
+    fn condition(node: &Node) -> Condition {
+        match text(node, "condition").as_deref() {
             Some("service_healthy") => Condition::Healthy,
             Some("service_completed_successfully") => Condition::Completed,
-            Some(word) => {
-                let message = format!("services.{}.depends_on.{key}.condition: there is no condition `{word}`", self.key);
-                let hint = suggest::nearest(word, words)
-                    .map_or_else(|| format!("there are {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
-                self.error("condition", Some(place), message, Some(hint));
-                Condition::Started
-            }
-            None if node.get("condition").is_none() && node.as_map().is_some() => {
-                let message = format!("services.{}.depends_on.{key}: `condition` is missing", self.key);
-                self.error("condition", Some(place), message, Some(format!("one of {}", words.join(", "))));
-                Condition::Started
-            }
-            None => Condition::Started,
+            _ => Condition::Started,
         }
     }
 
@@ -282,11 +301,17 @@ impl Decoder<'_> {
             if name != "ALL" && capability::number(&name).is_none() {
                 let hint = suggest::nearest(&name, capability::NAMES).map(|near| format!("did you mean `{near}`?"));
                 let hint = hint.unwrap_or_else(|| "capabilities(7) lists them; `ALL` is every one".to_owned());
-                self.error("unknown-capability", Some(span), format!("{}: `{text}` is not a capability", self.path(key)), Some(hint));
+                self.refuse("unknown-capability", Some(span), format!("{}: `{text}` is not a capability", self.path(key)), Some(hint));
             }
             names.insert(name);
         }
         names
+    }
+
+    /// The change that takes an attribute out.
+    pub(super) fn without(&self, key: &str) -> Option<Fix> {
+        let entry = self.node.as_map()?.get(key)?;
+        Some(Fix::Remove(entry.key, entry.node.span))
     }
 
     /// Returns the items of a list of the service.

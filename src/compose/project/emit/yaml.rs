@@ -155,9 +155,10 @@ fn is_timestamp(text: &str) -> bool {
     };
     let date_end = text.find(['T', 't', ' ']).unwrap_or(text.len());
     let mut date = text[..date_end].split('-');
+    let below = |text: &str, end: u8| digits(text, 1..=2) && text.parse::<u8>().is_ok_and(|number| number < end);
     let is_date = digits(date.next().unwrap_or_default(), 4..=4)
-        && digits(date.next().unwrap_or_default(), 1..=2)
-        && digits(date.next().unwrap_or_default(), 1..=2)
+        && below(date.next().unwrap_or_default(), 13)
+        && below(date.next().unwrap_or_default(), 32)
         && date.next().is_none();
     if !is_date || date_end == text.len() {
         return is_date;
