@@ -1,0 +1,7 @@
+//! Durations, against what [`fuzz::durations`] asserts.
+#![no_main]
+
+use gantry::compose::project::fuzz;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| fuzz::durations(text));

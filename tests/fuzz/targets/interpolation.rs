@@ -1,0 +1,7 @@
+//! Templates, against what [`fuzz::interpolation`] asserts.
+#![no_main]
+
+use gantry::compose::project::fuzz;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| fuzz::interpolation(text));
