@@ -47,7 +47,7 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
     let text = if args.only_services {
         lines(project.services.keys())
     } else if args.images {
-        lines(project.services.values().map(|service| &service.image))
+        lines(project.services.values().map(|service| &service.image).filter(|image| !image.is_empty()))
     } else if args.volumes {
         lines(project.volumes.keys())
     } else if args.networks {

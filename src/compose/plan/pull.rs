@@ -32,7 +32,7 @@ pub fn pull(project: &Project, here: impl Fn(&str) -> bool, ignore_buildable: bo
             pulls.builders.entry(service.image.clone()).or_default().push(service.name.clone());
         }
         for image in service.images() {
-            match reason_to_skip(service, image, here(image), ignore_buildable) {
+            match reason_to_skip(project, service, image, here(image), ignore_buildable) {
                 Some(reason) => drop(pulls.skipped.insert(image.to_owned(), reason)),
                 None if seen.insert(image) => push(&mut pulls.plan, project, service, image),
                 None => {}
@@ -62,12 +62,14 @@ fn push(plan: &mut Plan, project: &Project, service: &Service, image: &str) {
 }
 
 /// Why an image of a service is passed over, if it is. A hook's is under the policy of its service, and is never built.
-fn reason_to_skip(service: &Service, image: &str, here: bool, ignore_buildable: bool) -> Option<&'static str> {
+fn reason_to_skip(project: &Project, service: &Service, image: &str, here: bool, ignore_buildable: bool) -> Option<&'static str> {
     let own = image == service.image;
     match service.pull_policy {
         PullPolicy::Never => Some(""),
         PullPolicy::Build if own => Some(""),
         PullPolicy::Missing | PullPolicy::Build if here && !is_latest(image) => Some("it is here already"),
+        // Nobody but the project itself has an image of that name.
+        _ if own && service.builds && image == project.part_name(&[service.name.as_str()]) => Some("no image to be pulled"),
         _ if own && service.builds && ignore_buildable => Some("it can be built"),
         _ => None,
     }
@@ -86,7 +88,7 @@ mod tests {
     fn a_pull_by_hand_passes_over_what_is_here_only_where_that_is_said() {
         let service = |name: &str, rest: &str| format!("{name}: {{image: 'i/{name}:1', {rest}}}");
         let text = format!(
-            "services: {{{}, {}, {}, {}, {}, {}, z: {{image: z, pull_policy: missing}}, zz: {{image: 'i/always:1', pull_policy: never}}}}",
+            "services: {{{}, {}, {}, {}, {}, {}, z: {{image: z, pull_policy: missing}}, zz: {{image: 'i/always:1', pull_policy: never}}, only: {{build: .}}}}",
             service("unset", ""),
             service("always", "pull_policy: always"),
             service("missing", "pull_policy: missing, pre_start: [{image: 'hook:1', command: x}]"),
@@ -108,14 +110,14 @@ mod tests {
         let pulls = pull(&project, |image| here.contains(image), false);
         assert_eq!(
             images(&pulls),
-            "i/always:1\ni/builds:1\ni/unset:1\ni/weekly:1\nz\n-hook:1 it is here already\n-hook:2 \n-i/missing:1 it is here already\n-i/never:1 "
+            "i/always:1\ni/builds:1\ni/unset:1\ni/weekly:1\nz\n-hook:1 it is here already\n-hook:2 \n-i/missing:1 it is here already\n-i/never:1 \n-p-only no image to be pulled"
         );
         assert_eq!(pulls.builders.keys().collect::<Vec<_>>(), ["i/builds:1"]);
         // With nothing here, and what can be built left out.
         let pulls = pull(&project, |_| false, true);
         assert_eq!(
             images(&pulls),
-            "i/always:1\ni/missing:1\nhook:1\ni/unset:1\ni/weekly:1\nz\n-hook:2 \n-i/builds:1 it can be built\n-i/never:1 "
+            "i/always:1\ni/missing:1\nhook:1\ni/unset:1\ni/weekly:1\nz\n-hook:2 \n-i/builds:1 it can be built\n-i/never:1 \n-p-only no image to be pulled"
         );
         assert!(pulls.builders.is_empty());
     }

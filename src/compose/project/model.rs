@@ -230,7 +230,9 @@ pub struct Service {
 impl Service {
     /// The images its containers and its hooks need.
     pub fn images(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.image.as_str()).chain(self.pre_start.iter().filter_map(|hook| hook.image.as_deref()))
+        // A provider needs none.
+        let own = Some(self.image.as_str()).filter(|image| !image.is_empty());
+        own.into_iter().chain(self.pre_start.iter().filter_map(|hook| hook.image.as_deref()))
     }
 
     /// The keys of the project's secrets, or of its configs, that it uses.
