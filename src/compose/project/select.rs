@@ -167,22 +167,40 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match_from(&pattern, &name)
 }
 
+/// Walks both once; where they part, the last `*` takes one character more.
 fn match_from(pattern: &[char], name: &[char]) -> bool {
-    match pattern.split_first() {
-        None => name.is_empty(),
-        Some(('*', rest)) => (0..=name.len()).any(|skip| match_from(rest, &name[skip..])),
-        Some(('?', rest)) => !name.is_empty() && match_from(rest, &name[1..]),
-        Some(('[', rest)) => {
-            let Some(close) = rest.iter().skip(1).position(|&character| character == ']').map(|at| at + 1) else { return false };
-            let Some(&character) = name.first() else { return false };
+    let (mut at, mut taken, mut star) = (0, 0, None);
+    while taken < name.len() {
+        if pattern.get(at) == Some(&'*') {
+            at += 1;
+            star = Some((at, taken));
+        } else if let Some(length) = element(&pattern[at..], name[taken]) {
+            at += length;
+            taken += 1;
+        } else if let Some((after, from)) = star {
+            (at, taken) = (after, from + 1);
+            star = Some((after, taken));
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|&rest| rest == '*')
+}
+
+/// Returns how long the first element of a pattern is if it stands for a character.
+fn element(pattern: &[char], character: char) -> Option<usize> {
+    match pattern.split_first()? {
+        ('?', _) => Some(1),
+        ('[', rest) => {
+            let close = rest.iter().skip(1).position(|&character| character == ']')? + 1;
             let (set, negated) = match rest[..close].split_first() {
                 Some(('^', set)) => (set, true),
                 _ => (&rest[..close], false),
             };
-            in_set(set, character) != negated && match_from(&rest[close + 1..], &name[1..])
+            (in_set(set, character) != negated).then_some(close + 2)
         }
-        Some(('\\', [literal, rest @ ..])) => name.first() == Some(literal) && match_from(rest, &name[1..]),
-        Some((literal, rest)) => name.first() == Some(literal) && match_from(rest, &name[1..]),
+        ('\\', [literal, ..]) => (*literal == character).then_some(2),
+        (literal, _) => (*literal == character).then_some(1),
     }
 }
 
@@ -220,6 +238,8 @@ mod tests {
             ("*", "", true),
             ("a*b*c", "axxbyyc", true),
             ("a*b*c", "axxbyy", false),
+            ("a*bc", "abbc", true),
+            ("*a*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
             ("\\*", "*", true),
         ] {
             assert_eq!(matches(pattern, name), expect, "{pattern} {name}");
