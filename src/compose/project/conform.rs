@@ -281,7 +281,10 @@ impl Walk<'_> {
                 let letters = key.chars().map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' });
                 let near: String = letters.collect();
                 let problem = Diagnostic::error("name", message).at(entry.key);
-                self.problems.push(problem.hint(format!("`{near}` would do")).fix(Fix::Replace(entry.key, near)));
+                self.problems.push(match near.is_empty() {
+                    true => problem.hint("give it a name"),
+                    false => problem.hint(format!("`{near}` would do")).fix(Fix::Replace(entry.key, near)),
+                });
             }
             self.node(&mut entry.node, inner, &trail);
         }
@@ -426,8 +429,8 @@ impl Walk<'_> {
                         let problem =
                             Diagnostic::error("environment", format!("{trail}: variable `{name}` is declared with a trailing space"))
                                 .at(item.span);
-                        let mended = format!("{}{}", name.trim_end(), &text[name.len()..]);
-                        self.problems.push(problem.hint("remove the space before `=`").fix(Fix::Replace(item.span, mended)));
+                        let fix = Fix::Word(item.span, format!("{name}="), format!("{}=", name.trim_end()));
+                        self.problems.push(problem.hint("remove the space before `=`").fix(fix));
                     }
                     map.insert(name.to_owned(), Entry { key: item.span, node: Node { value, span: item.span, tag: item.tag } });
                 }

@@ -49,7 +49,11 @@ impl Fix {
             }
             Self::Untab(source) => untab(&sources.get(*source).text, *source),
             Self::Quote(span) => around(sources, *span, |written| format!("{written:?}")),
-            Self::Wrap(span) => around(sources, *span, |written| format!("[{written}]")),
+            Self::Wrap(span) => around(sources, *span, |written| match written.strip_prefix(['|', '>']) {
+                // The lines of a block are the items.
+                Some(block) => format!("{:?}", block.lines().skip(1).map(str::trim).collect::<Vec<_>>()),
+                None => format!("[{written}]"),
+            }),
             Self::Remove(key, value) => remove(&sources.get(key.source).text, *key, *value),
             Self::Add(mapping, entry) => add(&sources.get(mapping.source).text, *mapping, entry),
             Self::Define(source, section, entry) => define(&sources.get(*source).text, *source, section, entry),
@@ -146,20 +150,28 @@ fn add(text: &str, mapping: Span, entry: &str) -> Edit {
 
 fn define(text: &str, source: SourceId, section: &str, entry: &str) -> Edit {
     let head = format!("{section}:");
+    let insert = |at: usize, text: String| Edit { source, start: at, end: at, text };
     let mut at = 0;
     for line in text.split_inclusive('\n') {
+        let begin = at;
         at += line.len();
-        if line.trim_end() == head {
+        let Some(value) = line.strip_prefix(&head).map(str::trim) else { continue };
+        if value.is_empty() || value.starts_with(['#', '&']) {
             let next = text[at..].lines().next().unwrap_or_default();
             let indent = next.len() - next.trim_start().len();
             let indent = " ".repeat(if indent == 0 { 2 } else { indent });
-            let lines: String = entry.lines().map(|line| format!("{indent}{line}\n")).collect();
-            return Edit { source, start: at, end: at, text: lines };
+            let newline = if line.ends_with('\n') { "" } else { "\n" };
+            return insert(at, newline.to_owned() + &entry.lines().map(|line| format!("{indent}{line}\n")).collect::<String>());
         }
+        // A section in braces gets its entry there; one that is anything else is told by another problem.
+        let Some(open) = line.find('{').filter(|_| value.starts_with('{')) else { return insert(begin, String::new()) };
+        let (key, below) = entry.split_once('\n').unwrap_or((entry, ""));
+        let comma = if line[open + 1..].trim_start().starts_with('}') { "" } else { ", " };
+        return insert(begin + open + 1, format!("{key} {{{}}}{comma}", below.trim()));
     }
     let newline = if text.ends_with('\n') { "" } else { "\n" };
     let lines: String = entry.lines().map(|line| format!("  {line}\n")).collect();
-    Edit { source, start: text.len(), end: text.len(), text: format!("{newline}{head}\n{lines}") }
+    insert(text.len(), format!("{newline}{head}\n{lines}"))
 }
 
 /// Applies changes to a text, those that overlap an earlier one left out.
@@ -176,4 +188,39 @@ pub(crate) fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     }
     out.push_str(&text[at..]);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(text: &str, fix: impl Fn(SourceId) -> Fix) -> String {
+        let mut sources = SourceMap::default();
+        let source = sources.add("compose.yaml".into(), text.to_owned(), None);
+        apply(text, vec![fix(source).edit(&sources)])
+    }
+
+    #[test]
+    fn a_section_gets_an_entry_however_it_is_written() {
+        for (text, expect) in [
+            ("a: 1\n", "a: 1\nnetworks:\n  back:\n"),
+            ("networks:\n    front:\n", "networks:\n    back:\n    front:\n"),
+            ("networks: # all\n  front:\n", "networks: # all\n  back:\n  front:\n"),
+            ("networks: {front: {}}\n", "networks: {back: {}, front: {}}\n"),
+            ("networks: {}\n", "networks: {back: {}}\n"),
+            ("networks:", "networks:\n  back:\n"),
+        ] {
+            assert_eq!(change(text, |source| Fix::Define(source, "networks", "back:".to_owned())), expect, "{text}");
+        }
+        let secret = |source| Fix::Define(source, "secrets", "key:\n  file: ./key.txt".to_owned());
+        assert_eq!(change("secrets: {}\n", secret), "secrets: {key: {file: ./key.txt}}\n");
+    }
+
+    #[test]
+    fn the_lines_of_a_block_become_items() {
+        let text = "ports: |\n  80:80\n  81:81\n";
+        let end = u32::try_from(text.len()).expect("a short text");
+        let wrap = |source| Fix::Wrap(Span { source, start: 7, end, line: 1, column: 8 });
+        assert_eq!(change(text, wrap), "ports: [\"80:80\", \"81:81\"]\n");
+    }
 }
