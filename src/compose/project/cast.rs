@@ -100,6 +100,11 @@ impl Walk<'_> {
         // Docker Compose keeps 32 bits of them.
         if let Value::Float(float) = &mut node.value {
             *float = scalar::single(*float);
+            if !float.is_finite() {
+                self.report(
+                    Diagnostic::error("wrong-type", format!("{trail} must be a number that ends")).at(node.span).hint("write digits"),
+                );
+            }
         }
     }
 

@@ -168,7 +168,7 @@ impl Walk<'_> {
                 for (index, item) in items.iter().enumerate() {
                     let key = format!("[{index}]");
                     match item.as_text().map(short::host) {
-                        _ if item.tag.is_some() || self.is_template(item) => lines.push(item.clone()),
+                        _ if item.tag == Some(MergeTag::Reset) || self.is_template(item) => lines.push(item.clone()),
                         Some(Ok(line)) => lines.push(Node { value: Value::Text(line), ..item.clone() }),
                         Some(Err(message)) => self.bad_host(item.span, trail, &message),
                         None => self.wrong(item, &trail.then(&key), "a string `NAME=ADDRESS`"),
@@ -177,6 +177,9 @@ impl Walk<'_> {
             }
             Value::Map(map) => {
                 for (name, entry) in map {
+                    if name.is_empty() {
+                        self.bad_host(entry.key, trail, "bad host name ''");
+                    }
                     let trail = trail.then(name);
                     let one = std::slice::from_ref(&entry.node);
                     for address in entry.node.as_list().unwrap_or(one) {

@@ -6,9 +6,8 @@ use crate::compose::project::schema::Shape;
 use crate::compose::project::schema::document::{any_of, refer};
 
 const INTEGER: &str = r"\s*[-+]?[0-9]+\s*";
-/// YAML's words, other bases, and decimal numbers; `_` may stand between digits.
+/// Other bases, and decimal numbers; `_` may stand between digits.
 const NUMBER: &str = concat!(
-    r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|",
     r"(?:[-+]_*)?0_*(?:[xX]_*[0-9a-fA-F][0-9a-fA-F_]*|[oO]_*[0-7][0-7_]*|[bB]_*[01][01_]*)|",
     r"(?:[-+]_*)?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\._*[0-9][0-9_]*)(?:[eE]_*[-+]?_*[0-9][0-9_]*)?",
 );
