@@ -10,6 +10,9 @@ use crate::compose::project::node::{Entry, Map, Node};
 use crate::compose::project::source::Span;
 use crate::compose::project::{short, suggest};
 
+/// Services of which each extends the next: the way there recurses.
+const DEPTH_LIMIT: usize = 200;
+
 /// The services of a file as they are written; what they extend is put below each when it is asked for.
 struct Services {
     /// The file.
@@ -81,6 +84,12 @@ impl Extender<'_, '_, '_> {
             return None;
         };
         let wanted = service.as_text()?.to_owned();
+        if self.steps.len() > DEPTH_LIMIT {
+            let message = format!("more than {DEPTH_LIMIT} services extend one another");
+            let problem = Diagnostic::error("extends", message).at(service.span);
+            self.loader.problems.push(problem.hint("let some of them extend the same one"));
+            return None;
+        }
         let (span, named) = (service.span, extends.node.get("file").filter(|file| !file.is_null()));
         let target = match named {
             None => file,

@@ -11,6 +11,9 @@ use crate::compose::project::node::{Node, Value};
 use crate::compose::project::source::Span;
 use crate::compose::project::{dotenv, merge, normalize, short};
 
+/// Files of which each includes the next: the way there recurses.
+const DEPTH_LIMIT: usize = 100;
+
 /// The sections of a file that its includer gets.
 const SECTIONS: [&str; 6] = ["services", "networks", "volumes", "secrets", "configs", "models"];
 
@@ -63,6 +66,11 @@ impl Loader<'_> {
             return None;
         };
         let paths = paths.as_list()?;
+        if scope.chain.len() > DEPTH_LIMIT {
+            let problem = Diagnostic::error("include", format!("more than {DEPTH_LIMIT} files include one another")).at(item.span);
+            self.problems.push(problem.hint("name the files in one `include`"));
+            return None;
+        }
         let mut documents = Vec::new();
         let mut chain = scope.chain.to_vec();
         for node in paths {

@@ -403,3 +403,55 @@ fn drop_optional(services: BTreeMap<ServiceName, Arc<Service>>) -> BTreeMap<Serv
     }
     services
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files by path.
+    struct Files(BTreeMap<PathBuf, String>);
+
+    impl Reader for Files {
+        fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+            self.0.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        }
+
+        fn exists(&self, path: &Path) -> bool {
+            self.0.contains_key(path)
+        }
+
+        fn is_dir(&self, _: &Path) -> bool {
+            false
+        }
+
+        fn real(&self, _: &Path) -> Option<PathBuf> {
+            None
+        }
+    }
+
+    /// What is said of files of which the first is the project's.
+    fn told(files: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        let folder = Path::new("/p");
+        let files = files.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
+        let loaded = load(&Sources { working_dir: folder.to_path_buf(), ..Sources::default() }, &Files(files));
+        loaded.diagnostics.errors().map(|problem| problem.message.clone()).collect()
+    }
+
+    #[test]
+    fn chains_end_before_the_stack_does() {
+        let extending = |count: usize| {
+            let service = |number: usize| format!("  s{number:05}: {{extends: s{:05}}}\n", number + 1);
+            let text = (0..count).map(service).collect::<String>();
+            told([("compose.yaml".to_owned(), format!("services:\n{text}  s{count:05}: {{image: i}}\n"))])
+        };
+        assert!(extending(150).is_empty());
+        assert!(extending(5000).contains(&"more than 200 services extend one another".to_owned()));
+        let including = |count: usize| {
+            let name = |number: usize| if number == 0 { "compose.yaml".to_owned() } else { format!("c{number}.yaml") };
+            let file = |number: usize| (name(number), format!("include: [{}]\n", name(number + 1)));
+            told((0..count).map(file).chain([(name(count), "services: {a: {image: i}}\n".to_owned())]))
+        };
+        assert!(including(50).is_empty());
+        assert_eq!(including(2000), ["more than 100 files include one another"]);
+    }
+}
