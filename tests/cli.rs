@@ -256,6 +256,7 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
         ("run -T --quiet-build web", ["--quiet-build is not supported", ""]),
     ] {
         refused(&folder.run(arguments), &words);
+        assert!(!folder.folder.path().join("root").exists(), "`{arguments}` started an engine to be refused");
     }
     let unknown = folder.run("upp");
     assert_eq!(unknown.code, 1);

@@ -22,6 +22,10 @@ use crate::resource::log::{LogLine, LogOptions};
 
 /// Runs the command.
 pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, CommandError> {
+    let refused = || CommandError::local("--index requires exactly one service");
+    if args.index > 0 && args.services.services.len() != 1 {
+        return Err(refused());
+    }
     let (name, project) = context.project_or_name(&[])?;
     let tail = match args.tail.as_str() {
         "all" => None,
@@ -44,7 +48,7 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<u8, Command
     let observed = observe::replicas(client, &name).await?;
     let named = known_names(project.as_ref(), &observed, &args.services.services)?;
     if args.index > 0 && named.len() != 1 {
-        return Err(CommandError::local("--index requires exactly one service"));
+        return Err(refused());
     }
     // Where there are files, what they do not enable is none of their business.
     let services = match &project {
