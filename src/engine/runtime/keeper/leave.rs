@@ -78,9 +78,18 @@ fn claim_path(root: &Root) -> PathBuf {
     root.run().join("keeper.pid")
 }
 
+/// Takes the lock. Where somebody has removed the folder there is none, and nobody who could call: what is left in the kernel goes all the same.
+fn hold(root: &Root) -> Result<fs::File, KeeperError> {
+    let lock = lock(root.run());
+    if lock.is_err() && !root.run().exists() {
+        group::remove(root.tag());
+    }
+    lock
+}
+
 /// Leaves, whoever waits.
 pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
-    let _lock = lock(root.run())?;
+    let _lock = hold(root)?;
     group::remove(root.tag());
     let _ = fs::remove_file(claim_path(root));
     // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left. A service manager's stays: who
@@ -96,7 +105,7 @@ pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
 ///
 /// The socket file is moved away first, so that no call can come in after the look at the queue. Moved back, it is the same socket.
 pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, KeeperError> {
-    let _lock = lock(root.run())?;
+    let _lock = hold(root)?;
     let aside = root.run().join("engine.sock.leaving");
     let _ = fs::rename(root.socket(), &aside);
     if estate.listeners.iter().any(|(_, listener)| is_readable(listener)) {
