@@ -1,10 +1,11 @@
 //! One value against what it is to be: text that reads as a number, a truth, a duration or a size becomes one, as in Docker Compose; all
 //! else is reported.
 
-use crate::compose::project::conform::{Trail, Walk, absolute};
+use crate::compose::project::conform::{Trail, Walk};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Node, Value};
+use crate::compose::project::path::absolute;
 use crate::compose::project::scalar;
 use crate::compose::project::schema::{self, Shape};
 use crate::compose::project::short;

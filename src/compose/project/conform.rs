@@ -2,27 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
+use crate::compose::project::path::{Base, absolute};
 use crate::compose::project::schema::{self, Attribute, Class, Form, Shape, Unique};
 use crate::compose::project::short;
 use crate::compose::project::suggest;
-
-/// What the paths of a document are relative to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Base<'a> {
-    /// The project's folder, or that of the file that is extended or included.
-    pub folder: &'a Path,
-    /// What `~` stands for.
-    pub home: Option<&'a Path>,
-    /// Relative paths stay as they are written.
-    pub keep_relative: bool,
-    /// A text with a `$` in it may stand for anything, and stays as it is written.
-    pub keep_templates: bool,
-}
 
 /// Where in a document a value is: `services.web.ports[0]`.
 #[derive(Clone, Copy)]
@@ -63,7 +51,7 @@ pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Di
 
 /// Reports what is nothing and must not be, and what is not there and must be, once all files are merged.
 pub(crate) fn refuse_incomplete(document: &Node, problems: &mut Vec<Diagnostic>) {
-    let base = Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: true };
+    let base = Base { folder: Path::new("/"), home: None, shown_from: Some(Path::new("/")), keep_templates: true };
     let mut walk = Walk { base, below_inert: false, problems };
     walk.complete(document, &Shape::Object(schema::FILE), &Trail::root());
 }
@@ -454,36 +442,6 @@ const fn is_textual(shape: &Shape) -> bool {
             | Shape::Test
             | Shape::Texts
     )
-}
-
-/// Makes a relative path absolute and clean; `~` is the home directory.
-pub(crate) fn absolute(path: &str, base: Base<'_>) -> String {
-    if path.starts_with('/') || base.keep_relative {
-        return path.to_owned();
-    }
-    // `~name` is below the caller's own home, too: Docker Compose knows no other.
-    let home = path.strip_prefix('~');
-    let full = match (home, base.home) {
-        (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
-        _ => base.folder.join(path),
-    };
-    clean(&full).to_string_lossy().into_owned()
-}
-
-/// Takes `.`, `..` and doubled slashes out of a path, without looking at the disk.
-pub(crate) fn clean(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if cleaned.parent().is_some() => {
-                cleaned.pop();
-            }
-            Component::ParentDir if cleaned.has_root() => {}
-            other => cleaned.push(other),
-        }
-    }
-    cleaned
 }
 
 /// Keeps one item a key: the last one, at the place of the first.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::compose::project::conform::clean;
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::load::Sources;
+use crate::compose::project::path::clean;
 use crate::compose::project::source::Reader;
 use crate::compose::project::{dotenv, scalar};
 

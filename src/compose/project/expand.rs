@@ -1,8 +1,9 @@
 //! Short forms of a document become their long ones, each part at the place it was written at.
 
-use crate::compose::project::conform::{Trail, Walk, absolute};
+use crate::compose::project::conform::{Trail, Walk};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::node::{Entry, Map, MergeTag, Node, Value};
+use crate::compose::project::path::absolute;
 use crate::compose::project::schema::Form;
 use crate::compose::project::short;
 use crate::compose::project::source::Span;

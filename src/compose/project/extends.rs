@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::compose::project::conform::clean;
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::load::{Loader, Scope};
 use crate::compose::project::node::{Entry, Map, Node};
+use crate::compose::project::path::clean;
 use crate::compose::project::source::Span;
 use crate::compose::project::{short, suggest};
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, btree_map};
 use std::path::{Path, PathBuf};
 
-use crate::compose::project::conform::clean;
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::load::{Loader, Scope};
 use crate::compose::project::node::{Node, Value};
+use crate::compose::project::path::{Base, clean};
 use crate::compose::project::source::Span;
 use crate::compose::project::{dotenv, merge, normalize, short};
 
@@ -90,10 +90,10 @@ impl Loader<'_> {
             None => first.parent().unwrap_or(Path::new("/")).to_path_buf(),
         };
         let environment = self.environment(item, &folder, scope)?;
-        let inner = Scope { folder: &folder, environment: &environment, chain: &chain };
+        let inner = Scope { folder: &folder, environment: &environment, chain: &chain, ..scope };
         let mut included = self.merge(documents, inner)?;
         merge::settle(&mut included);
-        normalize::devices(&mut included, self.base(&folder));
+        normalize::devices(&mut included, Base::new(self.sources, scope.project, &folder));
         included.as_map_mut()?.retain(|key, _| SECTIONS.contains(&key.as_str()));
         Some(included)
     }

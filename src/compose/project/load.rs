@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compose::project::conform::{Base, conform, refuse_incomplete};
+use crate::compose::project::conform::{conform, refuse_incomplete};
 use crate::compose::project::decode::{Around, Decoded, decode, unique_container_names};
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::compose::project::discover::{Found, discover, is_stdin};
@@ -12,6 +12,7 @@ use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::merge::Overridden;
 use crate::compose::project::model::{Project, Refusal, Service, Subject};
 use crate::compose::project::node::Node;
+use crate::compose::project::path::Base;
 use crate::compose::project::source::{Reader, RelativeTo, SourceId, SourceMap, Span};
 use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, short, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
@@ -115,6 +116,8 @@ pub(super) struct Loader<'a> {
 /// Where the files that make up a project, or a part of one, stand.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
+    /// The project's own folder.
+    pub(super) project: &'a Path,
     /// What relative paths start from.
     pub(super) folder: &'a Path,
     /// What interpolation sees.
@@ -138,14 +141,14 @@ impl<'a> Loader<'a> {
         let documents: Vec<Node> = found.files.iter().flat_map(|file| self.read(file, None)).collect();
         let name = name::project_name(self.sources, &found, &documents, &self.map, &mut self.problems)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
-        let scope = Scope { folder: &found.folder, environment: &found.environment, chain: &found.files };
+        let scope = Scope { project: &found.folder, folder: &found.folder, environment: &found.environment, chain: &found.files };
         let mut document = self.merge(documents, scope)?;
         merge::settle(&mut document);
         refuse_incomplete(&document, &mut self.problems);
         document.as_map()?;
         let nothing = BTreeMap::new();
         let environment = if self.sources.keep_templates { &nothing } else { &found.environment };
-        normalize::complete(&mut document, name.as_str(), self.base(&found.folder));
+        normalize::complete(&mut document, name.as_str(), Base::new(self.sources, &found.folder, &found.folder));
         if !self.sources.keep_implied {
             normalize::normalize(&mut document, name.as_str(), environment);
         }
@@ -203,15 +206,6 @@ impl<'a> Loader<'a> {
         None
     }
 
-    pub(super) fn base<'b>(&'b self, folder: &'b Path) -> Base<'b> {
-        Base {
-            folder,
-            home: self.sources.home.as_deref(),
-            keep_relative: self.sources.keep_relative,
-            keep_templates: self.sources.keep_templates,
-        }
-    }
-
     /// Brings each document into its long form, with what it includes and extends, and merges them in order.
     pub(super) fn merge(&mut self, documents: Vec<Node>, scope: Scope<'_>) -> Option<Node> {
         let mut merged: Option<Node> = None;
@@ -246,13 +240,7 @@ impl<'a> Loader<'a> {
             let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
             self.problems.push(Diagnostic::warning("version", message).at(version.key));
         }
-        let base = Base {
-            folder: scope.folder,
-            home: self.sources.home.as_deref(),
-            keep_relative: self.sources.keep_relative,
-            keep_templates: self.sources.keep_templates,
-        };
-        conform(document, base, &mut self.problems);
+        conform(document, Base::new(self.sources, scope.project, scope.folder), &mut self.problems);
     }
 
     fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
@@ -270,12 +258,7 @@ impl<'a> Loader<'a> {
             services.iter_mut().filter(|(name, service)| wanted.contains(name.as_str()) && !service.security_opt.is_empty())
         {
             let Some(node) = document.get("services").and_then(|services| services.get(name.as_str())) else { continue };
-            let base = Base {
-                folder: &found.folder,
-                home: self.sources.home.as_deref(),
-                keep_relative: self.sources.keep_relative,
-                keep_templates: self.sources.keep_templates,
-            };
+            let base = Base::new(self.sources, &found.folder, &found.folder);
             let mut own = Vec::new();
             seccomp_file::resolve(Arc::make_mut(service), node, base, reader, &mut own);
             refusals.extend(own.into_iter().map(|diagnostic| Refusal { subject: Subject::Service(name.clone()), diagnostic }));

@@ -25,6 +25,7 @@ mod name;
 mod node;
 mod normalize;
 pub mod other;
+mod path;
 pub mod place;
 pub mod record;
 mod render;

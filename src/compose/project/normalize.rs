@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::compose::project::conform::{Base, absolute};
 use crate::compose::project::node::{Entry, Map, Node, Value};
+use crate::compose::project::path::{Base, absolute};
 use crate::compose::project::source::{Reader, Span};
 
 /// Gives a merged document what every one has.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::compose::project::conform::{Base, absolute};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::model::Service;
 use crate::compose::project::node::Node;
+use crate::compose::project::path::{Base, absolute};
 use crate::compose::project::source::Reader;
 
 /// Puts what is in the files in their place; `node` is where the service is written.
@@ -17,7 +17,7 @@ pub(crate) fn resolve(service: &mut Service, node: &Node, base: Base<'_>, reader
             continue;
         }
         let place = places.iter().find(|place| place.as_text() == Some(option)).map_or(node.span, |place| place.span);
-        let path = absolute(file, Base { keep_relative: false, ..base });
+        let path = absolute(file, Base { shown_from: None, ..base });
         let mut error = |message: String, hint: &str| {
             let message = format!("services.{}.security_opt: {message}", service.name);
             problems.push(Diagnostic::refusal("seccomp", message).at(place).hint(hint));

@@ -5,8 +5,9 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::compose::project::conform::{Base, conform, refuse_incomplete};
+use crate::compose::project::conform::{conform, refuse_incomplete};
 use crate::compose::project::diagnostic::Severity;
+use crate::compose::project::path::Base;
 use crate::compose::project::schema::{Attribute, Class, FILE, Form, Shape, ULIMIT};
 use crate::compose::project::source::SourceMap;
 use crate::compose::project::{merge, yaml};
@@ -130,7 +131,7 @@ fn refused(document: &Value) -> Option<String> {
     let source = sources.add("compose.yaml".into(), document.to_string(), None);
     let mut problems = Vec::new();
     let mut node = yaml::parse(&sources, source, &mut problems).pop()?;
-    let base = Base { folder: Path::new("/"), home: None, keep_relative: true, keep_templates: false };
+    let base = Base { folder: Path::new("/"), home: None, shown_from: Some(Path::new("/")), keep_templates: false };
     conform(&mut node, base, &mut problems);
     merge::settle(&mut node);
     refuse_incomplete(&node, &mut problems);
