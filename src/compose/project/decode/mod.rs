@@ -24,7 +24,7 @@ use crate::compose::project::model::{FileKind, FileObject, Network, Refusal, Ser
 use crate::compose::project::node::{Entry, Node, Value};
 use crate::compose::project::scalar;
 use crate::compose::project::schema;
-use crate::compose::project::source::{Reader, Span};
+use crate::compose::project::source::{Reader, SourceId, Span};
 use crate::resource::name::ServiceName;
 
 /// The parts of a project that come from its files.
@@ -60,6 +60,14 @@ pub(crate) struct Around<'a> {
 /// Decodes a document; problems are added to those there are. What a service that no profile enables refers to is nobody's business yet.
 pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&Node) -> bool, problems: &mut Vec<Diagnostic>) -> Decoded {
     let mut decoded = Decoded::default();
+    // Where something is wrong already, so that what is missing there may be what was misspelt.
+    let wrong: BTreeSet<(SourceId, u32, u32)> = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .filter_map(|problem| problem.span.map(|span| (span.source, span.start, span.end)))
+        .collect();
+    let is_broken =
+        |place: Span| wrong.range((place.source, place.start, 0)..=(place.source, place.end, u32::MAX)).any(|(.., end)| *end <= place.end);
     let refusals = &mut decoded.refusals;
     for (key, entry) in entries(document, "networks") {
         let mut own = refuse::not_yet(&entry.node, schema::NETWORK, &format!("networks.{key}"));
@@ -77,8 +85,7 @@ pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&N
     }
     for (kind, objects) in [(FileKind::Secret, &mut decoded.secrets), (FileKind::Config, &mut decoded.configs)] {
         for (key, entry) in entries(document, kind.section()) {
-            // A source that was misspelt is not missing.
-            let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+            let broken = is_broken(entry.node.span);
             let table = if kind == FileKind::Secret { schema::SECRET } else { schema::CONFIG };
             let refused = refuse::not_yet(&entry.node, table, &format!("{}.{key}", kind.section()));
             refuse::sort(&Subject::File(kind, key.to_owned()), refused, problems, refusals);
@@ -88,7 +95,7 @@ pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&N
     let misspelt = problems.iter().any(|problem| problem.code == "unknown-section");
     let objects = file::Objects { secrets: &decoded.secrets, configs: &decoded.configs, around };
     for (key, entry) in entries(document, "services") {
-        let broken = problems.iter().any(|problem| problem.severity == Severity::Error && is_inside(problem.span, entry.node.span));
+        let broken = is_broken(entry.node.span);
         let mut own = refuse::service(&entry.node, &format!("services.{key}"));
         let mut decoder =
             service::Decoder { key, node: &entry.node, place: entry.key, document, objects, broken, misspelt, problems: &mut own };
@@ -126,10 +133,6 @@ pub(crate) fn unique_container_names(document: &Node, services: &BTreeSet<String
 pub(crate) fn entries<'a>(document: &'a Node, kind: &str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
     let map = document.get(kind).and_then(Node::as_map);
     map.into_iter().flatten().map(|(key, entry)| (key.as_str(), entry))
-}
-
-fn is_inside(inner: Option<Span>, outer: Span) -> bool {
-    inner.is_some_and(|inner| inner.source == outer.source && inner.start >= outer.start && inner.end <= outer.end)
 }
 
 /// A text that is not empty: an empty one, as a variable that is not set leaves it, is none.
