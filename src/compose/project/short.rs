@@ -194,7 +194,7 @@ pub(crate) fn is_windows(path: &str) -> bool {
     path.starts_with("\\\\") || matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
 }
 
-/// Splits at colons, but not within `${…}` nor after a drive letter.
+/// Splits at colons, but not within `${…}` nor after the drive letter of a source or a target.
 fn split_sections(text: &str) -> Vec<&str> {
     let mut sections = Vec::new();
     let (mut start, mut depth) = (0, 0_usize);
@@ -202,7 +202,7 @@ fn split_sections(text: &str) -> Vec<&str> {
         match byte {
             b'{' if text[..at].ends_with('$') => depth += 1,
             b'}' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 && !(at == start + 1 && is_windows(&text[start..])) => {
+            b':' if depth == 0 && !(sections.len() < 2 && at == start + 1 && is_windows(&text[start..])) => {
                 sections.push(&text[start..at]);
                 start = at + 1;
             }
