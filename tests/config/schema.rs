@@ -32,6 +32,7 @@ const SEEN: &[&str] = &[
 /// Cases with a file that a JSON Schema cannot judge as the loader does, and why.
 const EXCEPT: &[(&str, &str)] = &[
     ("errors/port-host-ip-invalid", "an address is text to the table"),
+    ("errors/port-ranges-too-many", COUNTED),
     ("errors/port-range-reversed", COMPARED),
     ("errors/port-ranges-differ", COMPARED),
     ("errors/port-target-missing", "the table needs no target"),
@@ -55,6 +56,7 @@ const EXCEPT: &[(&str, &str)] = &[
 const NOTHING: &str = "nothing lies on top of something, and changes nothing";
 const BELOW: &str = "what it needs is in the file below";
 const COMPARED: &str = "no pattern compares two numbers";
+const COUNTED: &str = "no pattern counts what ranges stand for";
 
 #[test]
 fn the_schema_judges_as_the_loader_does() {
@@ -78,7 +80,14 @@ fn judge(case: &Case, schema: &Validator) -> Vec<String> {
     let sources = super::sources(&case.options(&case.unpack(below.path())));
     let loaded = load(&sources, &FileReader);
     let mut differences = Vec::new();
+    let mut judged = BTreeSet::new();
     for (id, source) in loaded.diagnostics.sources().iter() {
+        // Of a file that is read twice, the first has its problems; a file of variables is no document.
+        let is_document =
+            loaded.diagnostics.iter().all(|problem| problem.code != "dotenv" || problem.span.is_none_or(|span| span.source != id));
+        if !judged.insert(&source.path) || !is_document {
+            continue;
+        }
         let is_here = |problem: &&Diagnostic| SEEN.contains(&problem.code) && problem.span.is_some_and(|span| span.source == id);
         let is_template = |problem: &&Diagnostic| problem.span.is_some_and(|span| loaded.diagnostics.sources().slice(span).contains('$'));
         // What a template stands for is nothing that the file says.

@@ -41,7 +41,8 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<u8, CommandErr
     })?;
     let project = whole.select(&args.services.services, true)?;
     context.forewarn(&project);
-    if args.quiet {
+    // A list that was asked for is printed all the same, as Docker Compose does.
+    if args.quiet && !names_only && args.hash.is_none() {
         return Ok(0);
     }
     let text = if args.only_services {

@@ -43,16 +43,16 @@ impl<'a> Trail<'a> {
     }
 }
 
-/// Checks a document, and brings it into its long form.
-pub(crate) fn conform(document: &mut Node, base: Base<'_>, problems: &mut Vec<Diagnostic>) {
-    let mut walk = Walk { base, below_inert: false, problems };
+/// Checks a document, and brings it into its long form. `ports` is how many more its ranges may stand for; nothing once they were too many.
+pub(crate) fn conform(document: &mut Node, base: Base<'_>, ports: &mut Option<usize>, problems: &mut Vec<Diagnostic>) {
+    let mut walk = Walk { base, below_inert: false, ports, problems };
     walk.object(document, schema::FILE, &Trail::root());
 }
 
 /// Reports what is nothing and must not be, and what is not there and must be, once all files are merged.
 pub(crate) fn refuse_incomplete(document: &Node, problems: &mut Vec<Diagnostic>) {
     let base = Base { folder: Path::new("/"), home: None, shown_from: Some(Path::new("/")), keep_templates: true };
-    let mut walk = Walk { base, below_inert: false, problems };
+    let mut walk = Walk { base, below_inert: false, ports: &mut None, problems };
     walk.complete(document, &Shape::Object(schema::FILE), &Trail::root());
 }
 
@@ -60,6 +60,7 @@ pub(super) struct Walk<'a> {
     pub(super) base: Base<'a>,
     /// It is below an attribute without effect.
     below_inert: bool,
+    pub(super) ports: &'a mut Option<usize>,
     problems: &'a mut Vec<Diagnostic>,
 }
 

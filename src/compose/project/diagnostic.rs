@@ -8,6 +8,7 @@ use crate::compose::project::fix::{self, Edit, Fix};
 use crate::compose::project::merge::Overridden;
 use crate::compose::project::render;
 use crate::compose::project::source::{SourceId, SourceMap, Span};
+use crate::compose::project::variable_file::{CODE, MISTAKE};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,13 +118,18 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Puts them in the order of the files and drops what was said twice of one place (an anchor is read once for each alias).
+    /// Puts them in the order of the files and drops what was said twice of one place (an anchor is read once for each alias, a file once
+    /// for each that names it).
     pub(crate) fn new(mut entries: Vec<Diagnostic>, sources: Arc<SourceMap>) -> Self {
         let mut seen = BTreeSet::new();
-        entries.retain(|entry| seen.insert((entry.span, entry.message.clone())));
+        let mut first = BTreeMap::new();
+        entries.retain(|entry| {
+            let place = entry.span.map(|span| (*first.entry(span.source).or_insert_with(|| sources.first(span.source)), span.range()));
+            seen.insert((place.map(|(source, range)| (source, range.start, range.end)), entry.message.clone()))
+        });
         entries.sort_by_key(|entry| entry.span.map(|span| (span.source, span.start)));
         // Where the environment could not be read, it is no wonder that variables are missing.
-        let blind = entries.iter().any(|entry| entry.code == "env-file" && entry.span.is_none());
+        let blind = entries.iter().any(|entry| entry.code == MISTAKE || (entry.code == CODE && entry.span.is_none()));
         entries.retain(|entry| !blind || entry.code != "unset-variable");
         let mut entries = one_a_variable(entries);
         for entry in &mut entries {
@@ -163,7 +169,11 @@ impl Diagnostics {
     /// Follows the hints of all errors: hands each file that changes, and its new text, to the caller. Nothing is changed, and `false`
     /// returned, where a hint is none that a program can follow.
     pub fn apply_fixes(&self, mut write: impl FnMut(&Path, &str)) -> bool {
-        let edits: Option<Vec<Edit>> = self.errors().map(|entry| entry.fix.as_ref().map(|fix| fix.edit(&self.sources))).collect();
+        let edit = |fix: &Fix| {
+            let edit = fix.edit(&self.sources);
+            Edit { source: self.sources.first(edit.source), ..edit }
+        };
+        let edits: Option<Vec<Edit>> = self.errors().map(|entry| entry.fix.as_ref().map(edit)).collect();
         let Some(edits) = edits.filter(|edits| !edits.is_empty()) else { return false };
         let files: BTreeSet<SourceId> = edits.iter().map(|edit| edit.source).collect();
         for file in files {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::load::Sources;
 use crate::compose::project::path::clean;
-use crate::compose::project::source::Reader;
-use crate::compose::project::{dotenv, scalar};
+use crate::compose::project::scalar;
+use crate::compose::project::source::{Reader, SourceMap};
+use crate::compose::project::variable_file::{CODE, VariableFiles};
 
 /// Names of a project file, the first wins.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -29,21 +30,21 @@ pub(crate) struct Found {
 }
 
 /// Finds files, folder and variables; nothing when there is no project.
-pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) -> Option<Found> {
+pub(crate) fn discover(sources: &Sources, variables: &mut VariableFiles<'_>) -> Option<Found> {
     let absolute = |path: &Path| clean(&sources.working_dir.join(path));
-    let Start { mut environment, env_files, folder: first_folder } = begin(sources, reader, problems);
+    let Start { mut environment, env_files, folder: first_folder } = begin(sources, variables);
     let project_directory = sources.project_directory.as_deref().map(absolute);
     let start = project_directory.as_deref().unwrap_or(&sources.working_dir);
-    let Some(files) = files(sources, &environment, start, &absolute, reader, problems) else {
+    let Some(files) = files(sources, &environment, start, &absolute, variables) else {
         let hint = format!("looked for {} in {} and above; name one with `-f`", NAMES.join(", "), start.display());
-        problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
+        variables.problems.push(Diagnostic::error("no-file", "no configuration file provided: not found").hint(hint));
         return None;
     };
     let first = files.iter().find(|file| !is_stdin(file)).and_then(|file| file.parent());
     let folder = project_directory.clone().or_else(|| first.map(Path::to_path_buf)).unwrap_or_else(|| sources.working_dir.clone());
     // The one beside the first file comes second and overrides nothing.
     if env_files.is_empty() && folder != first_folder {
-        read_default(&folder.join(".env"), reader, &mut environment, problems);
+        read_default(&folder.join(".env"), &mut environment, variables);
     }
     Some(Found { files, folder, env_files, environment })
 }
@@ -51,11 +52,12 @@ pub(crate) fn discover(sources: &Sources, reader: &dyn Reader, problems: &mut Ve
 /// The project's name where it is given by hand and there is no file: for commands that can do with labels alone.
 pub fn name_without_files(sources: &Sources, reader: &dyn Reader) -> Option<String> {
     // Whoever goes on to load the project hears of what is wrong.
-    let mut unheard = Vec::new();
-    let start = begin(sources, reader, &mut unheard);
+    let (mut map, mut problems) = (SourceMap::default(), Vec::new());
+    let mut variables = VariableFiles { reader, map: &mut map, problems: &mut problems, shown_from: &sources.working_dir };
+    let start = begin(sources, &mut variables);
     let absolute = |path: &Path| clean(&sources.working_dir.join(path));
     let folder = sources.project_directory.as_deref().map_or_else(|| sources.working_dir.clone(), absolute);
-    let none = files(sources, &start.environment, &folder, &absolute, reader, &mut unheard).is_none();
+    let none = files(sources, &start.environment, &folder, &absolute, &mut variables).is_none();
     let name = sources.project_name.clone().or_else(|| start.environment.get("COMPOSE_PROJECT_NAME").cloned());
     name.filter(|name| none && !name.is_empty())
 }
@@ -68,7 +70,7 @@ struct Start {
     folder: PathBuf,
 }
 
-fn begin(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) -> Start {
+fn begin(sources: &Sources, variables: &mut VariableFiles<'_>) -> Start {
     let mut environment = sources.environment.clone();
     let absolute = |path: &Path| clean(&sources.working_dir.join(path));
     let env_files = env_files(sources, &absolute);
@@ -76,9 +78,9 @@ fn begin(sources: &Sources, reader: &dyn Reader, problems: &mut Vec<Diagnostic>)
     let named = sources.files.iter().find(|file| !is_stdin(file)).and_then(|file| absolute(file).parent().map(Path::to_path_buf));
     let folder = sources.project_directory.as_deref().map(absolute).or(named).unwrap_or_else(|| sources.working_dir.clone());
     if env_files.is_empty() {
-        read_default(&folder.join(".env"), reader, &mut environment, problems);
+        read_default(&folder.join(".env"), &mut environment, variables);
     } else {
-        read_named(&env_files, reader, &mut environment, problems);
+        read_named(&env_files, &mut environment, variables);
     }
     Start { environment, env_files, folder }
 }
@@ -97,58 +99,35 @@ fn env_files(sources: &Sources, absolute: &impl Fn(&Path) -> PathBuf) -> Vec<Pat
 }
 
 /// Reads a `.env` that nobody named: it may be missing, and `COMPOSE_DISABLE_ENV_FILE` turns it off.
-fn read_default(file: &Path, reader: &dyn Reader, environment: &mut BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) {
+fn read_default(file: &Path, environment: &mut BTreeMap<String, String>, variables: &mut VariableFiles<'_>) {
     let off = environment.get("COMPOSE_DISABLE_ENV_FILE").and_then(|text| scalar::boolean(text)).is_some_and(|(value, _)| value);
-    if !off && reader.exists(file) && !reader.is_dir(file) {
-        add(&[read(file, reader, environment, &BTreeMap::new(), problems)], environment);
+    if !off && variables.reader.exists(file) && !variables.reader.is_dir(file) {
+        let read = variables.read(file, None, &|name| environment.get(name).cloned(), &|_| None);
+        add(read, environment);
     }
 }
 
 /// Reads the files of `--env-file`: they must exist, and a later one wins.
-fn read_named(files: &[PathBuf], reader: &dyn Reader, environment: &mut BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) {
+fn read_named(files: &[PathBuf], environment: &mut BTreeMap<String, String>, variables: &mut VariableFiles<'_>) {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
-        if !reader.exists(file) {
-            let problem = Diagnostic::error("env-file", format!("couldn't find env file: {}", file.display()));
-            problems.push(problem.hint("make the file, or name another with `--env-file`"));
-        } else if reader.is_dir(file) {
-            let problem = Diagnostic::error("env-file", format!("{} is a directory, not an env file", file.display()));
-            problems.push(problem.hint("name the file in it"));
+        if !variables.reader.exists(file) {
+            let problem = Diagnostic::error(CODE, format!("couldn't find env file: {}", file.display()));
+            variables.problems.push(problem.hint("make the file, or name another with `--env-file`"));
+        } else if variables.reader.is_dir(file) {
+            let problem = Diagnostic::error(CODE, format!("{} is a directory, not an env file", file.display()));
+            variables.problems.push(problem.hint("name the file in it"));
         } else {
-            let read = read(file, reader, environment, &all, problems);
+            let read = variables.read(file, None, &|name| environment.get(name).cloned(), &|name| all.get(name).cloned());
             all.extend(read);
         }
     }
-    add(&[all], environment);
+    add(all, environment);
 }
 
-fn read(
-    file: &Path,
-    reader: &dyn Reader,
-    environment: &BTreeMap<String, String>,
-    earlier: &BTreeMap<String, String>,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, String> {
-    let lookup = |name: &str| environment.get(name).cloned();
-    let earlier = |name: &str| earlier.get(name).cloned();
-    let text = match reader.read(file) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => {
-            let problem = Diagnostic::error("env-file", format!("cannot read {}: {error}", file.display()));
-            problems.push(problem.hint("make it readable, or name another with `--env-file`"));
-            return BTreeMap::new();
-        }
-    };
-    dotenv::parse(&text, &lookup, &earlier).unwrap_or_else(|error| {
-        let problem = Diagnostic::error("env-file", format!("failed to read {}: {error}", file.display()));
-        problems.push(problem.hint(dotenv::HINT));
-        BTreeMap::new()
-    })
-}
-
-fn add(files: &[BTreeMap<String, String>], environment: &mut BTreeMap<String, String>) {
-    for (name, value) in files.iter().flatten() {
-        environment.entry(name.clone()).or_insert_with(|| value.clone());
+fn add(variables: BTreeMap<String, String>, environment: &mut BTreeMap<String, String>) {
+    for (name, value) in variables {
+        environment.entry(name).or_insert(value);
     }
 }
 
@@ -157,8 +136,7 @@ fn files(
     environment: &BTreeMap<String, String>,
     start: &Path,
     absolute: &impl Fn(&Path) -> PathBuf,
-    reader: &dyn Reader,
-    problems: &mut Vec<Diagnostic>,
+    VariableFiles { reader, problems, .. }: &mut VariableFiles<'_>,
 ) -> Option<Vec<PathBuf>> {
     let keep_stdin = |file: &Path| if is_stdin(file) { file.to_path_buf() } else { absolute(file) };
     if !sources.files.is_empty() {

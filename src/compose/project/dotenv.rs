@@ -1,41 +1,51 @@
 //! `.env` files: quotes, escapes, comments, `export`, values over several lines, and interpolation.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::compose::project::interpolate::{ROOM, Scope, TemplateError, expand};
 
-/// A mistake in an environment file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}")]
-pub(crate) struct DotenvError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
+/// A mistake in an environment file. The line it is in says nothing; the others count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Where it is, in bytes of the file.
+    pub range: Range<usize>,
+    /// What is wrong.
     pub reason: String,
+    /// The way out.
+    pub hint: &'static str,
 }
 
-/// The way out of a mistake.
-pub(crate) const HINT: &str = "write `NAME=VALUE` lines; quote a value that has quotes, `#` or line breaks in it";
+const NAME: &str = "write `NAME=VALUE` lines; a name is made of letters, digits, `_`, `.` and `-`";
+const QUOTE: &str = "close the quote, or quote the whole value in the other kind of quotes";
+const TEMPLATE: &str = "write `${NAME}`; a dollar that stands for itself is in single quotes, or `$$`";
 
 /// Where a file's variables come from that it does not define: the environment, or the files before it.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Parses a file. Where a value refers to a variable, `outer` comes first, then the lines above, then `earlier`; a bare key takes its value
 /// from the first or the last.
-pub(crate) fn parse(text: &str, outer: Lookup<'_>, earlier: Lookup<'_>) -> Result<BTreeMap<String, String>, DotenvError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut parser = Parser { text, at: 0, variables: BTreeMap::new(), room: ROOM, outer, earlier };
+pub(crate) fn parse(text: &str, outer: Lookup<'_>, earlier: Lookup<'_>, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, String> {
+    let at = mark(text);
+    let mut parser = Parser { text, at, variables: BTreeMap::new(), room: ROOM, outer, earlier };
     while parser.skip_to_statement() {
-        parser.statement()?;
+        let start = parser.at;
+        if let Err(mistake) = parser.statement() {
+            mistakes.push(mistake);
+            parser.at = parser.line_end(parser.at.max(start));
+        }
     }
-    Ok(parser.variables)
+    parser.variables
 }
 
 /// Parses a file as `docker run --env-file` does: no quotes, no interpolation, the whole rest of the line is the value.
-pub(crate) fn parse_raw(text: &str, outer: Lookup<'_>) -> Result<BTreeMap<String, String>, DotenvError> {
+pub(crate) fn parse_raw(text: &str, outer: Lookup<'_>, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
-    for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
-        let line = line.trim_start();
+    let mut start = mark(text);
+    for whole in text[start..].split_inclusive('\n') {
+        let line = whole.lines().next().unwrap_or_default().trim_start();
+        let at = start + whole.len() - whole.trim_start().len();
+        start += whole.len();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -44,13 +54,18 @@ pub(crate) fn parse_raw(text: &str, outer: Lookup<'_>) -> Result<BTreeMap<String
             None => (line, outer(line)),
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(DotenvError { line: index + 1, reason: format!("variable `{name}` contains whitespaces") });
-        }
-        if let Some(value) = value {
+            let reason = format!("variable `{name}` contains whitespaces");
+            mistakes.push(Mistake { range: at..at + name.len().max(1), reason, hint: NAME });
+        } else if let Some(value) = value {
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(variables)
+    variables
+}
+
+/// Where a file begins: behind its byte order mark.
+fn mark(text: &str) -> usize {
+    if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }
 }
 
 struct Parser<'a> {
@@ -63,9 +78,9 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn error(&self, at: usize, reason: impl Into<String>) -> DotenvError {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        DotenvError { line: before.matches('\n').count() + 1, reason: reason.into() }
+    /// Where the line of a byte ends.
+    fn line_end(&self, at: usize) -> usize {
+        self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline)
     }
 
     /// Skips blank lines and comments; whether anything is left.
@@ -73,34 +88,32 @@ impl Parser<'_> {
         loop {
             let rest = &self.text[self.at..];
             self.at += rest.len() - rest.trim_start().len();
-            let rest = &self.text[self.at..];
-            if !rest.starts_with('#') {
-                return !rest.is_empty();
+            if !self.text[self.at..].starts_with('#') {
+                return self.at < self.text.len();
             }
-            self.at += rest.find('\n').unwrap_or(rest.len());
+            self.at = self.line_end(self.at);
         }
     }
 
-    fn statement(&mut self) -> Result<(), DotenvError> {
-        let start = self.at;
-        let rest = &self.text[start..];
+    fn statement(&mut self) -> Result<(), Mistake> {
+        let rest = &self.text[self.at..];
         let exported = rest.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).map(str::trim_start);
         let statement = exported.unwrap_or(rest);
         self.at += rest.len() - statement.len();
         let line = &statement[..statement.find('\n').unwrap_or(statement.len())];
         let end = line.find(['=', ':']).unwrap_or(line.len());
         let key = line[..end].trim_end();
-        if let Some(wrong) = key.chars().find(|&character| !is_key(character)) {
-            let reason = if wrong.is_whitespace() {
+        if let Some((at, wrong)) = key.char_indices().find(|(_, character)| !is_key(*character)) {
+            if wrong.is_whitespace() {
                 if end == line.len() && key.contains(" #") {
                     // A bare key with a comment behind it.
                     return self.bare(line);
                 }
-                format!("key cannot contain a space: `{key}`")
-            } else {
-                format!("unexpected character \"{wrong}\" in variable name near \"{line}\"")
-            };
-            return Err(self.error(start, reason));
+                return Err(self.spaced(key));
+            }
+            let at = self.at + at;
+            let reason = format!("unexpected character \"{wrong}\" in variable name near \"{}\"", line.trim_end());
+            return Err(Mistake { range: at..at + wrong.len_utf8(), reason, hint: NAME });
         }
         if end == line.len() {
             return self.bare(line);
@@ -112,11 +125,15 @@ impl Parser<'_> {
         Ok(())
     }
 
+    fn spaced(&self, key: &str) -> Mistake {
+        Mistake { range: self.at..self.at + key.len(), reason: format!("key cannot contain a space: `{key}`"), hint: NAME }
+    }
+
     /// A key alone takes its value from outside, or is left out.
-    fn bare(&mut self, line: &str) -> Result<(), DotenvError> {
+    fn bare(&mut self, line: &str) -> Result<(), Mistake> {
         let key = line.split(" #").next().unwrap_or_default().trim();
         if key.contains(char::is_whitespace) {
-            return Err(self.error(self.at, format!("key cannot contain a space: `{key}`")));
+            return Err(self.spaced(key));
         }
         if let Some(value) = (self.outer)(key).or_else(|| (self.earlier)(key)) {
             self.variables.insert(key.to_owned(), value);
@@ -125,7 +142,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<String, DotenvError> {
+    fn value(&mut self) -> Result<String, Mistake> {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
         let rest = &self.text[self.at..];
@@ -135,12 +152,14 @@ impl Parser<'_> {
                 let start = self.at;
                 let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
                 self.at += line.len();
-                self.interpolate(without_comment(line).trim(), start)
+                let value = without_comment(line).trim();
+                self.interpolate(value, start..start + value.len())
             }
         }
     }
 
-    fn quoted(&mut self, quote: char) -> Result<String, DotenvError> {
+    /// A value in quotes; what follows it on the line is a comment or another statement.
+    fn quoted(&mut self, quote: char) -> Result<String, Mistake> {
         let start = self.at;
         let body = &self.text[start + 1..];
         let mut escaped = false;
@@ -151,28 +170,31 @@ impl Parser<'_> {
         });
         let Some(end) = end else {
             let line = body.lines().next().unwrap_or_default();
-            return Err(self.error(start, format!("unterminated quoted value {quote}{line}")));
+            let reason = format!("unterminated quoted value {quote}{line}");
+            return Err(Mistake { range: start..start + 1 + line.len(), reason, hint: QUOTE });
         };
         let inside = &body[..end];
         self.at = start + 1 + end + 1;
-        // What follows the closing quote on the line is a comment or nothing.
-        let rest = &self.text[self.at..];
-        self.at += rest.find('\n').unwrap_or(rest.len());
         if quote == '\'' {
             return Ok(inside.replace("\\'", "'"));
         }
-        self.interpolate(&unescape(inside), start)
+        self.interpolate(&unescape(inside), start..self.at)
     }
 
-    fn interpolate(&mut self, value: &str, at: usize) -> Result<String, DotenvError> {
+    fn interpolate(&mut self, value: &str, range: Range<usize>) -> Result<String, Mistake> {
         let lookup = |name: &str| {
             let above = || self.variables.get(name).cloned();
             (self.outer)(name).or_else(above).or_else(|| (self.earlier)(name))
         };
-        expand(value, &mut Scope { lookup: &lookup, unset: &mut |_, _| {}, room: &mut self.room }).map_err(|error| match error {
-            TemplateError::Missing(_, name, reason) => self.error(at, format!("required variable {name} is missing a value: {reason}")),
-            TemplateError::Large(_) => self.error(at, format!("the file's variables stand for more than {} MiB", ROOM >> 20)),
-            TemplateError::Invalid(_) | TemplateError::Deep(_) => self.error(at, format!("invalid template: \"{value}\"")),
+        expand(value, &mut Scope { lookup: &lookup, unset: &mut |_, _| {}, room: &mut self.room }).map_err(|error| {
+            let (reason, hint) = match error {
+                TemplateError::Missing(_, name, reason) => {
+                    (format!("required variable {name} is missing a value: {reason}"), "set it in the lines above, or in the environment")
+                }
+                TemplateError::Large(_) => (format!("the file's variables stand for more than {} MiB", ROOM >> 20), "let them repeat less"),
+                TemplateError::Invalid(_) | TemplateError::Deep(_) => (format!("invalid template: \"{value}\""), TEMPLATE),
+            };
+            Mistake { range, reason, hint }
         })
     }
 }
@@ -236,9 +258,15 @@ mod tests {
         matches!(name, "EARLIER" | "A").then(|| "earlier".to_owned())
     }
 
-    fn shown(text: &str) -> Result<String, String> {
-        let variables = parse(text, &outer, &earlier).map_err(|error| error.to_string())?;
-        Ok(variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("|"))
+    fn listed(variables: &BTreeMap<String, String>) -> String {
+        variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("|")
+    }
+
+    fn shown(text: &str) -> String {
+        let mut mistakes = Vec::new();
+        let variables = parse(text, &outer, &earlier, &mut mistakes);
+        assert_eq!(mistakes, []);
+        listed(&variables)
     }
 
     #[test]
@@ -262,37 +290,53 @@ mod tests {
             ("A.b-[0]=1", "A.b-[0]=1"),
             ("A==1", "A==1"),
             ("OUTER # why\nB=1", "B=1|OUTER=outside"),
+            ("A=\"x\" B=3 # c\nC='y'OUTER", "A=x|B=3|C=y|OUTER=outside"),
         ] {
-            assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
+            assert_eq!(shown(text), expect, "{text}");
         }
     }
 
     #[test]
-    fn mistakes_name_their_line() {
-        for (text, expect) in [
-            ("A=1\nB C=2", "line 2: key cannot contain a space: `B C`"),
-            ("\n\nA=\"x", "line 3: unterminated quoted value \"x"),
-            ("A$=1", "line 1: unexpected character \"$\" in variable name near \"A$=1\""),
-            ("A=${B:?gone}", "line 1: required variable B is missing a value: gone"),
+    fn mistakes_have_a_place_and_the_other_lines_count() {
+        for (text, place, reason, rest) in [
+            ("A=1\nB C=2\nD=3", "B C", "key cannot contain a space: `B C`", "A=1|D=3"),
+            ("\n\nA=\"x\nB=1", "\"x", "unterminated quoted value \"x", "B=1"),
+            ("\u{feff}A$=1", "$", "unexpected character \"$\" in variable name near \"A$=1\"", ""),
+            ("A=${B:?gone}\nC=", "${B:?gone}", "required variable B is missing a value: gone", "C="),
+            ("A=\"${\"; B=1", "\"${\"", "invalid template: \"${\"", ""),
+            ("A='x'; B=1\nC=2", ";", "unexpected character \";\" in variable name near \"; B=1\"", "A=x|C=2"),
         ] {
-            assert_eq!(shown(text), Err(expect.to_owned()), "{text}");
+            let mut mistakes = Vec::new();
+            assert_eq!(listed(&parse(text, &outer, &earlier, &mut mistakes)), rest, "{text}");
+            let found: Vec<_> = mistakes.iter().map(|mistake| (&text[mistake.range.clone()], mistake.reason.as_str())).collect();
+            assert_eq!(found, [(place, reason)], "{text}");
         }
+    }
+
+    #[test]
+    fn variables_do_not_grow_without_end() {
         let doubling = format!("B=xxxxxxxx\n{}", "B=$B$B\n".repeat(40));
-        assert_eq!(shown(&doubling), Err("line 22: the file's variables stand for more than 16 MiB".to_owned()));
+        let mut mistakes = Vec::new();
+        parse(&doubling, &outer, &earlier, &mut mistakes);
+        let first = mistakes.first().map(|mistake| (doubling[..mistake.range.start].lines().count(), mistake.reason.as_str()));
+        assert_eq!(first, Some((22, "the file's variables stand for more than 16 MiB")));
     }
 
     #[test]
     fn raw_files_keep_everything() {
-        let variables = parse_raw("A=\"x\" # y\n#c\nOUTER\n", &outer).unwrap();
-        assert_eq!(variables.get("A").map(String::as_str), Some("\"x\" # y"));
-        assert_eq!(variables.get("OUTER").map(String::as_str), Some("outside"));
+        let mut mistakes = Vec::new();
+        let variables = parse_raw("\u{feff}A=\"x\" # y\r\n#c\nOUTER\n  B C=1\n", &outer, &mut mistakes);
+        assert_eq!(listed(&variables), "A=\"x\" # y|OUTER=outside");
+        assert_eq!(mistakes.iter().map(|mistake| (mistake.range.start, mistake.range.end)).collect::<Vec<_>>(), [(25, 28)]);
     }
 
     proptest! {
         #[test]
         fn never_panics(text in "[A-C=:'\"\\\\$#{} \né]{0,40}") {
-            let _ = parse(&text, &outer, &earlier);
-            let _ = parse_raw(&text, &outer);
+            let mut mistakes = Vec::new();
+            parse(&text, &outer, &earlier, &mut mistakes);
+            parse_raw(&text, &outer, &mut mistakes);
+            assert!(mistakes.iter().all(|mistake| text.get(mistake.range.clone()).is_some()));
         }
     }
 }

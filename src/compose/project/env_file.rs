@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::compose::project::diagnostic::Diagnostic;
-use crate::compose::project::dotenv::{self, Lookup};
+use crate::compose::project::dotenv::Lookup;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::node::{Entry, Node, Value};
-use crate::compose::project::source::Reader;
+use crate::compose::project::variable_file::{CODE, VariableFiles};
 
 /// Reads the files of a service; later ones win over earlier ones, and `environment` over all, even with a bare key.
-pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>, reader: &dyn Reader, problems: &mut Vec<Diagnostic>) {
+pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>, reader: &mut VariableFiles<'_>) {
     let Some(files) = service.as_map_mut().and_then(|map| map.remove("env_file")) else { return };
     let mut variables: BTreeMap<String, Entry> = BTreeMap::new();
     let own: BTreeMap<String, String> = service
@@ -23,7 +23,7 @@ pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>
     for file in files.node.as_list().unwrap_or_default() {
         // The project's variables come first, then the service's own, then those of the files.
         let lookup = |name: &str| environment.get(name).or_else(|| own.get(name)).cloned();
-        for (name, value) in read(file, &lookup, &variables, reader, problems) {
+        for (name, value) in read(file, &lookup, &variables, reader) {
             variables.insert(name, Entry { key: file.span, node: Node::text(value, file.span) });
         }
     }
@@ -40,48 +40,30 @@ pub(crate) fn resolve(service: &mut Node, environment: &BTreeMap<String, String>
     }
 }
 
-fn read(
-    file: &Node,
-    lookup: Lookup<'_>,
-    earlier: &BTreeMap<String, Entry>,
-    reader: &dyn Reader,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, String> {
+fn read(file: &Node, lookup: Lookup<'_>, earlier: &BTreeMap<String, Entry>, files: &mut VariableFiles<'_>) -> BTreeMap<String, String> {
     let nothing = BTreeMap::new();
     let Some(path) = file.get("path").and_then(Node::as_text) else {
         // Reported as missing.
-
         return nothing;
     };
     let span = file.get("path").map_or(file.span, |path| path.span);
-    let mut error = |message: String| problems.push(Diagnostic::error("env-file", message).at(span).hint(dotenv::HINT));
-    if !reader.exists(Path::new(path)) {
+    let path = Path::new(path);
+    if !files.reader.exists(path) {
         if !matches!(file.get("required").map(|required| &required.value), Some(Value::Boolean(false))) {
-            let problem = Diagnostic::error("env-file", format!("env file {path} not found")).at(span);
-            problems.push(problem.hint("make the file, or write `required: false` beside its `path`"));
+            let problem = Diagnostic::error(CODE, format!("env file {} not found", path.display())).at(span);
+            files.problems.push(problem.hint("make the file, or write `required: false` beside its `path`"));
         }
         return nothing;
     }
-    let text = match reader.read(Path::new(path)) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(cause) => {
-            error(format!("cannot read env file {path}: {cause}"));
-            return nothing;
-        }
-    };
-    let earlier = |name: &str| earlier.get(name).and_then(|entry| entry.node.as_scalar());
-    let parsed = match file.get("format").and_then(Node::as_text) {
-        None | Some("") => dotenv::parse(&text, lookup, &earlier),
-        Some("raw") => dotenv::parse_raw(&text, lookup),
+    let named = Some((span, "read from here"));
+    match file.get("format").and_then(Node::as_text) {
+        None | Some("") => files.read(path, named, lookup, &|name: &str| earlier.get(name).and_then(|entry| entry.node.as_scalar())),
+        Some("raw") => files.read_raw(path, named, lookup),
         Some(other) => {
             let at = file.get("format").map_or(span, |format| format.span);
-            let problem = Diagnostic::error("env-file", format!("unsupported env file format `{other}`")).at(at);
-            problems.push(problem.hint("there is `raw`; remove it where values are quoted").fix(Fix::Replace(at, "raw".to_owned())));
-            return nothing;
+            let problem = Diagnostic::error(CODE, format!("unsupported env file format `{other}`")).at(at);
+            files.problems.push(problem.hint("there is `raw`; remove it where values are quoted").fix(Fix::Replace(at, "raw".to_owned())));
+            nothing
         }
-    };
-    parsed.unwrap_or_else(|cause| {
-        error(format!("failed to read {path}: {cause}"));
-        nothing
-    })
+    }
 }

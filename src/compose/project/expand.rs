@@ -8,6 +8,9 @@ use crate::compose::project::schema::Form;
 use crate::compose::project::short;
 use crate::compose::project::source::Span;
 
+/// Ports that the ranges of a project may stand for: four times what a machine has. Each takes a kilobyte, and a range has eleven letters.
+pub(super) const PORTS: usize = 4 << 16;
+
 impl Walk<'_> {
     pub(super) fn expand(&mut self, node: &mut Node, form: Form, trail: &Trail<'_>) {
         let span = node.span;
@@ -29,7 +32,10 @@ impl Walk<'_> {
                         }
                     };
                     match short::ports(&text) {
-                        Ok(ports) => expanded.extend(ports.into_iter().map(|port| port_node(port, item.span))),
+                        Ok(ports) if self.has_room(ports.len(), item.span) => {
+                            expanded.extend(ports.into_iter().map(|port| port_node(port, item.span)));
+                        }
+                        Ok(_) => {}
                         Err(message) => {
                             let hint = "write `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, as in \"127.0.0.1:8080:80/tcp\"";
                             self.report(Diagnostic::error("port", message).at(item.span).hint(hint));
@@ -133,6 +139,17 @@ impl Walk<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether so many ports more are still bearable; the first that are not are reported.
+    fn has_room(&mut self, ports: usize, span: Span) -> bool {
+        let Some(room) = *self.ports else { return false };
+        *self.ports = room.checked_sub(ports);
+        if self.ports.is_none() {
+            let message = format!("the port ranges of this project stand for more than {PORTS} ports");
+            self.report(Diagnostic::error("port", message).at(span).hint("publish those alone that are used"));
+        }
+        self.ports.is_some()
     }
 
     /// Keys of an agent lie in files.

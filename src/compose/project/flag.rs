@@ -57,7 +57,12 @@ pub fn mount(text: &str, folder: &Path) -> Result<Mount, String> {
 /// # Errors
 /// What is wrong with it, and in which line.
 pub fn variables(text: &str, known: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
-    dotenv::parse(text, &|name| known.get(name).cloned(), &|_| None).map_err(|error| error.to_string())
+    let mut mistakes = Vec::new();
+    let variables = dotenv::parse(text, &|name| known.get(name).cloned(), &|_| None, &mut mistakes);
+    match mistakes.first() {
+        None => Ok(variables),
+        Some(mistake) => Err(format!("line {}: {}", text[..mistake.range.start].matches('\n').count() + 1, mistake.reason)),
+    }
 }
 
 /// Splits a command line into words as a shell would.

@@ -49,11 +49,14 @@ pub fn interpolation(template: &str) {
 /// What was read, written in double quotes, reads the same.
 pub fn dotenv(text: &str) {
     // No quotes, no templates: nothing to write in another way.
-    let _ = dotenv::parse_raw(text, &lookup);
-    let Ok(variables) = dotenv::parse(text, &lookup, &lookup) else { return };
+    let mut mistakes = Vec::new();
+    dotenv::parse_raw(text, &lookup, &mut mistakes);
+    let variables = dotenv::parse(text, &lookup, &lookup, &mut mistakes);
+    assert!(mistakes.iter().all(|mistake| text.get(mistake.range.clone()).is_some()), "a mistake is outside of its file");
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('\r', "\\r");
     let written: String = variables.iter().map(|(name, value)| format!("{name}=\"{}\"\n", quoted(value))).collect();
-    assert_eq!(dotenv::parse(&written, &|_| None, &|_| None), Ok(variables), "{written}");
+    mistakes.clear();
+    assert_eq!((dotenv::parse(&written, &|_| None, &|_| None, &mut mistakes), &mistakes), (variables, &Vec::new()), "{written}");
 }
 
 /// Each port of a range, written by itself, reads the same.

@@ -9,7 +9,8 @@ use crate::compose::project::load::{Loader, Scope};
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::path::{Base, clean};
 use crate::compose::project::source::Span;
-use crate::compose::project::{dotenv, merge, normalize, short};
+use crate::compose::project::variable_file::CODE;
+use crate::compose::project::{merge, normalize, short};
 
 /// Files of which each includes the next: the way there recurses.
 const DEPTH_LIMIT: usize = 100;
@@ -139,22 +140,15 @@ impl Loader<'_> {
         } else if self.reader.is_dir(path) {
             format!("{} is not a file", path.display())
         } else {
-            let lookup = |name: &str| scope.environment.get(name).cloned();
-            let earlier = |name: &str| own.get(name).cloned();
-            let read = self.reader.read(path).map_err(|error| error.to_string());
-            let parsed = read
-                .and_then(|bytes| dotenv::parse(&String::from_utf8_lossy(&bytes), &lookup, &earlier).map_err(|error| error.to_string()));
-            match parsed {
-                Ok(variables) => {
-                    own.extend(variables);
-                    return Some(());
-                }
-                Err(error) => format!("failed to read {}: {error}", path.display()),
-            }
+            let named = span.map(|span| (span, "read from here"));
+            let outer = |name: &str| scope.environment.get(name).cloned();
+            let read = self.variable_files(self.reader).read(path, named, &outer, &|name| own.get(name).cloned());
+            own.extend(read);
+            return Some(());
         };
-        let mut problem = Diagnostic::error("env-file", failed);
+        let mut problem = Diagnostic::error(CODE, failed);
         problem.span = span;
-        self.problems.push(problem.hint("make or mend the file, or name another; `/dev/null` is none"));
+        self.problems.push(problem.hint("make the file, or name another; `/dev/null` is none"));
         None
     }
 }

@@ -8,12 +8,14 @@ use crate::compose::project::conform::{conform, refuse_incomplete};
 use crate::compose::project::decode::{Around, Decoded, decode, unique_container_names};
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::compose::project::discover::{Found, discover, is_stdin};
+use crate::compose::project::expand::PORTS;
 use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::merge::Overridden;
 use crate::compose::project::model::{Project, Refusal, Service, Subject};
 use crate::compose::project::node::Node;
 use crate::compose::project::path::Base;
 use crate::compose::project::source::{Reader, RelativeTo, SourceId, SourceMap, Span};
+use crate::compose::project::variable_file::VariableFiles;
 use crate::compose::project::{cycle, env_file, label_file, merge, name, normalize, seccomp_file, select, short, yaml};
 use crate::resource::name::{ProjectName, ServiceName};
 
@@ -111,6 +113,8 @@ pub(super) struct Loader<'a> {
     pub(super) problems: Vec<Diagnostic>,
     /// Values of files that lie below others of the same attribute.
     overridden: Overridden,
+    /// How many ports more its ranges may stand for.
+    ports: Option<usize>,
 }
 
 /// Where the files that make up a project, or a part of one, stand.
@@ -128,7 +132,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Loader<'a> {
     fn new(sources: &'a Sources, reader: &'a dyn Reader) -> Self {
-        Self { sources, reader, map: SourceMap::default(), problems: Vec::new(), overridden: Overridden::default() }
+        Self { sources, reader, map: SourceMap::default(), problems: Vec::new(), overridden: Overridden::default(), ports: Some(PORTS) }
     }
 
     fn load(&mut self) -> Option<Project> {
@@ -137,7 +141,7 @@ impl<'a> Loader<'a> {
     }
 
     fn document(&mut self) -> Option<(ProjectName, Node, Found)> {
-        let mut found = discover(self.sources, self.reader, &mut self.problems)?;
+        let mut found = discover(self.sources, &mut self.variable_files(self.reader))?;
         let documents: Vec<Node> = found.files.iter().flat_map(|file| self.read(file, None)).collect();
         let name = name::project_name(self.sources, &found, &documents, &self.map, &mut self.problems)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
@@ -156,6 +160,11 @@ impl<'a> Loader<'a> {
             normalize::watched(&mut document, self.reader);
         }
         Some((name, document, found))
+    }
+
+    /// What reads files of variables.
+    pub(super) fn variable_files<'b>(&'b mut self, reader: &'b dyn Reader) -> VariableFiles<'b> {
+        VariableFiles { reader, map: &mut self.map, problems: &mut self.problems, shown_from: &self.sources.working_dir }
     }
 
     /// Reads and parses a file; what cannot be read is reported, at the place that names it.
@@ -240,7 +249,7 @@ impl<'a> Loader<'a> {
             let message = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion";
             self.problems.push(Diagnostic::warning("version", message).at(version.key));
         }
-        conform(document, Base::new(self.sources, scope.project, scope.folder), &mut self.problems);
+        conform(document, Base::new(self.sources, scope.project, scope.folder), &mut self.ports, &mut self.problems);
     }
 
     fn project(&mut self, name: ProjectName, mut document: Node, found: Found) -> Project {
@@ -293,15 +302,17 @@ impl<'a> Loader<'a> {
 
     /// Reads the files with variables and labels of some services.
     fn read_variables(&mut self, document: &mut Node, found: &Found, wanted: impl Fn(&str) -> bool) {
-        let reader = &RelativeTo { folder: &found.folder, reader: self.reader };
+        let keep = self.sources.keep_env_files;
+        let reader = RelativeTo { folder: &found.folder, reader: self.reader };
+        let mut files = self.variable_files(&reader);
         for (name, entry) in document.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
             if !wanted(name) {
                 continue;
             }
-            if !self.sources.keep_env_files {
-                env_file::resolve(&mut entry.node, &found.environment, reader, &mut self.problems);
+            if !keep {
+                env_file::resolve(&mut entry.node, &found.environment, &mut files);
             }
-            label_file::resolve(&mut entry.node, reader, &mut self.problems);
+            label_file::resolve(&mut entry.node, &mut files);
         }
     }
 

@@ -36,6 +36,7 @@ pub mod select;
 mod short;
 pub mod source;
 mod suggest;
+mod variable_file;
 mod yaml;
 
 pub use discover::name_without_files;

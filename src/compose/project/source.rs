@@ -120,6 +120,12 @@ impl SourceMap {
         &self.sources[id.0 as usize]
     }
 
+    /// Returns the first that is the same file: one that is included and extended, or extended by itself, is read more than once.
+    pub(crate) fn first(&self, id: SourceId) -> SourceId {
+        let source = self.get(id);
+        self.iter().find(|(_, other)| other.path == source.path && other.text == source.text).map_or(id, |(id, _)| id)
+    }
+
     /// Iterates over the files and their ids.
     pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
         (0..).map(SourceId).zip(&self.sources)
@@ -133,6 +139,12 @@ impl SourceMap {
     /// Returns the text a span covers.
     pub fn slice(&self, span: Span) -> &str {
         self.get(span.source).text.get(span.range()).unwrap_or_default()
+    }
+
+    /// Returns a part of a file.
+    pub(crate) fn part(&self, source: SourceId, range: Range<usize>) -> Span {
+        let end = u32::try_from(self.get(source).text.len()).unwrap_or(u32::MAX);
+        self.within(Span { source, start: 0, end, line: 1, column: 1 }, range)
     }
 
     /// Returns the part of a span from one byte of it to another, with its own line and column.

@@ -91,8 +91,8 @@ struct Open {
     anchor: usize,
     /// The key whose value comes next, of a mapping.
     key: Option<(String, Span, bool)>,
-    /// Values of `<<`, in order.
-    merges: Vec<Node>,
+    /// `<<`, where it is and its value.
+    merge: Option<Entry>,
 }
 
 struct Builder<'a> {
@@ -164,7 +164,7 @@ impl Builder<'_> {
             return Err(Stop);
         }
         let tag = self.merge_tag(tag, place);
-        self.stack.push(Open { node: Node { value, span, tag }, anchor, key: None, merges: Vec::new() });
+        self.stack.push(Open { node: Node { value, span, tag }, anchor, key: None, merge: None });
         Ok(())
     }
 
@@ -201,7 +201,14 @@ impl Builder<'_> {
                 };
                 open.key = Some((key, node.span, merge));
             }
-            (Value::Map(_), Some((_, _, true))) => open.merges.push(node),
+            (Value::Map(_), Some((_, key, true))) => match &open.merge {
+                None => open.merge = Some(Entry { key, node }),
+                Some(first) => {
+                    let message = format!("mapping key \"<<\" already defined at line {}", first.key.line);
+                    let problem = Diagnostic::error("duplicate-key", message).at(key).with(first.key, "first defined here");
+                    self.problems.push(problem.hint("merge both in one list: `<<: [*one, *other]`"));
+                }
+            },
             (Value::Map(map), Some((key, span, false))) => {
                 if let Some(first) = map.get(&key) {
                     let message = format!("mapping key \"{key}\" already defined at line {}", first.key.line);
@@ -222,13 +229,11 @@ impl Builder<'_> {
 
     /// Applies `<<`: keys written beside it win, then the mapping named first.
     fn merge(&mut self, open: &mut Open) {
-        let mut merges = Vec::new();
-        for node in std::mem::take(&mut open.merges) {
-            match node.value {
-                Value::List(items) => merges.extend(items),
-                _ => merges.push(node),
-            }
-        }
+        let Some(Entry { node, .. }) = open.merge.take() else { return };
+        let merges = match node.value {
+            Value::List(items) => items,
+            _ => vec![node],
+        };
         let Some(map) = open.node.as_map_mut() else { return };
         for node in merges {
             match node.value {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::compose::project::conform::{conform, refuse_incomplete};
 use crate::compose::project::diagnostic::Severity;
+use crate::compose::project::expand::PORTS;
 use crate::compose::project::path::Base;
 use crate::compose::project::schema::{Attribute, Class, FILE, Form, Shape, ULIMIT};
 use crate::compose::project::source::SourceMap;
@@ -132,7 +133,7 @@ fn refused(document: &Value) -> Option<String> {
     let mut problems = Vec::new();
     let mut node = yaml::parse(&sources, source, &mut problems).pop()?;
     let base = Base { folder: Path::new("/"), home: None, shown_from: Some(Path::new("/")), keep_templates: false };
-    conform(&mut node, base, &mut problems);
+    conform(&mut node, base, &mut Some(PORTS), &mut problems);
     merge::settle(&mut node);
     refuse_incomplete(&node, &mut problems);
     problems.into_iter().find(|problem| problem.severity == Severity::Error).map(|problem| problem.message)
