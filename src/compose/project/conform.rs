@@ -225,7 +225,12 @@ impl Walk<'_> {
             Value::Text(text) if expected == "a list" => problem.hint(format!("write a list: `[{text}]`")).fix(Fix::Wrap(node.span)),
             Value::Map(_) if expected == "a list" => problem.hint("begin each entry with `- `"),
             Value::List(_) if expected == "a mapping" => problem.hint("write `name: value` lines, without `- ` before them"),
+            Value::Null if trail.key.starts_with('[') => problem.hint("remove the entry, or give it a value"),
             Value::Null => problem.hint("remove the key, or give it a value"),
+            Value::Text(text) if matches!(trail.key, "depends_on" | "networks") && !text.is_empty() => {
+                problem.hint(format!("write a list: `[{text}]`")).fix(Fix::Wrap(node.span))
+            }
+            _ if trail.key == "mem_swappiness" => problem.hint("write a number from 0 to 100"),
             _ => problem.hint(format!("write {expected} here")),
         });
     }
@@ -305,14 +310,13 @@ impl Walk<'_> {
             let trail = trail.then(attribute.name);
             match attribute.class {
                 Class::Implemented | Class::NotYet => self.node(&mut entry.node, attribute.shape, &trail),
-                // An empty collection asks for nothing, and `config --format json` prints some.
-                Class::Inert if entry.node.is_empty() => {}
                 Class::Inert => {
                     // What is below it has no effect either, which is told once.
                     let outer = std::mem::replace(&mut self.below_inert, true);
                     self.node(&mut entry.node, attribute.shape, &trail);
                     self.below_inert = outer;
-                    if !outer {
+                    // An empty collection asks for nothing, and `config --format json` prints some.
+                    if !outer && !entry.node.is_empty() {
                         let message = format!("{trail} has no effect");
                         self.problems.push(Diagnostic::warning("inert", message).at(entry.key));
                     }

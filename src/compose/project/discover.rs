@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::load::Sources;
 use crate::compose::project::path::clean;
-use crate::compose::project::scalar;
 use crate::compose::project::source::{Reader, SourceMap};
 use crate::compose::project::variable_file::{CODE, VariableFiles};
 
@@ -100,7 +99,9 @@ fn env_files(sources: &Sources, absolute: &impl Fn(&Path) -> PathBuf) -> Vec<Pat
 
 /// Reads a `.env` that nobody named: it may be missing, and `COMPOSE_DISABLE_ENV_FILE` turns it off.
 fn read_default(file: &Path, environment: &mut BTreeMap<String, String>, variables: &mut VariableFiles<'_>) {
-    let off = environment.get("COMPOSE_DISABLE_ENV_FILE").and_then(|text| scalar::boolean(text)).is_some_and(|(value, _)| value);
+    // Go's words for `true` (strconv.ParseBool), which are not those of a Compose file.
+    let off =
+        environment.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
     if !off && variables.reader.exists(file) && !variables.reader.is_dir(file) {
         let read = variables.read(file, None, &|name| environment.get(name).cloned(), &|_| None);
         add(read, environment);

@@ -99,6 +99,8 @@ impl Walk<'_> {
             (Form::Paths, Value::Text(_)) => {
                 node.value = Value::List(vec![Node { value: node.value.clone(), span, tag: None }]);
             }
+            (Form::Servers, Value::Text(text)) if text.is_empty() => node.value = Value::List(Vec::new()),
+            (Form::Servers, Value::List(items)) => items.retain(|item| item.as_text() != Some("")),
             (Form::Build, Value::Text(_)) => wrap(node, "context"),
             (Form::Extends, Value::Text(_)) => wrap(node, "service"),
             (Form::Include, Value::Text(_)) => wrap(node, "path"),

@@ -52,6 +52,7 @@ impl Fix {
             Self::Wrap(span) => around(sources, *span, |written| match written.strip_prefix(['|', '>']) {
                 // The lines of a block are the items.
                 Some(block) => format!("{:?}", block.lines().skip(1).map(str::trim).collect::<Vec<_>>()),
+                None if matches!(written, "\"\"" | "''") => "[]".to_owned(),
                 None => format!("[{written}]"),
             }),
             Self::Remove(key, value) => remove(&sources.get(key.source).text, *key, *value),

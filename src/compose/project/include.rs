@@ -18,6 +18,27 @@ const DEPTH_LIMIT: usize = 100;
 /// The sections of a file that its includer gets.
 const SECTIONS: [&str; 6] = ["services", "networks", "volumes", "secrets", "configs", "models"];
 
+/// Files that are included: from the second time on what came of them is kept, so that files which include one another in all ways are not
+/// read in all ways.
+#[derive(Debug, Default)]
+pub(super) struct Repeated {
+    once: bool,
+    known: Vec<(PathBuf, BTreeMap<String, String>, Node)>,
+}
+
+impl Repeated {
+    /// What came of them in that folder, with these variables.
+    fn find(&self, folder: &Path, environment: &BTreeMap<String, String>) -> Option<&Node> {
+        self.known.iter().find(|known| known.0 == folder && known.1 == *environment).map(|known| &known.2)
+    }
+
+    fn note(&mut self, folder: PathBuf, environment: BTreeMap<String, String>, included: &Node) {
+        if std::mem::replace(&mut self.once, true) {
+            self.known.push((folder, environment, included.clone()));
+        }
+    }
+}
+
 impl Loader<'_> {
     /// Puts what a document includes below it: what it says itself counts, then what was included first.
     pub(super) fn include(&mut self, document: &mut Node, scope: Scope<'_>) {
@@ -91,11 +112,17 @@ impl Loader<'_> {
             None => first.parent().unwrap_or(Path::new("/")).to_path_buf(),
         };
         let environment = self.environment(item, &folder, scope)?;
+        let paths = chain[scope.chain.len()..].to_vec();
+        let repeated = self.included.get(&paths).and_then(|repeated| repeated.find(&folder, &environment));
+        if let Some(known) = repeated {
+            return Some(known.clone());
+        }
         let inner = Scope { folder: &folder, environment: &environment, chain: &chain, ..scope };
         let mut included = self.merge(documents, inner)?;
         merge::settle(&mut included);
         normalize::devices(&mut included, Base::new(self.sources, scope.project, &folder));
         included.as_map_mut()?.retain(|key, _| SECTIONS.contains(&key.as_str()));
+        self.included.entry(paths).or_default().note(folder, environment, &included);
         Some(included)
     }
 

@@ -9,6 +9,7 @@ use crate::compose::project::decode::{Around, Decoded, decode, unique_container_
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::compose::project::discover::{Found, discover, is_stdin};
 use crate::compose::project::expand::PORTS;
+use crate::compose::project::include::Repeated;
 use crate::compose::project::interpolate::{Variable, substitute, variables};
 use crate::compose::project::merge::Overridden;
 use crate::compose::project::model::{Project, Refusal, Service, Subject};
@@ -76,7 +77,11 @@ pub fn load(sources: &Sources, reader: &dyn Reader) -> Loaded {
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     // Whoever has to mend something hears of everything there is to mend.
     if let Some(project) = project.as_ref().filter(|_| failed) {
-        problems.extend(project.refusals.iter().map(|refusal| refusal.diagnostic.clone()));
+        // What cannot be read is not judged as well.
+        let wrong: BTreeSet<Span> =
+            problems.iter().filter(|problem| problem.severity == Severity::Error).filter_map(|problem| problem.span).collect();
+        let refusals = project.refusals.iter().map(|refusal| &refusal.diagnostic);
+        problems.extend(refusals.filter(|refusal| refusal.span.is_none_or(|span| !wrong.contains(&span))).cloned());
     }
     let diagnostics = Diagnostics::new(problems, Arc::clone(&sources)).enforced().with_overridden(&loader.overridden);
     let project = project.filter(|_| !failed).map(|project| Project { sources, ..project });
@@ -115,6 +120,8 @@ pub(super) struct Loader<'a> {
     overridden: Overridden,
     /// How many ports more its ranges may stand for.
     ports: Option<usize>,
+    /// What is included more than once.
+    pub(super) included: BTreeMap<Vec<PathBuf>, Repeated>,
 }
 
 /// Where the files that make up a project, or a part of one, stand.
@@ -132,7 +139,15 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Loader<'a> {
     fn new(sources: &'a Sources, reader: &'a dyn Reader) -> Self {
-        Self { sources, reader, map: SourceMap::default(), problems: Vec::new(), overridden: Overridden::default(), ports: Some(PORTS) }
+        Self {
+            sources,
+            reader,
+            map: SourceMap::default(),
+            problems: Vec::new(),
+            overridden: Overridden::default(),
+            ports: Some(PORTS),
+            included: BTreeMap::new(),
+        }
     }
 
     fn load(&mut self) -> Option<Project> {

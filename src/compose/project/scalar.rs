@@ -82,13 +82,13 @@ pub(crate) fn single(float: f64) -> f64 {
     single.to_string().parse().unwrap_or(float)
 }
 
-/// Reads a boolean in any of YAML 1.1's words; the flag says that the word is an old one.
+/// Reads a boolean in one of the words that Docker Compose takes; the flag says that the word is one of YAML 1.1.
 pub(crate) fn boolean(text: &str) -> Option<(bool, bool)> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Some((true, false)),
         "false" => Some((false, false)),
-        "1" | "t" | "y" | "yes" | "on" => Some((true, true)),
-        "0" | "f" | "n" | "no" | "off" => Some((false, true)),
+        "y" | "yes" | "on" => Some((true, true)),
+        "n" | "no" | "off" => Some((false, true)),
         _ => None,
     }
 }

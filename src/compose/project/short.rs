@@ -20,7 +20,8 @@ pub(crate) struct ShortPort {
 pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
     let invalid = |reason: &str| format!("invalid port `{text}`: {reason}");
     let (ports, protocol) = match text.split_once('/') {
-        Some((ports, protocol)) => (ports, protocol.to_ascii_lowercase()),
+        Some((ports, protocol)) if !protocol.is_empty() => (ports, protocol.to_ascii_lowercase()),
+        Some((ports, _)) => (ports, "tcp".to_owned()),
         None => (text, "tcp".to_owned()),
     };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
@@ -46,6 +47,11 @@ pub(crate) fn ports(text: &str) -> Result<Vec<ShortPort>, String> {
                 (Some(ip), Some(published).filter(|published| !published.is_empty()))
             }
             None => match host.rsplit_once(':') {
+                Some((ip, _)) if ip.contains(':') => {
+                    let bare = ip.parse::<IpAddr>().is_ok();
+                    let way = if bare { format!("; write `[{ip}]`") } else { String::new() };
+                    return Err(invalid(&format!("`{ip}` has colons and no brackets{way}")));
+                }
                 Some((ip, published)) => (Some(ip), Some(published).filter(|published| !published.is_empty())),
                 None if host.parse::<IpAddr>().is_ok() => {
                     return Err(invalid(&format!("`{host}` is no port of the host; write `{host}::{container}` to have a free one")));
@@ -129,7 +135,6 @@ pub(crate) fn mount(text: &str) -> Result<ShortMount, String> {
     }
     let (source, target, options) = match parts.as_slice() {
         [target] => (None, *target, None),
-        [target, options] if !target.is_empty() && is_options(options) => (None, *target, Some(*options)),
         [source, target] => (Some(*source), *target, None),
         [source, target, options] => (Some(*source), *target, Some(*options)),
         _ => return Err(invalid("too many colons")),
@@ -177,16 +182,14 @@ pub(crate) fn is_propagation(option: &str) -> bool {
     matches!(option, "shared" | "slave" | "private" | "rshared" | "rslave" | "rprivate")
 }
 
-fn is_options(text: &str) -> bool {
-    !text.starts_with('/')
-        && text.split(',').all(|option| {
-            matches!(option, "ro" | "rw" | "nocopy" | "z" | "Z" | "consistent" | "cached" | "delegated") || is_propagation(option)
-        })
-}
-
 /// Whether the source of a mount is a path and not the name of a volume.
 fn is_path(source: &str) -> bool {
-    source.starts_with(['.', '/', '~']) || is_windows(source)
+    source.starts_with(['.', '/', '~']) || source.starts_with("\\\\") || has_drive(source)
+}
+
+/// Whether it begins as a path of Windows with a drive does. A volume cannot have a name of one letter, as in Docker Compose.
+fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic())
 }
 
 /// Whether it is a path of Windows, which is left alone.
@@ -202,7 +205,7 @@ fn split_sections(text: &str) -> Vec<&str> {
         match byte {
             b'{' if text[..at].ends_with('$') => depth += 1,
             b'}' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 && !(sections.len() < 2 && at == start + 1 && is_windows(&text[start..])) => {
+            b':' if depth == 0 && !(sections.len() < 2 && at == start + 1 && has_drive(&text[start..])) => {
                 sections.push(&text[start..at]);
                 start = at + 1;
             }
@@ -339,15 +342,15 @@ mod tests {
             ("127.0.0.1:8080:80/udp", "127.0.0.1|8080|80/udp"),
             ("127.0.0.1::80", "127.0.0.1||80/tcp"),
             ("[::1]:8080:80", "::1|8080|80/tcp"),
-            ("::1:8080:80", "::1|8080|80/tcp"),
             (":8080:80", "|8080|80/tcp"),
+            ("80/", "||80/tcp"),
             ("80-81", "||80/tcp ||81/tcp"),
             ("8080-8081:80-81", "|8080|80/tcp |8081|81/tcp"),
             ("8080-8090:80", "|8080-8090|80/tcp"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
         }
-        for text in ["", "a", "80:", "8080-8081:80-90", "80/http", "99999", "1.2.3:80:80", "90-80", "+80", "127.0.0.1:80"] {
+        for text in ["", "a", "80:", "8080-8081:80-90", "80/http", "99999", "1.2.3:80:80", "90-80", "+80", "127.0.0.1:80", "::1:80:80", "::1::80"] {
             assert!(ports(text).is_err(), "{text}");
         }
     }
@@ -362,13 +365,17 @@ mod tests {
             ("~/data:/data:rw,z", "Some(\"~/data\") true /data false"),
             ("${A:-x}:/data", "Some(\"${A:-x}\") false /data false"),
             ("C:\\x:/data", "Some(\"C:\\\\x\") true /data false"),
-            // One letter before `:/` is a drive to Docker Compose 2.40, a volume's name or not.
+            // One letter before a colon is a drive to Docker Compose 2.40, a volume's name or not.
             ("a:/b:what", "Some(\"a:/b\") true what false"),
+            ("a:/b:ro", "Some(\"a:/b\") true ro false"),
             ("a:/data", "None false a:/data false"),
+            ("a:b:c:d:ro", "Some(\"a:b\") true c:d true"),
+            ("a::b", "Some(\"a:\") true b false"),
+            ("/data:ro", "Some(\"/data\") true ro false"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expect), "{text}");
         }
-        for text in ["", "a::b", "a:b:c:d"] {
+        for text in ["", "aa::b", "aa:bb:", "aa:bb:cc:dd", "aa:bb:c:d"] {
             assert!(mount(text).is_err(), "{text}");
         }
     }

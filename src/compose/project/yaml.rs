@@ -33,7 +33,7 @@ pub(crate) fn parse(sources: &SourceMap, source: SourceId, problems: &mut Vec<Di
                 }
             }
             Err(error) => {
-                let at = builder.point(*error.marker());
+                let at = behind_tab(text, builder.point(*error.marker()));
                 let mut problem = Diagnostic::error("yaml", format!("invalid YAML: {}", error.info())).at(at);
                 let (hint, fix) = way_out(text, at);
                 problem.fix = fix;
@@ -43,6 +43,18 @@ pub(crate) fn parse(sources: &SourceMap, source: SourceId, problems: &mut Vec<Di
         }
     }
     builder.documents
+}
+
+/// Where a scalar was read on into a line that begins with a tab, the tab is what is wrong.
+fn behind_tab(text: &str, at: Span) -> Span {
+    let rest = text.get(at.range().start..).unwrap_or_default();
+    let Some(newline) = rest.find('\n').filter(|newline| rest[..*newline].chars().count() <= 1) else { return at };
+    let next = &rest[newline + 1..];
+    let indent = &next[..next.len() - next.trim_start_matches([' ', '\t']).len()];
+    let Some(tab) = indent.find('\t') else { return at };
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let start = at.start + number(newline + 1 + tab);
+    Span { start, end: start + 1, line: at.line + 1, column: number(tab) + 1, ..at }
 }
 
 /// The usual mistakes behind a syntax error.

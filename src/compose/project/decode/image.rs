@@ -30,6 +30,11 @@ pub(super) fn reference(decoder: &mut Decoder<'_>) -> String {
         return format!("{project}{}{}", decoder.objects.around.separator, decoder.key);
     } else if !decoder.broken && decoder.node.get("provider").is_none_or(Node::is_null) {
         let message = format!("service \"{}\" has neither an image nor a build context specified", decoder.key);
+        if let Some(image) = decoder.node.get("image").filter(|image| !image.is_null()) {
+            let hint = "write `[REGISTRY/]NAME[:TAG]`; a variable needs a value";
+            decoder.error("no-image", Some(image.span), message, Some(hint.to_owned()));
+            return String::new();
+        }
         let (span, image) = (decoder.node.span, format!("image: {}", decoder.key));
         let problem = decoder.error("no-image", None, message, Some(format!("give it an image: `{image}`")));
         problem.fix = Some(Fix::Add(span, image));

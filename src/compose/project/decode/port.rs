@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::compose::project::decode::service::Decoder;
 use crate::compose::project::decode::{integer, text};
+use crate::compose::project::diagnostic::Severity;
 use crate::compose::project::node::Node;
 use crate::compose::project::short;
 use crate::resource::container::{ContainerPort, PortBinding, Protocol};
@@ -21,24 +22,24 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
         let message = format!("{}: there is no mode `{mode}`", decoder.path("ports"));
         decoder.refuse("port", span, message, Some("there are ingress and host".to_owned()));
     }
-    let mut wrong = |key: &str, message: String| {
+    let mut wrong = |key: &str, severity: Severity, message: String| {
         let span = node.get(key).map_or(node.span, |value| value.span);
         let message = format!("{}: {message}", decoder.path("ports"));
         let hint = "write `target: 80`, and `published: \"8080\"`, `host_ip: 127.0.0.1`, `protocol: tcp` as needed".to_owned();
-        decoder.error("port", Some(span), message, Some(hint));
+        decoder.error("port", Some(span), message, Some(hint)).severity = severity;
     };
     let Some(target) = node.get("target") else {
-        wrong("target", "a port needs a `target`, the port inside the container".to_owned());
+        wrong("target", Severity::Error, "a port needs a `target`, the port inside the container".to_owned());
         return None;
     };
     let number = integer(node, "target")?;
     let Some(port) = u16::try_from(number).ok().filter(|port| *port != 0) else {
-        wrong("target", format!("{} is no port", target.as_scalar().unwrap_or_default()));
+        wrong("target", Severity::Refusal, format!("{} is no port", target.as_scalar().unwrap_or_default()));
         return None;
     };
     let word = text(node, "protocol").unwrap_or_else(|| "tcp".to_owned());
     let Some(protocol) = protocol(&word) else {
-        wrong("protocol", format!("`{word}` is no protocol; there are tcp, udp and sctp"));
+        wrong("protocol", Severity::Refusal, format!("`{word}` is no protocol; there are tcp, udp and sctp"));
         return None;
     };
     let host_ip = match text(node, "host_ip").filter(|ip| !ip.is_empty()) {
@@ -46,7 +47,7 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
         Some(ip) => match ip.parse() {
             Ok(ip) => Some(ip),
             Err(_) => {
-                wrong("host_ip", format!("invalid ip address `{ip}`"));
+                wrong("host_ip", Severity::Error, format!("invalid ip address `{ip}`"));
                 return None;
             }
         },
@@ -56,7 +57,7 @@ fn binding(decoder: &mut Decoder<'_>, node: &Node) -> Option<PortBinding> {
         Some(published) => match short::range(&published) {
             Some(range) => range,
             None => {
-                wrong("published", format!("`{published}` is no port of the host"));
+                wrong("published", Severity::Refusal, format!("`{published}` is no port of the host"));
                 return None;
             }
         },
@@ -88,7 +89,7 @@ pub(super) fn exposed(decoder: &mut Decoder<'_>) -> BTreeSet<ContainerPort> {
             (Some(range), Some(protocol)) => ports.extend(range.map(|port| ContainerPort { port, protocol })),
             _ => {
                 let message = format!("{}: `{written}` is no port", decoder.path("expose"));
-                decoder.error("port", Some(item.span), message, Some("write `80`, `80/udp` or `80-90`".to_owned()));
+                decoder.refuse("port", Some(item.span), message, Some("write `80`, `80/udp` or `80-90`".to_owned()));
             }
         }
     }

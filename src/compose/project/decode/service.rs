@@ -153,7 +153,17 @@ impl Decoder<'_> {
     fn container_name(&mut self, replicas: u32) -> Option<String> {
         let node = self.node.get("container_name")?;
         let name = node.as_text()?;
-        if let Err(error) = name.parse::<ContainerName>() {
+        // All that Docker Compose asks: such letters somewhere in it.
+        let letters = name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_alphanumeric() && is_name_letter(pair[1]));
+        if !letters {
+            let message = format!("services.{}.container_name: `{name}` is no name: it has two letters or more", self.key);
+            self.error(
+                "container-name",
+                Some(node.span),
+                message,
+                Some("write a letter or digit, and letters, digits, `_`, `.` and `-` behind it".to_owned()),
+            );
+        } else if let Err(error) = name.parse::<ContainerName>() {
             let hint = Some("write letters, digits, `_`, `.` and `-`, and begin with a letter or digit".to_owned());
             self.refuse("container-name", Some(node.span), format!("services.{}: {error}", self.key), hint);
         }
@@ -328,4 +338,8 @@ impl Decoder<'_> {
     pub(super) fn path(&self, rest: &str) -> String {
         format!("services.{}.{rest}", self.key)
     }
+}
+
+const fn is_name_letter(letter: u8) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'.' | b'-')
 }

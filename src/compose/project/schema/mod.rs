@@ -168,6 +168,8 @@ pub(crate) enum Form {
     Config,
     /// A path or a list of paths.
     Paths,
+    /// Addresses of name servers: an empty one is none.
+    Servers,
     /// `SOURCE:TARGET:PERMISSIONS`.
     Device,
     /// `all`: every device there is.

@@ -16,7 +16,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("cap_drop", &NAMES, "Capabilities it does not have; `ALL` is every one."),
     not_yet("cgroup_parent", &Text, "The control group that its own lies in."),
     yes("cgroup", &Shape::Word(&["host", "private"]), "Its control-group namespace."),
-    inert("cpu_count", &Integer, "The number of processors, on Windows."),
+    inert("cpu_count", &Shape::Within(0, i64::MAX), "The number of processors, on Windows."),
     inert("cpu_percent", &Shape::Within(0, 100), "The share of the processors, on Windows."),
     yes("cpu_period", &Integer, "The period of the processor quota in microseconds."),
     yes("cpu_quota", &Integer, "Microseconds of processor time in a period."),
@@ -45,7 +45,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
         &Shape::List(&Shape::Short(Form::Device, &Shape::Object(DEVICE)), Unique::Field("target")),
         "Devices of the host, `HOST[:CONTAINER[:PERMISSIONS]]`.",
     ),
-    yes("dns", &Texts, "Name servers."),
+    yes("dns", &Shape::Short(Form::Servers, &Texts), "Name servers."),
     yes("dns_opt", &Texts, "Options of resolv.conf."),
     yes("dns_search", &Texts, "Domains that names without a dot are looked for in."),
     yes("domainname", &Text, "The NIS domain name."),
@@ -301,7 +301,7 @@ const MOUNT_VOLUME: &[Attribute] = &[
 ];
 
 /// The keys of a mount's `tmpfs`.
-const MOUNT_TMPFS: &[Attribute] = &[yes("size", &Bytes, "Its size."), yes("mode", &Number, "Its permission bits.")];
+const MOUNT_TMPFS: &[Attribute] = &[yes("size", &Bytes, "Its size."), yes("mode", &Shape::Strict, "Its permission bits.")];
 
 /// The keys of a mount's `image`.
 const MOUNT_IMAGE: &[Attribute] = &[not_yet("subpath", &Text, "A folder of the image.")];

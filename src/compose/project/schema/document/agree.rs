@@ -9,7 +9,7 @@ use crate::compose::project::conform::{conform, refuse_incomplete};
 use crate::compose::project::diagnostic::Severity;
 use crate::compose::project::expand::PORTS;
 use crate::compose::project::path::Base;
-use crate::compose::project::schema::{Attribute, Class, FILE, Form, Shape, ULIMIT};
+use crate::compose::project::schema::{Attribute, FILE, Form, Shape, ULIMIT};
 use crate::compose::project::source::SourceMap;
 use crate::compose::project::{merge, yaml};
 
@@ -77,9 +77,7 @@ impl Judges {
                 around(Value::Object(table))
             };
             let path = format!("{path}.{}", attribute.name);
-            // An empty collection of what has no effect is accepted in place of anything.
-            let is_passed_over = |value: &Value| attribute.class == Class::Inert && (value == &json!([]) || value == &json!({}));
-            self.values(&path, &here, is_passed_over);
+            self.values(&path, &here);
             self.below(attribute.shape, &path, &here);
         }
     }
@@ -92,20 +90,20 @@ impl Judges {
             Shape::Short(_, long) => self.below(long, path, around),
             Shape::Map(inner) => {
                 let (path, here) = (format!("{path}.*"), |value: Value| around(json!({ "a": value })));
-                self.values(&path, &here, |_| false);
+                self.values(&path, &here);
                 self.below(inner, &path, &here);
             }
             Shape::List(inner, _) => {
                 let (path, here) = (format!("{path}[]"), |value: Value| around(json!([value])));
-                self.values(&path, &here, |_| false);
+                self.values(&path, &here);
                 self.below(inner, &path, &here);
             }
             _ => {}
         }
     }
 
-    fn values(&mut self, path: &str, around: Around<'_>, is_passed_over: impl Fn(&Value) -> bool) {
-        for sample in self.samples.iter().filter(|sample| !is_passed_over(sample)) {
+    fn values(&mut self, path: &str, around: Around<'_>) {
+        for sample in &self.samples.clone() {
             let document = around(sample.clone());
             let (loader, schema) = (refused(&document), self.schema.validate(&document).err());
             if loader.is_some() != schema.is_some() {

@@ -7,8 +7,8 @@ use crate::compose::project::schema::document::leaf::{pattern, text, up_to};
 use crate::compose::project::schema::document::{NAME, any_of};
 
 const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
-/// One or two characters are a target; else up to three parts, none empty, of which one may be a path with a drive of Windows.
-const MOUNT: &str = r"[\s\S]{1,2}|(?:[A-Za-z]:[\\/][^:]*|[^:]+)(?::(?:[A-Za-z]:[\\/][^:]*|[^:]+)){0,2}";
+/// One or two characters are a target; else up to three parts, none empty, of which the first two may begin with a drive of Windows.
+const MOUNT: &str = r"[\s\S]{1,2}|(?:[A-Za-z]:[^:]*|[^:]+)(?::(?:[A-Za-z]:[^:]*|[^:]+)(?::[^:]+)?)?";
 const DEVICE: &str = "[^:]+(?::[^:]+(?::[^:]*)?)?";
 /// `NAME=ADDRESS`, and `NAME:ADDRESS` where there is no `=`.
 const HOST: &str = r"[^=]+=[\s\S]*|[^=:]+:[^=]*";
@@ -18,7 +18,7 @@ pub(super) fn with(form: Form, long: Value) -> Value {
     let string = || json!({ "type": "string" });
     let names = || json!({ "type": "array", "items": text(NAME) });
     match form {
-        Form::Logging => long,
+        Form::Logging | Form::Servers => long,
         Form::Secret | Form::Config | Form::Build | Form::Extends | Form::Include => any_of([string(), long]),
         Form::Paths => any_of([string(), long]),
         Form::Mount => any_of([text(MOUNT), long]),
@@ -44,9 +44,9 @@ pub(super) fn with(form: Form, long: Value) -> Value {
 fn port() -> Value {
     let number = format!("0*(?:{})", up_to(u64::from(u16::MAX)));
     let range = format!("{number}(?:-{number})?");
-    let address = format!(r"\[[0-9a-fA-F:.]*\]|{OCTET}(?:\.{OCTET}){{3}}|[0-9a-fA-F.]*:[0-9a-fA-F:.]*|");
+    let address = format!(r"\[[0-9a-fA-F:.]*\]|{OCTET}(?:\.{OCTET}){{3}}|");
     let host = format!(r"(?:(?:{address}):)?(?:{range})?|\[[0-9a-fA-F:.]*\]");
-    let of = format!("(?:(?:{host}):)?{range}(?:/(?:[tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?");
+    let of = format!("(?:(?:{host}):)?{range}(?:/(?:[tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP])?)?");
     json!({ "type": ["integer", "string"], "minimum": 0, "maximum": u16::MAX, "pattern": pattern(&of) })
 }
 

@@ -14,7 +14,7 @@ const NUMBER: &str = concat!(
 const DURATION: &str = r"0|\+?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h|d|w))+";
 const BYTES: &str = r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? ?(?:[bB]|[kKmMgGtTpP](?:[iI]?[bB])?)?";
 const MODE: &str = r"(?:0o)?\+?0*[0-7]{1,4}";
-const BOOLEANS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0"];
+const BOOLEANS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n"];
 
 /// The pattern of a text that another one fits, or that has a template in it.
 pub(super) fn pattern(of: &str) -> String {
