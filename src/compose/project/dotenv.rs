@@ -149,8 +149,8 @@ impl Parser<'_> {
         match rest.chars().next() {
             Some(quote @ ('\'' | '"')) => self.quoted(quote),
             _ => {
-                let start = self.at;
                 let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
+                let start = self.at + line.len() - line.trim_start().len();
                 self.at += line.len();
                 let value = without_comment(line).trim();
                 self.interpolate(value, start..start + value.len())
@@ -304,6 +304,7 @@ mod tests {
             ("\u{feff}A$=1", "$", "unexpected character \"$\" in variable name near \"A$=1\"", ""),
             ("A=${B:?gone}\nC=", "${B:?gone}", "required variable B is missing a value: gone", "C="),
             ("A=\"${\"; B=1", "\"${\"", "invalid template: \"${\"", ""),
+            ("A=\u{b}\u{a0}${B:?gone}", "${B:?gone}", "required variable B is missing a value: gone", ""),
             ("A='x'; B=1\nC=2", ";", "unexpected character \";\" in variable name near \"; B=1\"", "A=x|C=2"),
         ] {
             let mut mistakes = Vec::new();
