@@ -64,7 +64,11 @@ pub fn ports(text: &str) {
     let Ok(ports) = short::ports(text) else { return };
     // The first and the last: a range may have sixty thousand.
     for port in ports.first().into_iter().chain(ports.last()) {
-        let ip = port.host_ip.as_ref().map(|ip| format!("{ip}:")).unwrap_or_default();
+        let ip = match port.host_ip.as_deref() {
+            Some(ip) if ip.contains(':') => format!("[{ip}]:"),
+            Some(ip) => format!("{ip}:"),
+            None => String::new(),
+        };
         let published = match &port.published {
             Some(published) => format!("{published}:"),
             None if ip.is_empty() => String::new(),
@@ -85,14 +89,21 @@ pub fn volumes(text: &str) {
     if text.len() <= 2 || text.contains("${") {
         return;
     }
+    let Some(source) = mount.source.as_deref() else {
+        assert_eq!(mount, short::ShortMount { target: text.to_owned(), ..short::ShortMount::default() });
+        return;
+    };
+    // One letter with something behind it is a drive.
+    if mount.target.len() == 1 {
+        return;
+    }
     let options = [if mount.read_only { "ro" } else { "rw" }]
         .into_iter()
         .chain(mount.no_copy.then_some("nocopy"))
         .chain(mount.propagation.as_deref())
         .chain(mount.selinux.as_deref())
         .chain(mount.unknown.iter().map(String::as_str));
-    let sections = mount.source.as_deref().into_iter().chain([mount.target.as_str()]);
-    let written = format!("{}:{}", sections.collect::<Vec<_>>().join(":"), options.collect::<Vec<_>>().join(","));
+    let written = format!("{source}:{}:{}", mount.target, options.collect::<Vec<_>>().join(","));
     assert_eq!(short::mount(&written), Ok(mount), "{written}");
 }
 
