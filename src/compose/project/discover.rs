@@ -99,9 +99,16 @@ fn env_files(sources: &Sources, absolute: &impl Fn(&Path) -> PathBuf) -> Vec<Pat
 
 /// Reads a `.env` that nobody named: it may be missing, and `COMPOSE_DISABLE_ENV_FILE` turns it off.
 fn read_default(file: &Path, environment: &mut BTreeMap<String, String>, variables: &mut VariableFiles<'_>) {
-    // Go's words for `true` (strconv.ParseBool), which are not those of a Compose file.
-    let off =
-        environment.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "True" | "TRUE"));
+    let off = match environment.get("COMPOSE_DISABLE_ENV_FILE").map(String::as_str) {
+        // Go's words (strconv.ParseBool), which are not those of a Compose file.
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => true,
+        None | Some("" | "0" | "f" | "F" | "false" | "False" | "FALSE") => false,
+        Some(other) => {
+            let problem = Diagnostic::error(CODE, format!("COMPOSE_DISABLE_ENV_FILE: `{other}` is neither true nor false"));
+            variables.problems.push(problem.hint("set it to true or false, or not at all"));
+            return;
+        }
+    };
     if !off && variables.reader.exists(file) && !variables.reader.is_dir(file) {
         let read = variables.read(file, None, &|name| environment.get(name).cloned(), &|_| None);
         add(read, environment);

@@ -18,6 +18,9 @@ impl Walk<'_> {
             (Form::Ports, Value::List(items)) => {
                 let mut expanded = Vec::new();
                 for item in std::mem::take(items) {
+                    if item.tag == Some(MergeTag::Reset) && item.as_map().is_none() {
+                        continue;
+                    }
                     if self.is_template(&item) {
                         expanded.push(item);
                         continue;
@@ -171,6 +174,7 @@ impl Walk<'_> {
         for (index, item) in items.into_iter().enumerate() {
             let key = format!("[{index}]");
             match item.as_text() {
+                _ if item.tag == Some(MergeTag::Reset) => {}
                 Some(name) => {
                     map.insert(name.to_owned(), Entry { key: item.span, node: value(item.span) });
                 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::compose::project::diagnostic::Diagnostic;
 use crate::compose::project::fix::Fix;
 use crate::compose::project::load::{Loader, Scope};
-use crate::compose::project::node::{Entry, Map, Node};
+use crate::compose::project::node::{Entry, Map, MergeTag, Node};
 use crate::compose::project::path::clean;
 use crate::compose::project::source::Span;
 use crate::compose::project::{short, suggest};
@@ -21,6 +21,11 @@ struct Services {
     folder: PathBuf,
     /// Those with `extends` are not finished.
     services: Map,
+}
+
+/// Whether it is there, and not taken back at once.
+fn is_said(node: &&Node) -> bool {
+    !node.is_null() && node.tag != Some(MergeTag::Reset)
 }
 
 /// A service that is being put together, and where that was asked for.
@@ -66,6 +71,9 @@ impl Extender<'_, '_, '_> {
     fn finish(&mut self, file: usize, name: &str) {
         let Some(entry) = self.files[file].services.get_mut(name) else { return };
         let Some(extends) = entry.node.as_map_mut().and_then(|map| map.remove("extends")) else { return };
+        if extends.node.tag == Some(MergeTag::Reset) {
+            return;
+        }
         let (place, path) = (entry.key, self.files[file].path.clone());
         self.steps.push(Step { path, service: name.to_owned(), span: extends.node.span });
         let base = self.base(file, name, &extends);
@@ -78,7 +86,7 @@ impl Extender<'_, '_, '_> {
 
     /// Returns a copy of what a service extends, finished.
     fn base(&mut self, file: usize, name: &str, extends: &Entry) -> Option<Node> {
-        let Some(service) = extends.node.get("service").filter(|service| !service.is_null()) else {
+        let Some(service) = extends.node.get("service").filter(is_said) else {
             let problem = Diagnostic::error("missing-key", format!("services.{name}.extends.service is required")).at(extends.node.span);
             self.loader.problems.push(problem.hint("name the service: `service: NAME`"));
             return None;
@@ -90,7 +98,7 @@ impl Extender<'_, '_, '_> {
             self.loader.problems.push(problem.hint("let some of them extend the same one"));
             return None;
         }
-        let (span, named) = (service.span, extends.node.get("file").filter(|file| !file.is_null()));
+        let (span, named) = (service.span, extends.node.get("file").filter(is_said));
         let target = match named {
             None => file,
             Some(node) => self.open(file, node)?,

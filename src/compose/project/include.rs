@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, btree_map};
 use std::path::{Path, PathBuf};
 
 use crate::compose::project::diagnostic::Diagnostic;
-use crate::compose::project::fix::Fix;
 use crate::compose::project::load::{Loader, Scope};
 use crate::compose::project::node::{Node, Value};
 use crate::compose::project::path::{Base, clean};
@@ -43,10 +42,6 @@ impl Loader<'_> {
     /// Puts what a document includes below it: what it says itself counts, then what was included first.
     pub(super) fn include(&mut self, document: &mut Node, scope: Scope<'_>) {
         let Some(entry) = document.as_map_mut().and_then(|map| map.remove("include")) else { return };
-        if entry.node.is_null() {
-            let problem = Diagnostic::error("wrong-type", "include must be a list, not nothing").at(entry.key);
-            self.problems.push(problem.hint("name a file: `include: [./other.yaml]`").fix(Fix::Remove(entry.key, entry.node.span)));
-        }
         for item in entry.node.as_list().unwrap_or_default() {
             let Some(included) = self.included(item, scope) else { continue };
             self.put_below(document, included);

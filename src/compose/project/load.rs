@@ -201,7 +201,9 @@ impl<'a> Loader<'a> {
         let mut problem = Diagnostic::error("read", String::new());
         problem.span = via.map(|(span, _)| span);
         if is_stdin(file) {
-            let Some(text) = self.sources.stdin.clone() else {
+            // Named by a variable, it is not read before.
+            let read = || self.reader.read(Path::new("/dev/stdin")).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let Some(text) = self.sources.stdin.clone().or_else(read) else {
                 "`-` names standard input, and nothing was read from it".clone_into(&mut problem.message);
                 self.problems.push(problem.hint("pass the project to standard input, or name a file"));
                 return None;

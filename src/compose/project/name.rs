@@ -30,7 +30,10 @@ pub(crate) fn project_name(
         }
         return parsed.ok();
     }
-    let named = documents.iter().rev().find_map(|document| document.get("name")?.as_text().map(|name| (name, document)));
+    let named = documents
+        .iter()
+        .rev()
+        .find_map(|document| document.get("name")?.as_text().filter(|name| !name.is_empty()).map(|name| (name, document)));
     if let Some((name, document)) = named {
         let lookup = |variable: &str| found.environment.get(variable).cloned();
         // A template that cannot be expanded is reported when the whole document is.
@@ -39,12 +42,16 @@ pub(crate) fn project_name(
         if let Ok(name) = normalize(&written).parse() {
             return Some(name);
         }
-        if !written.is_empty() {
-            let problem = Diagnostic::error("project-name", format!("project name must not be empty: nothing of `{written}` can be one"));
-            let at = document.get("name").map_or(document.span, |name| name.span);
-            problems.push(problem.at(at).hint("use lowercase letters, digits, `-` and `_`, and begin with a letter or digit"));
-            return None;
-        }
+        let at = document.get("name").map_or(document.span, |name| name.span);
+        let (message, hint) = match written.is_empty() {
+            true => ("project name must not be empty: its variables have no value".to_owned(), "give it a value with `${NAME:-default}`"),
+            false => (
+                format!("project name must not be empty: nothing of `{written}` can be one"),
+                "use lowercase letters, digits, `-` and `_`, and begin with a letter or digit",
+            ),
+        };
+        problems.push(Diagnostic::error("project-name", message).at(at).hint(hint));
+        return None;
     }
     let folder = found.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = normalize(&folder).parse().ok();
