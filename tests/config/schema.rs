@@ -33,6 +33,7 @@ const SEEN: &[&str] = &[
 const EXCEPT: &[(&str, &str)] = &[
     ("errors/port-host-ip-invalid", "an address is text to the table"),
     ("errors/port-ranges-too-many", COUNTED),
+    ("merge/nothing-replaced", NOTHING),
     ("include/nothing", "an editor does well to say that nothing is included"),
     ("errors/port-range-reversed", COMPARED),
     ("errors/port-ranges-differ", COMPARED),
