@@ -449,6 +449,17 @@ mod tests {
     }
 
     #[test]
+    fn ranges_of_ports_end_before_the_memory_does() {
+        let project = |count: usize| {
+            let ranges = (1..=count).map(|first| format!("'{first}-65535', ")).collect::<String>();
+            told([("compose.yaml".to_owned(), format!("services: {{a: {{image: i, ports: [{ranges}'127.0.0.1:80:80']}}}}\n"))])
+        };
+        assert!(project(1).is_empty());
+        // A hundred would be nine gigabytes.
+        assert_eq!(project(100), ["the port ranges of this project stand for more than 262144 ports"]);
+    }
+
+    #[test]
     fn chains_end_before_the_stack_does() {
         let extending = |count: usize| {
             let service = |number: usize| format!("  s{number:05}: {{extends: s{:05}}}\n", number + 1);
