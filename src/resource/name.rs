@@ -18,23 +18,24 @@ pub struct NameError {
     pub allowed: &'static str,
 }
 
-fn is_word(byte: u8) -> bool {
+/// Whether a byte can stand in a name.
+pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 /// Docker's rule for what an engine names: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
 fn is_resource_name(text: &str) -> bool {
-    text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.len() > 1 && text.bytes().all(is_word)
+    text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.len() > 1 && text.bytes().all(is_name_byte)
 }
 
 /// An engine's rule for networks: as for other resources, but one character is enough.
 fn is_network_name(text: &str) -> bool {
-    text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(is_word)
+    text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(is_name_byte)
 }
 
 /// Compose's rule for keys: `[a-zA-Z0-9._-]+`.
 fn is_key(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_word)
+    !text.is_empty() && text.bytes().all(is_name_byte)
 }
 
 /// Compose's rule for projects: `[a-z0-9][a-z0-9_-]*`.

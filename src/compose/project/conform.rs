@@ -11,6 +11,7 @@ use crate::compose::project::path::{Base, absolute};
 use crate::compose::project::schema::{self, Attribute, Class, Form, Shape, Unique};
 use crate::compose::project::short;
 use crate::compose::project::suggest;
+use crate::resource::name::is_name_byte;
 
 /// Where in a document a value is: `services.web.ports[0]`.
 #[derive(Clone, Copy)]
@@ -268,7 +269,7 @@ impl Walk<'_> {
             return;
         };
         for (key, entry) in map {
-            let valid = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+            let valid = !key.is_empty() && key.bytes().all(is_name_byte);
             let trail = trail.then(key);
             if !valid {
                 let message = format!("{trail}: invalid name `{key}`: only [a-zA-Z0-9._-] are allowed");

@@ -14,7 +14,7 @@ use crate::compose::project::source::Span;
 use crate::compose::project::suggest;
 use crate::resource::capability;
 use crate::resource::container::RestartPolicy;
-use crate::resource::name::{ContainerName, ServiceName};
+use crate::resource::name::{ContainerName, ServiceName, is_name_byte};
 use crate::resource::operation::Condition;
 
 /// Reads one service.
@@ -154,7 +154,7 @@ impl Decoder<'_> {
         let node = self.node.get("container_name")?;
         let name = node.as_text()?;
         // All that Docker Compose asks: such letters somewhere in it.
-        let letters = name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_alphanumeric() && is_name_letter(pair[1]));
+        let letters = name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_alphanumeric() && is_name_byte(pair[1]));
         if !letters {
             let message = format!("services.{}.container_name: `{name}` is no name: it has two letters or more", self.key);
             self.error(
@@ -338,8 +338,4 @@ impl Decoder<'_> {
     pub(super) fn path(&self, rest: &str) -> String {
         format!("services.{}.{rest}", self.key)
     }
-}
-
-const fn is_name_letter(letter: u8) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'.' | b'-')
 }
