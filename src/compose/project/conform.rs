@@ -228,9 +228,6 @@ impl Walk<'_> {
             Value::List(_) if expected == "a mapping" => problem.hint("write `name: value` lines, without `- ` before them"),
             Value::Null if trail.key.starts_with('[') => problem.hint("remove the entry, or give it a value"),
             Value::Null => problem.hint("remove the key, or give it a value"),
-            Value::Text(text) if matches!(trail.key, "depends_on" | "networks") && !text.is_empty() => {
-                problem.hint(format!("write a list: `[{text}]`")).fix(Fix::Wrap(node.span))
-            }
             _ if trail.key == "mem_swappiness" => problem.hint("write a number from 0 to 100"),
             _ => problem.hint(format!("write {expected} here")),
         });

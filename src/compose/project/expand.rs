@@ -74,6 +74,10 @@ impl Walk<'_> {
                     *target = short::clean_target(target);
                 }
             }
+            (Form::Names | Form::Dependencies, Value::Text(_)) => {
+                self.wrong(node, trail, "a list");
+                node.tag = Some(MergeTag::Reset);
+            }
             (Form::Names, Value::List(items)) => {
                 let items = std::mem::take(items);
                 node.value = self.names(items, trail, |span| Node::new(Value::Null, span));
