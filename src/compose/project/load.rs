@@ -460,6 +460,40 @@ mod tests {
     }
 
     #[test]
+    fn files_that_include_one_another_in_all_ways_are_read_once_or_twice() {
+        struct Counted(Files, std::cell::Cell<usize>);
+        impl Reader for Counted {
+            fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+                self.1.set(self.1.get() + 1);
+                self.0.read(path)
+            }
+
+            fn exists(&self, path: &Path) -> bool {
+                self.0.exists(path)
+            }
+
+            fn is_dir(&self, path: &Path) -> bool {
+                self.0.is_dir(path)
+            }
+
+            fn real(&self, path: &Path) -> Option<PathBuf> {
+                self.0.real(path)
+            }
+        }
+        // Twelve files, each of which includes the next by two names: 4,095 ways.
+        let name = |number: usize| if number == 0 { "compose.yaml".to_owned() } else { format!("c{number}.yaml") };
+        let text = |number: usize| match number {
+            11 => "services: {s11: {image: i}}\n".to_owned(),
+            _ => format!("include: [{0}, ./{0}]\nservices: {{s{number}: {{image: i}}}}\n", name(number + 1)),
+        };
+        let files = (0..12).map(|number| (Path::new("/p").join(name(number)), text(number))).collect();
+        let reader = Counted(Files(files), std::cell::Cell::default());
+        let loaded = load(&Sources { working_dir: "/p".into(), ..Sources::default() }, &reader);
+        assert_eq!(loaded.project.map(|project| project.services.len()), Some(12));
+        assert!(reader.1.get() <= 60, "{} reads", reader.1.get());
+    }
+
+    #[test]
     fn chains_end_before_the_stack_does() {
         let extending = |count: usize| {
             let service = |number: usize| format!("  s{number:05}: {{extends: s{:05}}}\n", number + 1);
