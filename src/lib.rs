@@ -9,6 +9,7 @@ pub mod api;
 pub mod archive;
 pub mod cli;
 pub mod compose;
+pub mod dockerfile;
 pub mod engine;
 pub mod registry;
 pub mod resource;
