@@ -1,15 +1,23 @@
 //! Trees of files become tars and tars become trees: attributes, links, devices, owners, modes and times; and with a layer's whiteouts
-//! and opaque folders, a folder that overlay can use.
+//! and opaque folders, a folder that overlay can use, and back. Parts of trees are copied, and have digests.
 //!
 //! `tar` only takes the archive apart; its own `unpack` knows neither whiteouts nor hostile names. Every name is looked up by the kernel
 //! as if the tree's root were the root of everything, whatever an archive or whoever else writes into the tree has in store.
 
+mod attribute;
 pub mod bounded;
+mod contents;
+pub mod copy;
+pub mod digest;
 mod entry;
+mod glob;
+pub mod layer;
 pub mod look;
+pub mod mode;
 pub mod pack;
 pub mod path;
 mod pax;
+pub mod select;
 mod sparse;
 mod tree;
 
@@ -102,7 +110,8 @@ pub fn unpack_layer(archive: impl Read, into: &Path) -> Result<u64, ExtractError
     place_all(archive, Placer::new(Tree::new(root, PathBuf::new(), true), Rules::default()))
 }
 
-/// Unpacks a tar into a folder of the tree at `root`, which is there; returns the bytes of its files.
+/// Unpacks a tar into a folder of the tree at `root`, which is there; returns the bytes of its files. Links lead anywhere in the tree,
+/// also those of the archive: where they may not lead out of the folder, it is opened (`look::folder`) and is itself the root.
 pub fn unpack(archive: impl Read, root: BorrowedFd<'_>, folder: &Path, rules: Rules) -> Result<u64, ExtractError> {
     let wrong = |source| ExtractError::Root { path: folder.display().to_string(), source };
     let root = root.try_clone_to_owned().map_err(wrong)?;

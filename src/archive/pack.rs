@@ -13,15 +13,14 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tar::EntryType;
 
+use crate::archive::attribute::travelling;
 use crate::archive::printable;
 use crate::archive::tree::open_beneath;
 
 /// Folders within each other that are followed; an honest tree has fewer.
-const DEEPEST: usize = 256;
+pub(super) const DEEPEST: usize = 256;
 /// The longest name that stands in a header.
 const NAME: usize = 100;
-/// Attributes that travel: what a program may do, and what users noted. The others belong to the place.
-const ATTRIBUTES: [&[u8]; 2] = [b"security.capability", b"user."];
 
 /// Why a tree cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +33,14 @@ pub enum PackError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Something in the tree has no place in an archive of this kind.
+    #[error("cannot pack `{path}`: {reason}")]
+    Refused {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: &'static str,
     },
     /// The archive cannot be written.
     #[error("cannot write the archive")]
@@ -53,7 +60,7 @@ pub enum PackedOwner {
 /// Writes what `path` names in the tree at `root` as a tar in which it is called `name`; an empty name leaves it away itself, and gives
 /// what it holds. A link at the path's end is followed where the path ends in a slash.
 pub fn pack(root: BorrowedFd<'_>, path: &Path, name: &[u8], owner: PackedOwner, into: impl Write) -> Result<(), PackError> {
-    let mut packer = Packer { builder: tar::Builder::new(into), owner, seen: BTreeMap::new(), buffer: vec![0; 64 << 10] };
+    let mut packer = Packer::new(into, owner, None);
     let failed = |error: Errno| PackError::Read { path: path.display().to_string(), source: error.into() };
     let top = open_beneath(root, path, OFlags::PATH | OFlags::NOFOLLOW).map_err(failed)?;
     let stat = rustix::fs::fstat(&top).map_err(failed)?;
@@ -62,26 +69,39 @@ pub fn pack(root: BorrowedFd<'_>, path: &Path, name: &[u8], owner: PackedOwner, 
     } else {
         packer.entry(&top, &stat, name)?;
     }
-    packer.builder.into_inner().and_then(|mut into| into.flush()).map_err(PackError::Write)
+    packer.finish()
 }
 
-struct Packer<W: Write> {
+/// Writes entries of an archive.
+pub(super) struct Packer<W: Write> {
     builder: tar::Builder<W>,
     owner: PackedOwner,
+    /// No time is later than this one.
+    newest: Option<i64>,
     /// Files with several names, and the first of them.
     seen: BTreeMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
 }
 
 /// A folder whose names are gone through.
-struct Level {
-    folder: OwnedFd,
-    names: std::vec::IntoIter<CString>,
+pub(super) struct Level {
+    pub(super) folder: OwnedFd,
+    pub(super) names: std::vec::IntoIter<CString>,
     /// So much of the name so far is the folder's.
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl<W: Write> Packer<W> {
+    /// An archive with nothing in it.
+    pub(super) fn new(into: W, owner: PackedOwner, newest: Option<i64>) -> Self {
+        Self { builder: tar::Builder::new(into), owner, newest, seen: BTreeMap::new(), buffer: vec![0; 64 << 10] }
+    }
+
+    /// Ends the archive.
+    pub(super) fn finish(self) -> Result<(), PackError> {
+        self.builder.into_inner().and_then(|mut into| into.flush()).map_err(PackError::Write)
+    }
+
     /// A folder and all it holds.
     fn tree(&mut self, top: OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
         let mut at = name.to_vec();
@@ -115,7 +135,7 @@ impl<W: Write> Packer<W> {
     }
 
     /// One entry; what it is was seen when it was opened.
-    fn entry(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
+    pub(super) fn entry(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let mut header = tar::Header::new_gnu();
         header.set_mode(stat.st_mode & 0o7777);
@@ -125,7 +145,7 @@ impl<W: Write> Packer<W> {
         };
         header.set_uid(user.into());
         header.set_gid(group.into());
-        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+        header.set_mtime(self.time(stat.st_mtime));
         header.set_size(0);
         match kind {
             FileType::Directory => {
@@ -171,6 +191,23 @@ impl<W: Write> Packer<W> {
             // Whoever listens on a socket does not come along.
             _ => Ok(()),
         }
+    }
+
+    /// An empty file that is in no tree: a mark of the archive's own.
+    pub(super) fn mark(&mut self, name: &[u8], time: i64) -> Result<(), PackError> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(0);
+        header.set_mtime(self.time(time));
+        self.write(&mut header, name, &[], io::empty())
+    }
+
+    /// Whole seconds: all that a header has room for.
+    fn time(&self, seconds: i64) -> u64 {
+        u64::try_from(self.newest.map_or(seconds, |newest| seconds.min(newest))).unwrap_or(0)
     }
 
     fn file(&mut self, header: &mut tar::Header, name: &[u8], mut file: File, size: u64) -> Result<(), PackError> {
@@ -223,27 +260,9 @@ impl<W: Write> Packer<W> {
 
     /// Attributes go before the header, as records of POSIX's tar.
     fn attributes(&mut self, opened: &OwnedFd, name: &[u8]) -> Result<(), PackError> {
-        // A descriptor that only names a folder has none.
-        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
-        let mut list = vec![0_u8; 64 << 10];
-        let length = match rustix::fs::listxattr(&path, &mut list[..]) {
-            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => return Ok(()),
-            result => result.map_err(|error| unread(name, error))?,
-        };
-        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
-        for key in list[..length].split_inclusive(|byte| *byte == 0) {
-            let Ok(key) = CStr::from_bytes_with_nul(key) else { continue };
-            let Ok(text) = key.to_str() else { continue };
-            if !ATTRIBUTES.iter().any(|prefix| key.to_bytes().starts_with(prefix)) || text.starts_with("user.overlay.") {
-                continue;
-            }
-            let mut value = vec![0_u8; 64 << 10];
-            match rustix::fs::getxattr(&path, key, &mut value[..]) {
-                Ok(length) => records.push((format!("SCHILY.xattr.{text}"), value[..length].to_vec())),
-                Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => {}
-                Err(error) => return Err(unread(name, error)),
-            }
-        }
+        let found = travelling(opened.as_fd()).map_err(|error| unread(name, error))?;
+        let records: Vec<(String, Vec<u8>)> =
+            found.into_iter().filter_map(|(key, value)| Some((format!("SCHILY.xattr.{}", key.to_str().ok()?), value))).collect();
         if records.is_empty() {
             return Ok(());
         }
@@ -258,7 +277,7 @@ fn copy_name(field: &mut [u8; NAME], name: &[u8]) {
 }
 
 /// Goes down into a folder: lists it, and makes the name so far its own.
-fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Result<Level, PackError> {
+pub(super) fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Result<Level, PackError> {
     let wrong = |error| unread(at, error);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(opened, name, flags, Mode::empty()).map_err(wrong)?;
@@ -276,7 +295,8 @@ fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Result<Level,
     Ok(Level { folder, names: names.into_iter(), length: at.len() })
 }
 
-fn unread(name: &[u8], error: Errno) -> PackError {
+/// Something that cannot be read.
+pub(super) fn unread(name: &[u8], error: Errno) -> PackError {
     PackError::Read { path: printable(name), source: error.into() }
 }
 

@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Marks a name as a whiteout (OCI image-spec, layer): `.wh.name` hides `name` of the layers below.
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// Hides everything the layers below have in its folder.
-const OPAQUE: &[u8] = b".wh..wh..opq";
+pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What AUFS kept for itself; old archives have some, and Docker passes over them.
 const AUFS: &[u8] = b".wh..wh.";
 

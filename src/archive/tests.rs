@@ -247,6 +247,45 @@ fn a_folder_of_a_tree_takes_an_archive() {
 }
 
 #[test]
+fn an_archive_that_is_added_stays_in_its_folder() {
+    let hostile: &[&[Spec<'_>]] = &[
+        &[(Regular, "../out", b"x")],
+        &[(Regular, "/../../out", b"x")],
+        &[(Regular, "a/../../out", b"x")],
+        &[(Regular, "/out", b"x")],
+        &[(Symlink, "l", b".."), (Regular, "l/out", b"x")],
+        &[(Symlink, "l", b"/"), (Regular, "l/out", b"x")],
+        &[(Symlink, "l", b"../../.."), (Symlink, "m", b"l"), (Regular, "m/out", b"x")],
+        &[(Link, "l", b"../secret"), (Regular, "l", b"x")],
+        &[(Symlink, "l", b"/.."), (Link, "h", b"l/secret")],
+        &[(Symlink, "l", b".."), (Directory, "l/", b""), (Regular, "l/out", b"x")],
+        &[(Symlink, "there", b".."), (Regular, "there/out", b"x")],
+        &[(Symlink, "up/out", b"x"), (Regular, "up/out", b"x")],
+        &[(Symlink, "l", b"/proc/self/root"), (Regular, "l/out", b"x")],
+        &[(Symlink, "l", b"/proc/self/cwd/.."), (Link, "h", b"l/secret")],
+    ];
+    for entries in hostile {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("root/app/there")).expect("folders");
+        for name in ["secret", "root/secret"] {
+            fs::write(at(name), "secret").expect("a file");
+        }
+        std::os::unix::fs::symlink("..", at("root/app/up")).expect("a link");
+        let root = open_folder(&at("root")).expect("the tree");
+        // The folder is the root of all that is in the archive.
+        let app = look::folder(root.as_fd(), Path::new("/app")).expect("the folder");
+        let _ = unpack(&*archive(entries), app.as_fd(), Path::new(""), Rules::default());
+        let names = |name: &str| look::names(open_folder(&at(name)).expect("a folder").as_fd(), Path::new(".")).expect("names");
+        assert_eq!((names(""), names("root")), (vec!["root".into(), "secret".into()], vec!["app".into(), "secret".into()]), "{entries:?}");
+        for name in ["secret", "root/secret"] {
+            let stat = fs::metadata(at(name)).expect("it");
+            assert_eq!((fs::read(at(name)).expect("it"), stat.nlink()), (b"secret".to_vec(), 1), "{entries:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_mounted_below_a_folder_is_not_emptied_for_a_file() {
     use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
     let thread = std::thread::spawn(|| {
