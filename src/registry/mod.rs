@@ -5,6 +5,7 @@ mod challenge;
 pub mod client;
 pub mod config;
 mod dial;
+pub mod download;
 mod endpoint;
 pub mod error;
 mod login;

@@ -108,6 +108,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 digits without the algorithm: a file name.
     pub fn hex(&self) -> String {
         self.to_string()[7..].to_owned()

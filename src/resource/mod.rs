@@ -2,8 +2,10 @@
 //!
 //! Words, fixed: a *spec* is what is wanted, a *state* is what is, an *info* is what a list returns (spec and state together).
 
+pub mod build;
 pub mod capability;
 pub mod container;
+pub mod context;
 pub mod detach;
 pub mod event;
 pub mod exec;
