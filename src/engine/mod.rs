@@ -1,5 +1,6 @@
 //! What runs: containers and all they need. The handle is the only door.
 
+pub mod build;
 pub mod clock;
 pub mod configuration;
 pub mod container;
@@ -31,10 +32,14 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::engine::build::agent::AgentSockets;
+use crate::engine::build::cache::Caches;
+use crate::engine::build::context::Contexts;
 use crate::engine::configuration::{Configuration, Defaults};
 use crate::engine::container::exec::Execs;
 use crate::engine::container::log::LogWatcher;
 use crate::engine::container::table::Containers;
+use crate::engine::container::unlisted::UnlistedTasks;
 use crate::engine::event::Ring;
 use crate::engine::image::handle::Images;
 use crate::engine::network::handle::Networks;
@@ -68,9 +73,14 @@ struct Shared {
     images: Images,
     networks: Networks,
     volumes: Volumes,
+    contexts: Contexts,
+    agent_sockets: AgentSockets,
     ring: Ring,
     runtime: Runtime,
     containers: Containers,
+    /// Commands of builds.
+    unlisted: UnlistedTasks,
+    caches: Arc<Caches>,
     logs: LogWatcher,
     execs: Execs,
     defaults: Defaults,
@@ -94,12 +104,33 @@ impl Engine {
         let volumes = Volumes::open(&root)?;
         let runtime = Runtime::new(&root, keeper.clone())?;
         let containers = Containers::open(&root)?;
+        let (contexts, caches) = (Contexts::open(&root)?, Caches::open(root.data())?);
+        let agent_sockets = AgentSockets::open(&root)?;
+        build::sweep(&root);
         let probes = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let (leaving, closed) = (AtomicBool::new(false), watch::Sender::new(false));
-        let (logs, execs) = (LogWatcher::default(), Execs::default());
+        let (unlisted, logs, execs) = (UnlistedTasks::default(), LogWatcher::default(), Execs::default());
         let defaults = configuration.defaults;
-        let shared =
-            Shared { root, keeper, images, networks, volumes, ring, runtime, containers, logs, execs, defaults, probes, leaving, closed };
+        let shared = Shared {
+            root,
+            keeper,
+            images,
+            networks,
+            volumes,
+            ring,
+            runtime,
+            containers,
+            unlisted,
+            contexts,
+            agent_sockets,
+            caches,
+            logs,
+            execs,
+            defaults,
+            probes,
+            leaving,
+            closed,
+        };
         let engine = Self { shared: Arc::new(shared) };
         engine.adopt_containers().await?;
         Ok(engine)

@@ -209,6 +209,8 @@ pub struct ImageConfig {
     pub health: Option<HealthCheck>,
     /// Docker's default shell for shell forms.
     pub shell: Vec<String>,
+    /// What images built on it do first, as lines of a Dockerfile.
+    pub on_build: Vec<String>,
 }
 
 /// What an engine tells of an image.

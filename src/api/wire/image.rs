@@ -96,7 +96,7 @@ fn config_to_json(config: &ImageConfig) -> Value {
         "Volumes": if volumes.is_empty() { Value::Null } else { Value::Object(volumes) },
         "WorkingDir": config.working_dir,
         "Entrypoint": or_null(&config.entrypoint),
-        "OnBuild": null,
+        "OnBuild": or_null(&config.on_build),
         "Labels": if config.labels.is_empty() { Value::Null } else { json!(config.labels) },
     });
     let mut set = |name: &str, field: Value| value[name] = field;
@@ -133,6 +133,7 @@ fn config_from_fields(fields: &mut Fields) -> Result<ImageConfig, WireError> {
         stop_signal: fields.text("StopSignal")?,
         health: spec::health_from_fields(&mut check)?,
         shell: fields.texts("Shell")?,
+        on_build: fields.texts("OnBuild")?,
     })
 }
 
@@ -202,6 +203,28 @@ pub fn prune_from_json(body: Value) -> Result<ImagePrune, WireError> {
     Ok(ImagePrune { removed, reclaimed: fields.unsigned("SpaceReclaimed")?.unwrap_or_default() })
 }
 
+/// Writes what a prune of what builds keep did.
+pub fn build_prune_to_json(removed: &[String], reclaimed: u64) -> Value {
+    let removed = if removed.is_empty() { Value::Null } else { json!(removed) };
+    json!({ "CachesDeleted": removed, "SpaceReclaimed": reclaimed })
+}
+
+/// Reads what a prune of what builds keep did.
+pub fn build_prune_from_json(body: Value) -> Result<(Vec<String>, u64), WireError> {
+    let mut fields = Fields::of("", body, Mood::Answer)?;
+    let removed = match fields.take("CachesDeleted") {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    Ok((removed, fields.unsigned("SpaceReclaimed")?.unwrap_or_default()))
+}
+
+/// The triggers (`ONBUILD`) that an inspect of an image tells of.
+pub fn triggers_of(inspected: &Value) -> Vec<String> {
+    let triggers = inspected.get("Config").and_then(|config| config.get("OnBuild")).and_then(Value::as_array);
+    triggers.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// Reads the id from a line of a list.
 pub fn id_of_summary(line: &Value) -> Option<ImageId> {
     line.get("Id").and_then(Value::as_str)?.parse().ok()
@@ -254,6 +277,7 @@ mod tests {
                     start_interval: Duration::from_secs(5),
                 }),
                 shell: texts(&["/bin/ash", "-c"]),
+                on_build: vec!["RUN x".to_owned()],
             },
             author: "me".to_owned(),
             last_tagged: Some(Timestamp::from_nanos(2)),
@@ -272,6 +296,8 @@ mod tests {
         let removed = vec![ImageRemoval::Untagged("a".to_owned()), ImageRemoval::Deleted("sha256:b".to_owned())];
         let prune = ImagePrune { removed, reclaimed: 9 };
         assert_eq!(prune_from_json(prune_to_json(&prune)).expect("good"), prune);
+        let kept = (vec!["a".to_owned()], 7);
+        assert_eq!(build_prune_from_json(build_prune_to_json(&kept.0, kept.1)).expect("good"), kept);
         let nothing = ImagePrune::default();
         assert_eq!(prune_from_json(prune_to_json(&nothing)).expect("good"), nothing);
     }

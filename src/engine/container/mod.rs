@@ -32,5 +32,6 @@ pub(in crate::engine) mod stop;
 mod supervise;
 pub(in crate::engine) mod table;
 mod told;
+pub(in crate::engine) mod unlisted;
 pub(in crate::engine) mod usage;
 pub mod wait;

@@ -45,9 +45,9 @@ struct Up {
 }
 
 /// A start that failed: the exit code Docker gives such a container, and what the caller is told.
-struct StartFailure {
-    code: i32,
-    failure: Failure,
+pub(super) struct StartFailure {
+    pub(super) code: i32,
+    pub(super) failure: Failure,
 }
 
 impl<E: Into<Failure>> From<E> for StartFailure {
@@ -137,12 +137,26 @@ impl Engine {
     }
 
     async fn bring_up(&self, container: &Container, record: &SpecRecord) -> Result<Up, StartFailure> {
-        let id = record.id;
-        let networks = &self.shared.networks;
         let step = trace::span("layers and mounts");
         let rootfs = self.shared.images.rootfs(&record.image).await?;
         let (mounts, fillings) = self.mounts_of(record).await?;
         drop(step);
+        let (task, endpoints, published) = self.begin(container, record, rootfs.dirs, mounts).await?;
+        // Volumes are filled by the time the command runs.
+        drop(fillings);
+        Ok(Up { task, endpoints, published, layers: rootfs.guard })
+    }
+
+    /// Starts the command of a record over these layers and mounts. What it had of networks when it fails is the caller's to take down.
+    pub(super) async fn begin(
+        &self,
+        container: &Container,
+        record: &SpecRecord,
+        lower: Vec<PathBuf>,
+        mounts: Vec<LaunchMount>,
+    ) -> Result<(Task, Vec<EndpointState>, Vec<PublishedPort>), StartFailure> {
+        let id = record.id;
+        let networks = &self.shared.networks;
         let (namespaces, shared_files) = self.namespaces_of(record)?;
         let own_network = namespaces.net == Namespace::New;
         let joins = own_network && record.spec.network != NetworkMode::None;
@@ -161,7 +175,7 @@ impl Engine {
             Some(files) => files,
             None => self.write_files(container, record, &endpoints, wants_dns)?,
         };
-        let around = Surroundings { lower: rootfs.dirs, mounts, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
+        let around = Surroundings { lower, mounts, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
         let launch = launch_spec::build(container, record, around)?;
         let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
         let step = trace::span("launch, and ports");
@@ -187,9 +201,7 @@ impl Engine {
         }
         let _step = trace::span("proceed to the command");
         let task = launching.proceed(setup).await.map_err(launch_failure)?;
-        // Volumes are filled by the time the command runs.
-        drop(fillings);
-        Ok(Up { task, endpoints, published, layers: rootfs.guard })
+        Ok((task, endpoints, published))
     }
 
     /// Gives a launching container its interfaces and its names.

@@ -89,6 +89,7 @@ impl Engine {
 
     /// Stops all containers at once, each with its own grace.
     pub(in crate::engine) async fn stop_all(&self) {
+        self.shared.unlisted.kill();
         let mut stopping = tokio::task::JoinSet::new();
         for container in self.shared.containers.all() {
             let engine = self.clone();

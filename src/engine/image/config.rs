@@ -1,11 +1,11 @@
 //! An image's configuration: the OCI document, with the fields Docker adds to it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oci_spec::image::ImageConfiguration;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::engine::image::document::DockerHealth;
 use crate::engine::image::error::ImageError;
 use crate::resource::container::{ContainerPort, HealthCheck, HealthTest, Protocol};
 use crate::resource::id::Digest;
@@ -38,28 +38,7 @@ struct DockerDocument {
 struct DockerConfig {
     healthcheck: Option<DockerHealth>,
     shell: Option<Vec<String>>,
-}
-
-/// Docker's `HEALTHCHECK`, times in nanoseconds; zero takes the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct DockerHealth {
-    pub(super) test: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(super) interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(super) timeout: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(super) start_period: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(super) start_interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(super) retries: i64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(number: &i64) -> bool {
-    *number == 0
+    on_build: Option<Vec<String>>,
 }
 
 /// Understands a configuration; `name` is for the message.
@@ -73,7 +52,8 @@ pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageErro
     }
     let layers =
         oci.rootfs().diff_ids().iter().map(|it| it.parse().map_err(|error| wrong(format!("{error}")))).collect::<Result<_, _>>()?;
-    let mut config = ImageConfig { shell: docker.shell.unwrap_or_default(), ..ImageConfig::default() };
+    let mut config =
+        ImageConfig { shell: docker.shell.unwrap_or_default(), on_build: docker.on_build.unwrap_or_default(), ..ImageConfig::default() };
     if let Some(run) = oci.config() {
         config.environment = run.env().clone().unwrap_or_default();
         config.entrypoint = run.entrypoint().clone().unwrap_or_default();
@@ -152,65 +132,6 @@ fn understand_health(health: &DockerHealth) -> Option<HealthCheck> {
     })
 }
 
-/// A configuration as an import writes it: the OCI document with Docker's fields, in Docker's order.
-#[derive(Debug, Serialize)]
-pub(super) struct Written {
-    pub(super) architecture: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) variant: Option<String>,
-    pub(super) config: WrittenConfig,
-    pub(super) created: Timestamp,
-    pub(super) history: Vec<WrittenStep>,
-    pub(super) os: String,
-    pub(super) rootfs: WrittenRoot,
-}
-
-/// Its `config`.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct WrittenConfig {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) user: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) exposed_ports: BTreeMap<String, Empty>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) env: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) entrypoint: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) cmd: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) healthcheck: Option<DockerHealth>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) volumes: BTreeMap<String, Empty>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) working_dir: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) on_build: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) stop_signal: String,
-}
-
-/// Go's `struct{}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Empty {}
-
-/// A step of its history.
-#[derive(Debug, Serialize)]
-pub(super) struct WrittenStep {
-    pub(super) created: Timestamp,
-    pub(super) comment: String,
-}
-
-/// Its layers.
-#[derive(Debug, Serialize)]
-pub(super) struct WrittenRoot {
-    pub(super) r#type: &'static str,
-    pub(super) diff_ids: Vec<Digest>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,7 +142,7 @@ mod tests {
         let document = format!(
             r#"{{"architecture":"arm","variant":"v7","os":"linux","created":"2026-01-02T03:04:05Z","author":"me",
             "config":{{"Env":["A=b"],"Cmd":["x"],"Entrypoint":null,"ExposedPorts":{{"80/tcp":{{}},"53/udp":{{}}}},"Volumes":{{"/data":{{}}}},
-              "Labels":{{"l":"v"}},"StopSignal":"SIGINT","User":"9","WorkingDir":"/w","Shell":["/bin/bash","-c"],"ArgsEscaped":true,"OnBuild":null,
+              "Labels":{{"l":"v"}},"StopSignal":"SIGINT","User":"9","WorkingDir":"/w","Shell":["/bin/bash","-c"],"ArgsEscaped":true,"OnBuild":["RUN x"],
               "Healthcheck":{{"Test":["CMD-SHELL","true"],"Interval":5000000000,"Retries":7}}}},
             "rootfs":{{"type":"layers","diff_ids":["{diff}"]}},
             "history":[{{"created":"2026-01-02T03:04:05Z","created_by":"ADD"}},{{"created_by":"CMD","empty_layer":true,"comment":"c"}}]}}"#
@@ -232,7 +153,7 @@ mod tests {
         let config = &understood.config;
         assert_eq!((config.user.as_str(), config.working_dir.as_str(), config.entrypoint.len()), ("9", "/w", 0));
         assert_eq!(config.exposed.len(), 2);
-        assert_eq!(config.shell, ["/bin/bash", "-c"]);
+        assert_eq!((config.shell.join(" "), config.on_build.join(" ")), ("/bin/bash -c".to_owned(), "RUN x".to_owned()));
         let health = config.health.as_ref().expect("a check");
         assert_eq!((&health.test, health.retries), (&HealthTest::Shell("true".to_owned()), 7));
         assert_eq!((health.interval, health.timeout), (Duration::from_secs(5), Duration::ZERO));

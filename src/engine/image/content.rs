@@ -183,6 +183,37 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
     }
 }
 
+/// Writes to two places.
+pub(super) struct Fork<A, B> {
+    one: A,
+    other: B,
+}
+
+impl<A: Write, B: Write> Fork<A, B> {
+    /// Joins the two.
+    pub(super) fn new(one: A, other: B) -> Self {
+        Self { one, other }
+    }
+
+    /// The two.
+    pub(super) fn into_both(self) -> (A, B) {
+        (self.one, self.other)
+    }
+}
+
+impl<A: Write, B: Write> Write for Fork<A, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.one.write_all(bytes)?;
+        self.other.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.one.flush()?;
+        self.other.flush()
+    }
+}
+
 /// Takes the digest and the length of what is written to it.
 pub(super) struct Digester {
     hasher: Sha256,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ExtractError;
+use crate::archive::pack::PackError;
 use crate::engine::store::StoreError;
 use crate::registry::error::RegistryError;
 use crate::resource::failure::{Failure, FailureKind};
@@ -85,6 +86,12 @@ pub enum ImageError {
         /// The layer.
         layer: Digest,
     },
+    /// A layer that cannot be made of what was written.
+    #[error("cannot make a layer")]
+    Pack(#[source] PackError),
+    /// A layer that is gone, and what it came from as well.
+    #[error("layer {0} is lost (a power failure may have taken it)")]
+    NoLayer(Digest),
     /// An image for other machines.
     #[error("{0}")]
     Platform(String),

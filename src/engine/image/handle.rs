@@ -10,6 +10,7 @@ use crate::engine::image::error::ImageError;
 use crate::engine::image::index::{Image, Index, IndexRecord, Name};
 use crate::engine::image::layer::Layers;
 use crate::engine::image::rootfs::RootLayers;
+use crate::engine::image::step::Steps;
 use crate::engine::image::work::Stake;
 use crate::engine::image::{config, mount_point};
 use crate::engine::root::Root;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) registries: Registries,
     pub(super) content: Content,
     pub(super) layers: Arc<Layers>,
+    pub(super) steps: Steps,
     pub(super) state: Mutex<State>,
 }
 
@@ -61,14 +63,15 @@ impl Images {
         refuse_overlay(data)?;
         let content = Content::open(data)?;
         let layers = Layers::open(data)?;
-        mount_point::make(&layers.mount_points())?;
+        mount_point::make(&data.join("layers"))?;
+        let steps = Steps::open(data)?;
         let record = data.join("images.json");
         let index = Index::of(store::read::<IndexRecord>(&record)?.unwrap_or_default(), |id| {
             let understood = content.document(id).and_then(|document| config::parse(&document, &id.short()));
             understood.inspect_err(|error| tracing::error!(image = %id, %error, "an image cannot be read and is forgotten")).ok()
         });
         let state = Mutex::new(State { index, ..State::default() });
-        let shared = Arc::new(Shared { record, registries, content, layers, state });
+        let shared = Arc::new(Shared { record, registries, content, layers, steps, state });
         shared.collect();
         Ok(Self { shared })
     }

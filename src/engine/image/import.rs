@@ -4,8 +4,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use crate::engine::image::change;
-use crate::engine::image::config::{Written, WrittenConfig, WrittenRoot, WrittenStep};
 use crate::engine::image::content::Tee;
+use crate::engine::image::document::{Document, HistoryStep, RootLayers, RunConfig};
 use crate::engine::image::error::ImageError;
 use crate::engine::image::handle::{Shared, now};
 use crate::engine::image::layer::Layer;
@@ -26,7 +26,7 @@ impl Shared {
         if let Some(reference) = reference.filter(|it| it.digest().is_some()) {
             return Err(ImageError::TagWithDigest(reference.familiar()));
         }
-        let mut config = WrittenConfig::default();
+        let mut config = RunConfig::default();
         for line in changes {
             change::apply(&mut config, line).map_err(ImageError::Change)?;
         }
@@ -40,14 +40,15 @@ impl Shared {
         let created = now();
         // Docker's own words where nobody says anything.
         let comment = if message.is_empty() { "Imported from -".to_owned() } else { message.to_owned() };
-        let document = Written {
+        let document = Document {
             architecture: platform.architecture.clone(),
+            author: String::new(),
             variant: platform.variant.clone(),
             config,
-            created,
-            history: vec![WrittenStep { created, comment }],
+            created: Some(created),
+            history: vec![HistoryStep { created: Some(created), comment, ..HistoryStep::default() }],
             os: platform.os.clone(),
-            rootfs: WrittenRoot { r#type: "layers", diff_ids: vec![unpacked.diff] },
+            rootfs: RootLayers::of(vec![unpacked.diff]),
         };
         let document = serde_json::to_vec(&document)
             .map_err(|error| ImageError::Config { image: "imported".to_owned(), reason: error.to_string() })?;

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::engine::image::error::ImageError;
-use crate::engine::image::{mount_point, temporary};
+use crate::engine::image::mount_point::MountPoints;
+use crate::engine::image::temporary;
 use crate::engine::store;
 use crate::resource::id::Digest;
 
@@ -99,7 +100,7 @@ impl Layers {
             }
             known.insert(record.layer.diff, Known { record, short: short.to_owned(), unpacked });
         }
-        for name in names.iter().filter(|name| !name.contains('.') && *name != mount_point::FOLDER) {
+        for name in names.iter().filter(|name| !name.contains('.') && !MountPoints::is_folder(name)) {
             if name.starts_with(PARTIAL) {
                 trash.push(layers.folder.join(name));
             } else if !known.values().any(|it| it.short == *name) {
@@ -127,7 +128,7 @@ impl Layers {
 
     /// Takes a folder out of the way under a name that the next start sweeps.
     fn discard(&self, place: &Path) -> Result<PathBuf, ImageError> {
-        let trash = self.folder.join(format!("{PARTIAL}{}", temporary::name()));
+        let trash = self.unfinished();
         fs::rename(place, &trash).map_err(ImageError::disk("discard", place))?;
         Ok(trash)
     }
@@ -170,20 +171,31 @@ impl Layers {
     }
 
     /// The folder of empty mount points.
-    pub(super) fn mount_points(&self) -> PathBuf {
-        self.folder.join(mount_point::FOLDER)
+    pub(super) fn mount_points(&self, kind: MountPoints) -> PathBuf {
+        self.folder.join(kind.folder())
     }
 
     /// Makes an empty folder to unpack into.
     pub(super) fn begin(self: &Arc<Self>) -> Result<PartialLayer, ImageError> {
-        let path = self.folder.join(format!("{PARTIAL}{}", temporary::name()));
+        let path = self.unfinished();
         fs::create_dir(&path).map_err(ImageError::disk("make", &path))?;
         self.lock().unpacking += 1;
         Ok(PartialLayer { layers: Arc::clone(self), path })
     }
 
+    /// A place for a folder that is not finished, which the next start sweeps.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.folder.join(format!("{PARTIAL}{}", temporary::name()))
+    }
+
     /// Makes an unpacked folder the layer's.
-    pub(super) fn commit(self: &Arc<Self>, partial: PartialLayer, layer: Layer) -> Result<(), ImageError> {
+    pub(super) fn commit(&self, partial: PartialLayer, layer: Layer) -> Result<(), ImageError> {
+        // When it is dropped, the folder is the layer's, or not wanted.
+        self.adopt(&partial.path, layer)
+    }
+
+    /// Makes a folder of this file system the layer's, unless the layer is there.
+    pub(super) fn adopt(&self, folder: &Path, layer: Layer) -> Result<(), ImageError> {
         let mut state = self.lock();
         let diff = layer.diff;
         let short = match state.known.get(&diff) {
@@ -192,7 +204,7 @@ impl Layers {
             None => free_name(&diff, |short| state.known.values().any(|it| it.short == short)),
         };
         let place = self.place(&short);
-        fs::rename(&partial.path, &place).map_err(ImageError::disk("name", &place))?;
+        fs::rename(folder, &place).map_err(ImageError::disk("name", &place))?;
         let record = LayerRecord { layer, boot: Some(store::boot_id().to_owned()) };
         store::replace(&self.record(&short), &record)?;
         state.known.insert(diff, Known { record, short, unpacked: true });

@@ -4,6 +4,7 @@ mod change;
 mod config;
 mod content;
 pub(crate) mod decompress;
+pub(in crate::engine) mod document;
 pub mod error;
 mod fetch;
 pub mod handle;
@@ -11,14 +12,16 @@ mod import;
 mod index;
 mod layer;
 mod load;
-mod mount_point;
+pub(in crate::engine) mod mount_point;
 mod pipeline;
 mod pull;
 mod remove;
 pub mod rootfs;
 mod save;
+pub(in crate::engine) mod step;
 mod temporary;
 pub mod work;
+pub(in crate::engine) mod workshop;
 
 #[cfg(test)]
 mod tests;

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::engine::image::content::digest_of;
     use crate::engine::image::handle::Images;
-    use crate::engine::image::mount_point;
+    use crate::engine::image::mount_point::MountPoints;
     use crate::engine::root::Root;
     use crate::registry::config::RegistryConfig;
     use crate::registry::test_server::{Asked, Reply, Server, descriptor};
@@ -257,7 +257,7 @@ mod tests {
         fn left(&self) -> usize {
             let data = self.folder.path().join("data");
             // Good layers of a bad image are emptied in the background, under names that say so; the folder of mount points is always there.
-            let counts = |name: &str| !name.starts_with("partial-") && name != mount_point::FOLDER;
+            let counts = |name: &str| !name.starts_with("partial-") && !MountPoints::is_folder(name);
             let names = |folder: &str| std::fs::read_dir(data.join(folder)).expect("a folder").map(|it| it.expect("an entry").file_name());
             let all = ["content/sha256", "content/partial", "layers"].into_iter().flat_map(names);
             all.filter(|name| name.to_str().is_some_and(counts)).count()

@@ -82,7 +82,8 @@ impl Shared {
         let layers = state.index.image(id).map(|image| image.understood.layers.clone()).unwrap_or_default();
         state.index.remove(id);
         self.save(&state.index)?;
-        let needed: BTreeSet<Digest> = state.index.images().flat_map(|(_, image)| image.understood.layers.iter().copied()).collect();
+        let of_images = state.index.images().flat_map(|(_, image)| image.understood.layers.iter().copied());
+        let needed: BTreeSet<Digest> = of_images.chain(self.steps.layers()).collect();
         let gone = layers.iter().zip(chains(&layers)).rev().filter(|(diff, _)| !needed.contains(diff));
         let mut removed = vec![ImageRemoval::Deleted(id.to_string())];
         removed.extend(gone.map(|(_, chain)| ImageRemoval::Deleted(chain.to_string())));

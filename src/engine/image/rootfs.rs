@@ -8,6 +8,7 @@ use crate::engine::image::content::{Digester, Tee};
 use crate::engine::image::error::ImageError;
 use crate::engine::image::handle::{Shared, blocking};
 use crate::engine::image::layer::Layer;
+use crate::engine::image::mount_point::MountPoints;
 use crate::engine::image::pipeline;
 use crate::engine::image::work::RootGuard;
 use crate::resource::id::{Digest, ImageId};
@@ -28,6 +29,16 @@ impl Shared {
         let missing = || ImageError::NotFound(image.to_string());
         let guard = self.hold(image).ok_or_else(missing)?;
         let layers = self.lock().index.image(image).map(|it| it.understood.layers.clone()).ok_or_else(missing)?;
+        let lost = |layer| ImageError::LostLayer { image: *image, layer };
+        let dirs = self.folders_of(&layers, MountPoints::Container).await.map_err(|error| match error {
+            ImageError::NoLayer(layer) => lost(layer),
+            other => other,
+        })?;
+        Ok(RootLayers { dirs, guard })
+    }
+
+    /// The folders of layers, given lowest first, as overlay wants them: topmost first, and something to mount on below all of them.
+    pub(super) async fn folders_of(self: &Arc<Self>, layers: &[Digest], lowest: MountPoints) -> Result<Vec<PathBuf>, ImageError> {
         let mut dirs = Vec::with_capacity(layers.len() + 1);
         let mut seen = BTreeSet::new();
         for diff in layers.iter().rev() {
@@ -35,25 +46,22 @@ impl Shared {
             if !seen.insert(*diff) {
                 continue;
             }
-            let lost = || ImageError::LostLayer { image: *image, layer: *diff };
             if self.layers.folder_of(diff).is_none() {
-                self.unpack_again(image, diff).await?;
+                self.unpack_again(diff).await?;
             }
-            dirs.push(self.layers.folder_of(diff).ok_or_else(lost)?);
+            dirs.push(self.layers.folder_of(diff).ok_or(ImageError::NoLayer(*diff))?);
         }
-        dirs.push(self.layers.mount_points());
-        Ok(RootLayers { dirs, guard })
+        dirs.push(self.layers.mount_points(lowest));
+        Ok(dirs)
     }
 
-    async fn unpack_again(self: &Arc<Self>, image: &ImageId, diff: &Digest) -> Result<(), ImageError> {
+    async fn unpack_again(self: &Arc<Self>, diff: &Digest) -> Result<(), ImageError> {
         let turn = self.layers.reserve(diff).await;
-        let lost = ImageError::LostLayer { image: *image, layer: *diff };
-        let Some(layer) = self.layers.known(diff) else { return Err(lost) };
-        if !self.content.has(&layer.blob) {
-            return Err(lost);
-        }
+        let Some(layer) = self.layers.known(diff).filter(|layer| self.content.has(&layer.blob)) else {
+            return Err(ImageError::NoLayer(*diff));
+        };
         let shared = Arc::clone(self);
-        blocking(&image.short(), move || {
+        blocking(&diff.short(), move || {
             let _turn = turn;
             shared.unpack_blob(&layer.diff, &layer.blob).map(drop)
         })

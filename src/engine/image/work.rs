@@ -84,7 +84,8 @@ impl Shared {
         if state.stake.working > 0 {
             return 0;
         }
-        let needed: BTreeSet<Digest> = state.index.images().flat_map(|(_, image)| image.understood.layers.iter().copied()).collect();
+        let of_images = state.index.images().flat_map(|(_, image)| image.understood.layers.iter().copied());
+        let needed: BTreeSet<Digest> = of_images.chain(self.steps.layers()).collect();
         let mut blobs: BTreeSet<Digest> = state.index.images().map(|(id, _)| *id).collect();
         let (kept, lost): (Vec<_>, Vec<_>) = self.layers.all().into_iter().partition(|layer| needed.contains(&layer.diff));
         blobs.extend(kept.iter().map(|layer| layer.blob));

@@ -10,7 +10,7 @@ use crate::engine::runtime::beneath::{self, Kind};
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::fill;
 use crate::engine::runtime::kernel::{MOUNT_READ_ONLY, MountChange, mount_setattr};
-use crate::engine::runtime::launch::{LaunchMount, LaunchSource};
+use crate::engine::runtime::launch::{LaunchMount, LaunchSource, RootfsSpec};
 use crate::engine::runtime::mount::{self, Parameter};
 use crate::engine::runtime::rootfs;
 use crate::resource::container::BindRecursion;
@@ -22,7 +22,7 @@ const PROC_FILES: [&str; 9] = ["cpuinfo", "diskstats", "meminfo", "stat", "swaps
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     mount: &'a LaunchMount,
-    /// Detached; absent for memory, which is made at its place.
+    /// Detached; absent for what is made at its place: memory, and roots, which must not show on the host for a moment.
     source: Option<OwnedFd>,
     kind: Kind,
 }
@@ -88,6 +88,14 @@ impl Prepared<'_> {
                 }
                 mount::attach_at(root, source, target, self.kind)
             }
+            (LaunchSource::Layers { root: layers, subpath }, _) => {
+                let (made, kind) = part_of(layers, subpath.as_deref(), target)?;
+                let change = MountChange { set: MOUNT_READ_ONLY, ..MountChange::default() };
+                if self.mount.read_only {
+                    mount_setattr(made.as_fd(), change).map_err(failed)?;
+                }
+                mount::attach_at(root, made, target, kind)
+            }
             (LaunchSource::Tmpfs { size, mode, options }, _) => {
                 let made = tmpfs(target, *size, *mode, options)?;
                 mount::attach_at(root, &made, target, Kind::Directory)?;
@@ -96,6 +104,16 @@ impl Prepared<'_> {
             (LaunchSource::Bind { .. }, None) => Err(failed(Errno(libc::EBADF))),
         }
     }
+}
+
+/// A part of a root, detached. The root itself stays over its work folder in this mount namespace, which is left behind.
+fn part_of(layers: &RootfsSpec, subpath: Option<&str>, target: &str) -> Result<(OwnedFd, Kind), LaunchError> {
+    let whole = rootfs::attach(layers)?;
+    let subpath = subpath.unwrap_or("/");
+    let failed = |error: Errno| LaunchError::step(format!("bind `{subpath}` at {target}"), error);
+    let place = beneath::open(&whole, subpath, OFlags::PATH).map_err(failed)?;
+    let kind = if beneath::file_type(&place).map_err(failed)? == FileType::Directory { Kind::Directory } else { Kind::File };
+    Ok((mount::copy(&place, "", false).map_err(failed)?, kind))
 }
 
 /// Options are those of mount(8); Docker's own are nosuid, nodev and noexec, each with a word that takes it back.

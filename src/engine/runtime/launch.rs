@@ -142,6 +142,14 @@ pub enum LaunchSource {
         /// An empty directory is first filled with what the image has at the target (a new volume).
         fill: bool,
     },
+    /// What lies in a root file system of its own, which nobody else sees: a stage of a build, or a folder that can be written without
+    /// being changed.
+    Layers {
+        /// The root.
+        root: RootfsSpec,
+        /// A path in it which no symbolic link may lead out of; all of it when absent.
+        subpath: Option<String>,
+    },
     /// Memory.
     Tmpfs {
         /// Bytes; half of the machine's memory when absent.

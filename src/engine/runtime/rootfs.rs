@@ -64,6 +64,9 @@ fn layered(spec: &RootfsSpec, layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     set("workdir", &spec.work, Some(work.as_fd()))?;
     // As Docker mounts it: with an index, a layer under two roots would be refused.
     set("index", Path::new("off"), None)?;
+    // What is written is to be whole without the layers below, whatever the kernel's own choice: it may become a layer.
+    set("redirect_dir", Path::new("nofollow"), None)?;
+    set("metacopy", Path::new("off"), None)?;
     rustix::mount::fsconfig_create(&context)?;
     Ok(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
@@ -73,7 +76,11 @@ fn joined(spec: &RootfsSpec, layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     let upper = rustix::fs::open(&spec.upper, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let work = rustix::fs::open(&spec.work, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let lower = layers.iter().map(beneath::magic).collect::<Vec<_>>().join(":");
-    let options = format!("index=off,lowerdir={lower},upperdir={},workdir={}", beneath::magic(&upper), beneath::magic(&work));
+    let options = format!(
+        "index=off,redirect_dir=nofollow,metacopy=off,lowerdir={lower},upperdir={},workdir={}",
+        beneath::magic(&upper),
+        beneath::magic(&work)
+    );
     let options = std::ffi::CString::new(options).map_err(|_| Errno(libc::EINVAL))?;
     rustix::mount::mount("overlay", &spec.work, "overlay", MountFlags::empty(), options.as_c_str())?;
     Ok(rustix::fs::open(&spec.work, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)

@@ -105,6 +105,11 @@ pub async fn with_root<T: Send + 'static>(
     told.await.map_err(|_| LaunchError::Invalid("the work on a container's files broke off".to_owned()))?
 }
 
+/// Does some work on a root while another one is seen: to be called in the work that [`with_root`] does, which has a thread of its own.
+pub fn with_another_root<T>(root: &RootfsSpec, work: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<T, LaunchError> {
+    at_rest(root, &[], Extent::Root, work)
+}
+
 /// The numbers of a user and a group, by the files in a container's root.
 pub fn user_in(root: BorrowedFd<'_>, user: &str) -> Result<(u32, u32), LaunchError> {
     user::lookup_beneath(root, user)

@@ -1,0 +1,128 @@
+//! What stages build on and copy from: images, pulled when they are not here, and what their triggers bring with them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use crate::dockerfile::{Base, Dockerfile, Options, Plan};
+use crate::engine::build::Job;
+use crate::engine::build::teller::ToldStep;
+use crate::engine::image::error::ImageError;
+use crate::engine::image::workshop::Origin;
+use crate::resource::build::{NamedContext, StepEnd, StepFailure};
+use crate::resource::failure::Failure;
+use crate::resource::image::{ImageProgress, ImageReference, Platform, PlatformError};
+
+/// An image that is looked for once.
+type Sought = Arc<OnceCell<Result<Origin, Failure>>>;
+
+/// Images that were found, by what the Dockerfile calls them and the platform.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    images: Mutex<BTreeMap<(String, String), Sought>>,
+}
+
+/// A plan, and what it was made with.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) options: Options,
+    /// The variables of what its stages build on.
+    pub(super) environments: BTreeMap<Base, Vec<String>>,
+}
+
+impl Job {
+    /// Makes a plan and finds what its stages build on. Triggers of images may bring stages and images of their own, until none does.
+    pub(super) async fn plan(&self, file: &Dockerfile, mut options: Options) -> Result<Planned, Failure> {
+        loop {
+            let plan = file.plan(&options).map_err(|problem| self.text.refusal(&[problem]))?;
+            let origins = plan.stages.iter().map(|stage| async {
+                let Some(name) = self.image_of(&stage.base) else { return Ok(None) };
+                let config = self.image(&name, stage.platform.as_deref()).await?.document.config;
+                Ok::<_, Failure>(Some((stage.base.clone(), config)))
+            });
+            let configs: BTreeMap<_, _> = futures_util::future::try_join_all(origins).await?.into_iter().flatten().collect();
+            let triggers = configs.iter().filter(|(_, config)| !config.on_build.is_empty());
+            let triggers: BTreeMap<_, _> = triggers.map(|(base, config)| (base.clone(), config.on_build.clone())).collect();
+            if triggers == options.triggers {
+                let environments = configs.into_iter().map(|(base, config)| (base, config.env)).collect();
+                return Ok(Planned { plan, options, environments });
+            }
+            options.triggers = triggers;
+        }
+    }
+
+    /// The image that a stage builds on, if it is one.
+    pub(super) fn image_of(&self, base: &Base) -> Option<String> {
+        match base {
+            Base::Image(name) => Some(name.clone()),
+            Base::Context(name) => match self.spec.contexts.get(name) {
+                Some(NamedContext::Image(image)) => Some(image.clone()),
+                _ => None,
+            },
+            Base::Scratch | Base::Stage(_) => None,
+        }
+    }
+
+    /// An image, looked for once.
+    pub(super) async fn image(&self, name: &str, platform: Option<&str>) -> Result<Origin, Failure> {
+        let platform: Platform = match platform {
+            Some(text) => text.parse().map_err(|error: PlatformError| Failure::invalid(error.to_string()))?,
+            None => self.platform.clone(),
+        };
+        let cell = {
+            let mut images = self.found.images.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(images.entry((name.to_owned(), platform.to_string())).or_default())
+        };
+        cell.get_or_init(|| self.find(name, &platform)).await.clone()
+    }
+
+    /// An image: the one that is here if it is for the right platform, else what its registry has.
+    async fn find(&self, name: &str, platform: &Platform) -> Result<Origin, Failure> {
+        if !self.spec.pull {
+            match self.workshop.origin(name) {
+                Ok(origin) if fits(&origin, platform) => return Ok(origin),
+                Ok(_) | Err(ImageError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let told = self.teller.begin(&format!("[internal] pull {name}")).await;
+        let pulled = self.pull(name, platform, &told).await;
+        match pulled {
+            Ok(origin) => {
+                told.end(StepEnd::Done).await;
+                Ok(origin)
+            }
+            Err(failure) => {
+                let step = StepFailure { message: failure.message.clone(), ..StepFailure::default() };
+                told.end(StepEnd::Failed(step)).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn pull(&self, name: &str, platform: &Platform, told: &ToldStep) -> Result<Origin, Failure> {
+        let reference: ImageReference = name.parse().map_err(|error| Failure::invalid(format!("{error}")))?;
+        let credentials = self.supply.credentials.get(reference.registry()).cloned();
+        let told = told.clone();
+        let progress = move |step: ImageProgress| {
+            if let (Some(current), false) = (step.current, step.id.is_empty()) {
+                told.progress(&step.id, current, step.total);
+            }
+        };
+        let platform_text = platform.to_string();
+        let id = self.engine.pull_image(&reference, Some(&platform_text), credentials, progress).await?;
+        Ok(self.workshop.origin(&id.to_string())?)
+    }
+}
+
+fn fits(origin: &Origin, platform: &Platform) -> bool {
+    let document = &origin.document;
+    let own =
+        format!("{}/{}{}", document.os, document.architecture, document.variant.iter().map(|it| format!("/{it}")).collect::<String>());
+    own.parse::<Platform>().is_ok_and(|own| {
+        own.os == platform.os
+            && own.architecture == platform.architecture
+            && (own.variant.is_none() || platform.variant.is_none() || own.variant == platform.variant)
+    })
+}

@@ -1,0 +1,285 @@
+//! Cache mounts: folders that outlive a build, `builds/caches/NAME/{cache.json,data}`. Whoever writes to one of them writes to all who
+//! share it: what a step leaves there is as trustworthy as the step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::dockerfile::Sharing;
+use crate::engine::build::key::Key;
+use crate::engine::clock;
+use crate::engine::store;
+use crate::resource::build::BuildCache;
+use crate::resource::failure::Failure;
+use crate::resource::time::Timestamp;
+
+/// The record of a cache; a folder without one is not finished.
+const RECORD: &str = "cache.json";
+/// What is mounted.
+const DATA: &str = "data";
+/// The permission bits of a new cache that asks for none (BuildKit's).
+const MODE: u32 = 0o755;
+
+/// What is known of a cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct CacheRecord {
+    /// What Dockerfiles call it.
+    id: String,
+    created: Timestamp,
+    used: Timestamp,
+}
+
+/// The caches of one root.
+#[derive(Debug)]
+pub(in crate::engine) struct Caches {
+    folder: PathBuf,
+    state: Mutex<State>,
+    /// Somebody has let go of one.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<String, CacheRecord>,
+    /// How many have a cache, by its name.
+    used: BTreeMap<String, usize>,
+    /// Of those, the ones that somebody has for himself.
+    locked: BTreeSet<String>,
+}
+
+/// A cache that is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) id: &'a str,
+    pub(super) sharing: Sharing,
+    /// Owner and permission bits of a new one.
+    pub(super) user: u32,
+    pub(super) group: u32,
+    pub(super) mode: Option<u32>,
+}
+
+/// A cache in use.
+#[derive(Debug)]
+pub(super) struct Taken {
+    caches: Arc<Caches>,
+    name: String,
+    /// It has just been made, and is empty.
+    pub(super) fresh: bool,
+}
+
+impl Taken {
+    /// What is to be mounted.
+    pub(super) fn data(&self) -> PathBuf {
+        self.caches.folder.join(&self.name).join(DATA)
+    }
+
+    /// Makes a new one again what it was before anybody had it: its first content could not be copied.
+    pub(super) fn forget(self) {
+        let mut state = self.caches.lock();
+        state.known.remove(&self.name);
+        remove(&self.caches.folder.join(&self.name));
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut state = self.caches.lock();
+        state.locked.remove(&self.name);
+        if let Some(count) = state.used.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                state.used.remove(&self.name);
+            }
+        }
+        drop(state);
+        self.caches.freed.notify_waiters();
+    }
+}
+
+impl Caches {
+    /// Reads what there is; what was not finished, or was being removed, goes.
+    pub(in crate::engine) fn open(data: &Path) -> Result<Arc<Self>, Failure> {
+        let folder = data.join("builds/caches");
+        let failed = |error| Failure::internal(format!("cannot use {}: {error}", folder.display()));
+        fs::create_dir_all(&folder).map_err(failed)?;
+        // What a cache holds is for those inside a build.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let mut known = BTreeMap::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            match store::read::<CacheRecord>(&entry.path().join(RECORD))? {
+                Some(record) => drop(known.insert(entry.file_name().to_string_lossy().into_owned(), record)),
+                None => remove(&entry.path()),
+            }
+        }
+        Ok(Arc::new(Self { folder, state: Mutex::new(State { known, ..State::default() }), freed: Notify::new() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The table is whole between any two statements that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a cache, and makes it when it is missing; waits for one that somebody has for himself.
+    pub(super) async fn take(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Taken, Failure> {
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            // From here on nothing is missed.
+            freed.as_mut().enable();
+            if let Some(taken) = self.try_take(wanted)? {
+                return Ok(taken);
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Option<Taken>, Failure> {
+        let mut state = self.lock();
+        let name = match wanted.sharing {
+            Sharing::Shared if state.locked.contains(&name_of(wanted.id, 0)) => return Ok(None),
+            Sharing::Locked if state.used.contains_key(&name_of(wanted.id, 0)) => return Ok(None),
+            Sharing::Shared | Sharing::Locked => name_of(wanted.id, 0),
+            // The first one that nobody has.
+            Sharing::Private => {
+                let free = |name: &String| !state.used.contains_key(name);
+                (0..).map(|number| name_of(wanted.id, number)).find(free).unwrap_or_default()
+            }
+        };
+        let fresh = !state.known.contains_key(&name);
+        let now = clock::now();
+        let created = state.known.get(&name).map_or(now, |record| record.created);
+        let record = CacheRecord { id: wanted.id.to_owned(), created, used: now };
+        let place = self.folder.join(&name);
+        if fresh {
+            make(&place, wanted).map_err(|error| Failure::internal(format!("cannot make the cache {}: {error}", place.display())))?;
+        }
+        store::replace(&place.join(RECORD), &record)?;
+        state.known.insert(name.clone(), record);
+        *state.used.entry(name.clone()).or_default() += 1;
+        if wanted.sharing != Sharing::Shared {
+            state.locked.insert(name.clone());
+        }
+        Ok(Some(Taken { caches: Arc::clone(self), name, fresh }))
+    }
+
+    /// Every cache, with the bytes it takes.
+    pub(super) fn list(&self) -> Vec<BuildCache> {
+        let state = self.lock();
+        let known: Vec<_> =
+            state.known.iter().map(|(name, record)| (name.clone(), record.clone(), state.used.contains_key(name))).collect();
+        drop(state);
+        known
+            .into_iter()
+            .map(|(name, record, in_use)| BuildCache {
+                size: size_of(&self.folder.join(&name)),
+                id: name,
+                name: record.id,
+                mount: true,
+                in_use,
+                created: record.created,
+                used: record.used,
+            })
+            .collect()
+    }
+
+    /// Removes a cache that nobody has; returns whether it is gone.
+    pub(super) fn remove(&self, name: &str) -> Result<bool, Failure> {
+        let mut state = self.lock();
+        if state.used.contains_key(name) || state.known.remove(name).is_none() {
+            return Ok(false);
+        }
+        let place = self.folder.join(name);
+        // Without its record it is gone, even if the rest takes until the next start.
+        store::remove(&place.join(RECORD))?;
+        remove(&place);
+        Ok(true)
+    }
+}
+
+fn name_of(id: &str, number: u32) -> String {
+    let key = Key::of("cache").text(id).finish().short();
+    if number == 0 { key } else { format!("{key}-{number}") }
+}
+
+fn make(place: &Path, wanted: &Wanted<'_>) -> std::io::Result<()> {
+    // What is there without a record was not finished.
+    match fs::remove_dir_all(place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let data = place.join(DATA);
+    fs::create_dir_all(&data)?;
+    chown(&data, Some(wanted.user), Some(wanted.group))?;
+    fs::set_permissions(&data, fs::Permissions::from_mode(wanted.mode.unwrap_or(MODE)))
+}
+
+fn remove(place: &Path) {
+    if let Err(error) = fs::remove_dir_all(place)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(cache = %place.display(), %error, "what is left of a cache stays until the next start");
+    }
+}
+
+/// Bytes of the files below a folder.
+fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(id: &str, sharing: Sharing) -> Wanted<'_> {
+        Wanted { id, sharing, user: 0, group: 0, mode: None }
+    }
+
+    #[tokio::test]
+    async fn caches_are_shared_or_had_alone_as_declared() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let caches = Caches::open(data.path()).expect("a store");
+        let first = caches.take(&wanted("a", Sharing::Shared)).await.expect("a cache");
+        let second = caches.take(&wanted("a", Sharing::Shared)).await.expect("a cache");
+        assert_eq!((first.data(), first.fresh, second.fresh), (second.data(), true, false));
+        let private = caches.take(&wanted("a", Sharing::Private)).await.expect("a cache");
+        assert_ne!(private.data(), first.data());
+        assert!(caches.try_take(&wanted("a", Sharing::Locked)).expect("no failure").is_none());
+        assert!(!caches.remove(&first.name).expect("no failure"), "it is in use");
+        drop((first, second));
+        let locked = caches.try_take(&wanted("a", Sharing::Locked)).expect("no failure").expect("free");
+        assert!(caches.try_take(&wanted("a", Sharing::Shared)).expect("no failure").is_none());
+        let shared = wanted("a", Sharing::Shared);
+        let waiting = caches.take(&shared);
+        let freed = async { drop(locked) };
+        let (taken, ()) = tokio::join!(waiting, freed);
+        taken.expect("a cache");
+    }
+
+    #[tokio::test]
+    async fn they_outlive_an_engine_until_they_are_removed() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let caches = Caches::open(data.path()).expect("a store");
+        let taken = caches.take(&wanted("/root/.cache", Sharing::Shared)).await.expect("a cache");
+        fs::write(taken.data().join("file"), "12345").expect("a file");
+        drop(taken);
+        fs::create_dir_all(data.path().join("builds/caches/half/data")).expect("one that was never finished");
+        let caches = Caches::open(data.path()).expect("a store");
+        assert!(!data.path().join("builds/caches/half").exists());
+        let known = caches.list();
+        assert_eq!((known.len(), known[0].name.as_str(), known[0].in_use), (1, "/root/.cache", false));
+        assert!(known[0].size >= 5);
+        assert!(caches.remove(&known[0].id).expect("removed") && caches.list().is_empty());
+        assert!(caches.take(&wanted("/root/.cache", Sharing::Shared)).await.expect("a cache").fresh);
+    }
+}

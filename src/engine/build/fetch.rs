@@ -1,0 +1,74 @@
+//! Files behind URLs, for ADD.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::build::Build;
+use crate::engine::build::stage::StepError;
+use crate::engine::build::teller::ToldStep;
+use crate::resource::failure::Failure;
+use crate::resource::id::Digest;
+
+/// The name of what has none in its URL (BuildKit's).
+const UNNAMED: &str = "__unnamed__";
+/// The permission bits of what was fetched (Docker's).
+const MODE: u32 = 0o600;
+
+/// What a URL calls its file.
+pub(super) fn name_of(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    match path.trim_end_matches('/').rsplit('/').next() {
+        None | Some("" | "." | "..") => UNNAMED.to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}
+
+impl Build {
+    /// Reads what lies behind a URL into a new file, which has the time the server says; returns the digest of it.
+    pub(super) async fn fetch(&self, url: &str, into: &Path, told: &ToldStep) -> Result<Digest, StepError> {
+        let failed = |error: std::io::Error| Failure::internal(format!("cannot write {}: {error}", into.display()));
+        let mut download = self.job.workshop.download(url).await?;
+        let (total, mut current) = (download.length(), 0);
+        let mut file = File::create_new(into).map_err(failed)?;
+        let mut hasher = Sha256::new();
+        while let Some(bytes) = download.next().await.map_err(crate::engine::image::error::ImageError::from)? {
+            file.write_all(&bytes).map_err(failed)?;
+            hasher.update(&bytes);
+            current += bytes.len() as u64;
+            told.progress(url, current, total);
+        }
+        fs::set_permissions(into, fs::Permissions::from_mode(MODE)).map_err(failed)?;
+        let modified = u64::try_from(download.modified().unwrap_or(0)).unwrap_or(0);
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(modified);
+        file.set_modified(time).map_err(failed)?;
+        Ok(Digest::from_bytes(hasher.finalize().into()))
+    }
+}
+
+/// The digest that a fetched file has to have.
+pub(super) fn checksum(text: &str) -> Result<Digest, Failure> {
+    text.parse().map_err(|_| Failure::invalid(format!("the checksum `{text}` is not `sha256:` and 64 hexadecimal digits")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_as_its_url_ends() {
+        for (url, expect) in [
+            ("https://x.example/a/b.tar.gz?x=/y", "b.tar.gz"),
+            ("http://x.example/a/", "a"),
+            ("http://x.example", UNNAMED),
+            ("http://x.example/", UNNAMED),
+            ("http://x.example/a/..", UNNAMED),
+        ] {
+            assert_eq!(name_of(url), expect, "{url}");
+        }
+    }
+}

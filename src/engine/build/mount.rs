@@ -1,0 +1,263 @@
+//! `RUN --mount`: what a command finds beside the files of its stage, and what of it decides the result.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use crate::dockerfile::{Mount, Owner, Run, Source};
+use crate::engine::build::cache::{Taken, Wanted};
+use crate::engine::build::key::Key;
+use crate::engine::build::stage::{StepError, Task};
+use crate::engine::build::tree::Tree;
+use crate::engine::build::{Build, Halt};
+use crate::engine::container::unlisted::Unlisted;
+use crate::engine::image::workshop::Scratch;
+use crate::engine::runtime::launch::{LaunchMount, LaunchSource, RootfsSpec};
+use crate::resource::container::BindRecursion;
+use crate::resource::failure::Failure;
+use crate::resource::id::Digest;
+
+/// What is mounted for a command.
+#[derive(Default)]
+pub(super) struct Mounted {
+    /// The mounts.
+    pub(super) mounts: Vec<LaunchMount>,
+    /// Variables that come with them.
+    pub(super) environment: Vec<(String, String)>,
+    /// A layer of empty places to mount at, so that none is made in the stage.
+    pub(super) stubs: Option<PathBuf>,
+    /// The places, seen from the stage's root: what is there after all is no part of its layer.
+    pub(super) targets: BTreeSet<PathBuf>,
+    places: Vec<(String, Kind)>,
+    /// What must live as long as the command runs.
+    pub(super) held: Held,
+}
+
+/// What a place to mount at has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+}
+
+/// What must live as long as a command runs.
+#[derive(Default)]
+pub(super) struct Held {
+    caches: Vec<Taken>,
+    _scratches: Vec<Scratch>,
+    secrets: Option<Secrets>,
+}
+
+/// A folder of files that are gone with the command.
+struct Secrets(PathBuf);
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the secrets of a build stay until the next start");
+        }
+        // The folder goes with the last build's.
+        let _ = self.0.parent().map(fs::remove_dir);
+    }
+}
+
+/// The folder of secrets below the run directory.
+pub(in crate::engine) const SECRETS: &str = "build-secrets";
+
+/// The digests of what mounts bring in, in the order of the mounts; secrets and agents decide nothing.
+pub(super) async fn source_keys(build: &Build, run: &Run, task: &Task) -> Result<Vec<Digest>, Halt> {
+    let mut keys = Vec::with_capacity(run.mounts.len());
+    for mount in &run.mounts {
+        let key = match mount {
+            Mount::Bind { from, source, target, read_write } => {
+                let tree = build.tree(from).await?;
+                let content = match tree.digest(build, source).await {
+                    Ok(content) => content,
+                    Err(error) => return Err(build.refused(task, error).await),
+                };
+                Key::of("bind").text(target).text(&format!("{read_write}")).digest(&content)
+            }
+            Mount::Cache { id, target, read_only, .. } => Key::of("cache").text(id).text(target).text(&format!("{read_only}")),
+            Mount::Tmpfs { target, size } => Key::of("tmpfs").text(target).number(*size),
+            Mount::Secret { id, target, variable, owner, .. } => {
+                Key::of("secret").text(id).maybe(target.as_deref()).maybe(variable.as_deref()).text(&format!("{owner:?}"))
+            }
+            Mount::Ssh { id, target, owner, .. } => Key::of("ssh").text(id).maybe(target.as_deref()).text(&format!("{owner:?}")),
+        };
+        keys.push(key.finish());
+    }
+    Ok(keys)
+}
+
+impl Mounted {
+    /// Makes everything that a command is to find available.
+    pub(super) async fn prepare(&mut self, build: &Build, run: &Run, unlisted: &Unlisted) -> Result<(), StepError> {
+        for (number, mount) in run.mounts.iter().enumerate() {
+            match mount {
+                Mount::Bind { from, source, target, read_write } => self.bind(build, from, source, target, *read_write).await?,
+                Mount::Cache { target, read_only, .. } => {
+                    let path = self.cache(build, mount).await?;
+                    self.mount(target, *read_only, bound(path), Kind::Folder);
+                }
+                Mount::Tmpfs { target, size } => {
+                    let size = Some(*size).filter(|size| *size > 0);
+                    self.mount(target, false, LaunchSource::Tmpfs { size, mode: None, options: Vec::new() }, Kind::Folder);
+                }
+                Mount::Secret { id, target, variable, required, owner } => match build.job.supply.secrets.get(id) {
+                    Some(value) => {
+                        if let Some(variable) = variable {
+                            self.environment.push((variable.clone(), text_of(value, variable)?));
+                        }
+                        if let Some(target) = target {
+                            self.secret(build, unlisted, number, value, target, *owner)?;
+                        }
+                    }
+                    None if *required => return Err(missing("secret", id, "--secret")),
+                    None => {}
+                },
+                Mount::Ssh { id, target, required, owner } => match build.job.supply.ssh.get(id) {
+                    Some(socket) => self.agent(number, socket, target.as_deref(), *owner)?,
+                    None if *required => return Err(missing("SSH agent", id, "--ssh")),
+                    None => {}
+                },
+            }
+        }
+        for file in &run.files {
+            let path = unlisted.folder().join(format!("file-{}", self.mounts.len()));
+            put(&path, file.content.as_bytes(), file.mode, 0, 0)?;
+            self.mount(&file.path, true, bound(path), Kind::File);
+        }
+        self.stubs = self.make_stubs(&unlisted.folder().join("stubs"))?;
+        Ok(())
+    }
+
+    fn mount(&mut self, target: &str, read_only: bool, source: LaunchSource, kind: Kind) {
+        self.targets.insert(PathBuf::from(target.trim_start_matches('/')));
+        self.places.push((target.to_owned(), kind));
+        self.mounts.push(LaunchMount { target: target.to_owned(), read_only, source });
+    }
+
+    async fn bind(&mut self, build: &Build, from: &Source, source: &str, target: &str, read_write: bool) -> Result<(), StepError> {
+        let tree = build.tree(from).await?;
+        let subpath = Some(source.to_owned()).filter(|path| path != "/");
+        let launch = match (&tree, read_write) {
+            (Tree::Folder(context), false) => LaunchSource::Bind {
+                path: context.folder().to_owned(),
+                subpath,
+                propagation: None,
+                recursion: BindRecursion::Disabled,
+                fill: false,
+            },
+            _ => {
+                let scratch = build.job.workshop.scratch()?;
+                let root = RootfsSpec { lower: tree.lower(build).await?, upper: scratch.upper(), work: scratch.work(), read_only: false };
+                self.held._scratches.push(scratch);
+                LaunchSource::Layers { root, subpath }
+            }
+        };
+        let kind = if source != "/" && tree.is_file(build, source).await? { Kind::File } else { Kind::Folder };
+        self.mount(target, !read_write, launch, kind);
+        Ok(())
+    }
+
+    async fn cache(&mut self, build: &Build, mount: &Mount) -> Result<PathBuf, StepError> {
+        let Mount::Cache { id, sharing, from, source, owner, .. } = mount else {
+            return Err(Failure::internal("a mount that is no cache was taken for one").into());
+        };
+        let wanted = Wanted { id, sharing: *sharing, user: owner.uid.unwrap_or(0), group: owner.gid.unwrap_or(0), mode: owner.mode };
+        let taken = build.job.engine.shared.caches.take(&wanted).await?;
+        let path = taken.data();
+        if taken.fresh && *from != Source::Scratch {
+            let filled = build.tree(from).await?.copy_out(build, source, &path).await;
+            if let Err(error) = filled {
+                taken.forget();
+                return Err(error);
+            }
+        }
+        self.held.caches.push(taken);
+        Ok(path)
+    }
+
+    fn secret(
+        &mut self,
+        build: &Build,
+        unlisted: &Unlisted,
+        number: usize,
+        value: &[u8],
+        target: &str,
+        owner: Owner,
+    ) -> Result<(), StepError> {
+        let folder = match &self.held.secrets {
+            Some(secrets) => secrets.0.clone(),
+            None => {
+                let name = unlisted.folder().file_name().unwrap_or_default();
+                let folder = build.job.engine.root().run().join(SECRETS).join(name);
+                let failed = |error| Failure::internal(format!("cannot make {}: {error}", folder.display()));
+                fs::create_dir_all(&folder).map_err(failed)?;
+                fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+                self.held.secrets = Some(Secrets(folder.clone()));
+                folder
+            }
+        };
+        let path = folder.join(number.to_string());
+        put(&path, value, owner.mode.unwrap_or(0o400), owner.uid.unwrap_or(0), owner.gid.unwrap_or(0))?;
+        self.mount(target, true, bound(path), Kind::File);
+        Ok(())
+    }
+
+    fn agent(&mut self, number: usize, socket: &Path, target: Option<&str>, owner: Owner) -> Result<(), StepError> {
+        let failed = |error| Failure::internal(format!("cannot hand on the agent's socket {}: {error}", socket.display()));
+        chown(socket, Some(owner.uid.unwrap_or(0)), Some(owner.gid.unwrap_or(0))).map_err(failed)?;
+        fs::set_permissions(socket, fs::Permissions::from_mode(owner.mode.unwrap_or(0o600))).map_err(failed)?;
+        let target = target.map_or_else(|| format!("/run/buildkit/ssh_agent.{number}"), str::to_owned);
+        self.mount(&target, false, bound(socket.to_owned()), Kind::File);
+        if !self.environment.iter().any(|(name, _)| name == "SSH_AUTH_SOCK") {
+            self.environment.push(("SSH_AUTH_SOCK".to_owned(), target));
+        }
+        Ok(())
+    }
+
+    /// Makes a layer of empty places.
+    fn make_stubs(&self, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+        if self.places.is_empty() {
+            return Ok(None);
+        }
+        for (target, kind) in &self.places {
+            let place = folder.join(target.trim_start_matches('/'));
+            let made = match (kind, place.parent()) {
+                (Kind::File, Some(parent)) => fs::create_dir_all(parent).and_then(|()| fs::File::create(&place).map(drop)),
+                _ => fs::create_dir_all(&place),
+            };
+            made.map_err(|error| Failure::internal(format!("cannot make {}: {error}", place.display())))?;
+        }
+        Ok(Some(folder.to_owned()))
+    }
+}
+
+fn text_of(secret: &[u8], variable: &str) -> Result<String, Failure> {
+    let wrong = |_| Failure::invalid(format!("the secret for the variable {variable} is no text: mount it as a file"));
+    String::from_utf8(secret.to_vec()).map_err(wrong)
+}
+
+fn bound(path: PathBuf) -> LaunchSource {
+    LaunchSource::Bind { path, subpath: None, propagation: None, recursion: BindRecursion::Disabled, fill: false }
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32, user: u32, group: u32) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let file = fs::File::create_new(path)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        std::io::Write::write_all(&mut &file, bytes)?;
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+        file.set_permissions(fs::Permissions::from_mode(mode))
+    };
+    write().map_err(|error| Failure::internal(format!("cannot write {}: {error}", path.display())))
+}
+
+fn missing(what: &str, id: &str, flag: &str) -> StepError {
+    Failure::invalid(format!(
+        "the {what} `{id}` is required and was not given: pass it with `{flag} id={id},…`, or `build:` of the service"
+    ))
+    .into()
+}

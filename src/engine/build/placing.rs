@@ -1,0 +1,169 @@
+//! The work of a copy: sources of a tree, files of the Dockerfile and of URLs, archives, all put in their place.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
+use crate::archive::mode::ModeChange;
+use crate::archive::select::{CopyError, Selection};
+use crate::archive::{self, Owner, Rules, look, open_folder};
+use crate::dockerfile::{Copy, Ignore};
+use crate::engine::build::stage::StepError;
+use crate::engine::image::decompress;
+use crate::engine::image::workshop::Scratch;
+use crate::engine::runtime::view;
+use crate::resource::failure::Failure;
+use crate::resource::id::Digest;
+
+/// What is copied, in the order of the sources.
+pub(super) enum Part {
+    /// Paths in the tree.
+    Paths(Vec<PathBuf>),
+    /// One file in a scratch folder of its own, by its name there.
+    File { scratch: Scratch, name: String, digest: Digest },
+    /// A file that is still to be fetched, and has to have this digest.
+    Remote { url: String, digest: Digest },
+}
+
+/// A copy that is all prepared.
+pub(super) struct Placing {
+    pub(super) copy: Copy,
+    pub(super) parts: Vec<Part>,
+    /// Sources come from a context, and are root's.
+    pub(super) from_context: bool,
+    /// The time of folders that are made, in seconds since 1970.
+    pub(super) created: i64,
+}
+
+impl Placing {
+    /// Does it, from the root of the tree into the root of the stage.
+    pub(super) fn place(&self, from: BorrowedFd<'_>, into: BorrowedFd<'_>) -> Result<(), StepError> {
+        let copy = &self.copy;
+        let mode = copy.chmod.as_deref().map(str::parse::<ModeChange>).transpose();
+        let mode = mode.map_err(|error| Failure::invalid(format!("--chmod={}: {error}", copy.chmod.as_deref().unwrap_or_default())))?;
+        let owner = copy.chown.as_deref().map(|text| owner_in(into, text)).transpose()?;
+        let (exclude, folder_owner) = (exclusions(copy)?, owner);
+        let copied = |selection: Selection<'_>, owner| {
+            archive::copy::copy(&CopyRequest {
+                selection,
+                into,
+                destination: Path::new(&copy.destination),
+                destination_is_folder: copy.destination.ends_with('/'),
+                owner,
+                folder_owner,
+                mode: mode.clone(),
+                created: self.created,
+            })
+        };
+        for part in &self.parts {
+            match part {
+                Part::Paths(paths) => {
+                    let (owner, unpacked_owner) = match owner {
+                        Some((user, group)) => (CopyOwner::Fixed(user, group), Owner::Fixed(user, group)),
+                        None if self.from_context => (CopyOwner::Fixed(0, 0), Owner::Archive),
+                        None => (CopyOwner::Keep, Owner::Archive),
+                    };
+                    let (archives, paths) =
+                        if copy.add && copy.unpack != Some(false) { archives(from, paths)? } else { (Vec::new(), paths.clone()) };
+                    for path in &archives {
+                        self.unpack(from, path, into, unpacked_owner)?;
+                    }
+                    if paths.is_empty() {
+                        continue;
+                    }
+                    let choose = |path: &Path, is_folder: bool| choose(&exclude, path, is_folder);
+                    copied(Selection { from, sources: &paths, keep_parents: copy.parents, choose: &choose }, owner)?;
+                }
+                Part::File { scratch, name, .. } => {
+                    let folder = open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?;
+                    let (user, group) = owner.unwrap_or((0, 0));
+                    if copy.unpack == Some(true) {
+                        let owner = owner.map_or(Owner::Archive, |(user, group)| Owner::Fixed(user, group));
+                        self.unpack(folder.as_fd(), Path::new(name), into, owner)?;
+                        continue;
+                    }
+                    let sources = [Path::new("/").join(name)];
+                    let selection =
+                        Selection { from: folder.as_fd(), sources: &sources, keep_parents: false, choose: &|_, _| Choice::Take };
+                    copied(selection, CopyOwner::Fixed(user, group))?;
+                }
+                Part::Remote { url, .. } => return Err(Failure::internal(format!("{url} was not fetched")).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks an archive into the destination, which none of its names leads out of.
+    fn unpack(&self, from: BorrowedFd<'_>, path: &Path, into: BorrowedFd<'_>, owner: Owner) -> Result<(), StepError> {
+        let shown = path.display();
+        let unread = |error: std::io::Error| Failure::invalid(format!("the archive {shown} cannot be read: {error}"));
+        let destination = Path::new(&self.copy.destination);
+        let whose = match owner {
+            Owner::Fixed(user, group) => Some((user, group)),
+            _ => None,
+        };
+        look::make_folders(into, destination, whose, 0o755)
+            .map_err(|error| Failure::invalid(format!("{} cannot be made: {error}", destination.display())))?;
+        let folder = look::folder(into, destination)
+            .map_err(|error| Failure::invalid(format!("{} is no folder to unpack into: {error}", destination.display())))?;
+        let (_, tar) = decompress::reader(look::open(from, path).map_err(unread)?).map_err(unread)?;
+        let rules = Rules { owner, ..Rules::default() };
+        archive::unpack(tar, folder.as_fd(), Path::new(""), rules).map(drop).map_err(|error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            Failure::invalid(format!("{shown}: {error}{source}")).into()
+        })
+    }
+}
+
+/// Parts what is to be unpacked from what is to be copied.
+fn archives(from: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), StepError> {
+    let (mut archives, mut others) = (Vec::new(), Vec::new());
+    for source in paths {
+        for path in archive::copy::expand(from, source)? {
+            let is_folder = look::is_folder(from, &path).map_err(|_| CopyError::Missing { path: path.display().to_string() })?;
+            let is_archive = !is_folder && look::open(from, &path).is_ok_and(decompress::is_archive);
+            if is_archive { archives.push(path) } else { others.push(path) }
+        }
+    }
+    Ok((archives, others))
+}
+
+/// What a copy leaves out.
+pub(super) fn exclusions(copy: &Copy) -> Result<Ignore, Failure> {
+    Ignore::of(&copy.exclude).map_err(|problem| Failure::invalid(format!("--exclude: {problem}")))
+}
+
+/// What becomes of something in a source.
+pub(super) fn choose(exclude: &Ignore, path: &Path, is_folder: bool) -> Choice {
+    let path = path.to_string_lossy();
+    let path = path.trim_start_matches('/');
+    match (exclude.matches(path), is_folder) {
+        (false, _) => Choice::Take,
+        (true, true) if !exclude.can_skip(path) => Choice::Descend,
+        (true, _) => Choice::Leave,
+    }
+}
+
+/// Who `--chown` or a user names: a number stands for itself, as user and as group; a name is looked for in the files of the root.
+pub(super) fn owner_in(root: BorrowedFd<'_>, text: &str) -> Result<(u32, u32), Failure> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let number = |text: &str| match text {
+        "root" => Some(0),
+        text => text.parse::<u32>().ok().filter(|number| *number <= i32::MAX.cast_unsigned()),
+    };
+    let (uid, gid) = match (user, number(user)) {
+        ("", _) => (0, 0),
+        (_, Some(number)) => (number, number),
+        (user, None) => view::user_in(root, user).map_err(Failure::from)?,
+    };
+    let gid = match group {
+        None => gid,
+        // As BuildKit has it: a group that is not named is root's, where one could be.
+        Some("") => 0,
+        Some(group) => match number(group) {
+            Some(number) => number,
+            None => view::user_in(root, &format!(":{group}")).map_err(Failure::from)?.1,
+        },
+    };
+    Ok((uid, gid))
+}

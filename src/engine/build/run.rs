@@ -1,0 +1,218 @@
+//! RUN: a command in a container nobody is told of; what it wrote is the layer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use tokio::io::AsyncReadExt as _;
+
+use crate::archive::copy::{Choice, CopyOwner};
+use crate::archive::digest::digest_tree;
+use crate::archive::layer::LayerRules;
+use crate::archive::open_folder;
+use crate::archive::select::Selection;
+use crate::dockerfile::{Network, Run};
+use crate::engine::build::ground::Ground;
+use crate::engine::build::mount::{Mounted, source_keys};
+use crate::engine::build::stage::{Made, StepError, Task};
+use crate::engine::build::teller::ToldStep;
+use crate::engine::build::{Build, Halt};
+use crate::engine::container::unlisted::Unlisted;
+use crate::engine::image::mount_point::MountPoints;
+use crate::resource::build::BuildNetwork;
+use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, NetworkMode};
+use crate::resource::failure::Failure;
+use crate::resource::id::{Digest, ImageId};
+use crate::resource::image::Platform;
+
+/// What a command's machine is called, always: a result is not to depend on it (BuildKit's name).
+const HOSTNAME: &str = "buildkitsandbox";
+/// Bytes of output that are taken at once.
+const PIECE: usize = 32 << 10;
+/// Docker's head of a piece of output.
+const HEAD: usize = 8;
+
+impl Build {
+    /// Runs a command over a ground, and puts what it wrote on top.
+    pub(super) async fn run(&self, ground: &mut Ground, run: &Run, history: Option<String>, task: Task) -> Result<(), Halt> {
+        let key = self.run_key(ground, run, &task).await?;
+        let record = self.step(&task, key, |told| self.execute(ground, run, told)).await?;
+        ground.add(&record, history);
+        Ok(())
+    }
+
+    async fn run_key(&self, ground: &Ground, run: &Run, task: &Task) -> Result<Digest, Halt> {
+        let pairs = |pairs: &[(String, String)]| -> Vec<String> { pairs.iter().map(|(name, value)| format!("{name}={value}")).collect() };
+        let spec = &self.job.spec;
+        let mut key = self
+            .key("run", ground)
+            .texts(&run.command)
+            .texts(pairs(&run.environment))
+            .text(&run.working_dir)
+            .text(&run.user)
+            .text(&format!("{:?} {:?} {:?} {:?} {:?}", run.network, spec.network, spec.extra_hosts, spec.shm_size, spec.ulimits));
+        key = run.files.iter().fold(key, |key, file| key.text(&file.path).text(&file.content).number(file.mode.into()));
+        for source in source_keys(self, run, task).await? {
+            key = key.digest(&source);
+        }
+        Ok(key.finish())
+    }
+
+    async fn execute(&self, ground: &Ground, run: &Run, told: ToldStep) -> Result<Made, StepError> {
+        let can_run = Platform { os: ground.document.os.clone(), architecture: ground.document.architecture.clone(), variant: None };
+        check_machine(&can_run)?;
+        let engine = &self.job.engine;
+        let mut unlisted = engine.unlisted()?;
+        let mut mounted = Mounted::default();
+        mounted.prepare(self, run, &unlisted).await?;
+        let all = run.proxies.iter().chain(&run.environment).chain(&mounted.environment);
+        let mut environment: Vec<String> = all.map(|(name, value)| format!("{name}={value}")).collect();
+        if !environment.iter().any(|line| line.starts_with("HOSTNAME=")) {
+            // A name without a value takes away what every container is told.
+            environment.push("HOSTNAME".to_owned());
+        }
+        let (spec, effective) = self.container(run, environment)?;
+        let mut lower = self.job.workshop.folders(ground.layers(), MountPoints::Build).await?;
+        lower.extend(mounted.stubs.take());
+        let mounts = std::mem::take(&mut mounted.mounts);
+        let status = match unlisted.start(spec, effective, lower, mounts).await {
+            Ok(attached) => {
+                self.pass_on(attached.output, &told).await?;
+                unlisted.wait().await
+            }
+            Err((code, failure)) => {
+                told.output(true, format!("{}\n", failure.message).into_bytes()).await;
+                ExitStatus { code, ..ExitStatus::default() }
+            }
+        };
+        drop(mounted.held);
+        if status.code != 0 {
+            let how = if status.out_of_memory { " (it was killed for want of memory)" } else { "" };
+            let shown = run.command.join(" ");
+            let message = format!("process \"{shown}\" did not complete successfully: exit code: {}{how}", status.code);
+            let kept = self.keep(ground, run)?;
+            return Err(StepError { failure: Failure::invalid(message), code: Some(status.code), kept });
+        }
+        self.layer_of(&unlisted, mounted.targets).await
+    }
+
+    /// The state before a command that failed, as an image, if somebody wants to look around in it.
+    fn keep(&self, ground: &Ground, run: &Run) -> Result<Option<ImageId>, StepError> {
+        if !self.job.spec.keep_failed {
+            return Ok(None);
+        }
+        let mut document = ground.document.clone();
+        document.config.env = run.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        document.config.working_dir.clone_from(&run.working_dir);
+        document.config.user.clone_from(&run.user);
+        document.config.entrypoint.clear();
+        document.config.cmd = vec!["/bin/sh".to_owned()];
+        Ok(Some(self.job.workshop.publish(&document, &[])?))
+    }
+
+    fn container(&self, run: &Run, environment: Vec<String>) -> Result<(ContainerSpec, EffectiveConfig), Failure> {
+        let wanted = &self.job.spec;
+        let network = match (run.network, &wanted.network) {
+            (Network::None, _) | (Network::Default, BuildNetwork::None) => NetworkMode::None,
+            (Network::Host | Network::Default, BuildNetwork::Host) => NetworkMode::Host,
+            // Who wrote the Dockerfile is not who runs the machine (BuildKit's entitlement `network.host`).
+            (Network::Host, _) => {
+                let message = "RUN --network=host is not allowed: a Dockerfile alone does not open the host's network; build with `--network host`, \
+                               or `network: host` of `build:`";
+                return Err(Failure::denied(message));
+            }
+            (Network::Default, BuildNetwork::Default) => NetworkMode::Bridge,
+            (Network::Default, BuildNetwork::Named(name)) => NetworkMode::Named(name.clone()),
+        };
+        let hosts = wanted.extra_hosts.iter().map(|line| {
+            let split = line.split_once(['=', ':']);
+            split
+                .map(|(name, address)| (name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
+                .ok_or_else(|| Failure::invalid(format!("`{line}` is not a host and its address: write NAME=ADDRESS")))
+        });
+        let spec = ContainerSpec {
+            network,
+            extra_hosts: hosts.collect::<Result<_, _>>()?,
+            ulimits: wanted.ulimits.clone(),
+            shm_size: wanted.shm_size,
+            ..ContainerSpec::default()
+        };
+        let effective = EffectiveConfig {
+            entrypoint: Vec::new(),
+            command: run.command.clone(),
+            environment,
+            working_dir: run.working_dir.clone(),
+            user: run.user.clone(),
+            labels: BTreeMap::new(),
+            exposed: BTreeSet::new(),
+            volumes: BTreeSet::new(),
+            stop_signal: None,
+            health: None,
+            hostname: HOSTNAME.to_owned(),
+        };
+        Ok((spec, effective))
+    }
+
+    /// Passes on what a command writes until it closes its outputs; it waits for whoever listens.
+    async fn pass_on(&self, mut output: tokio::net::unix::OwnedReadHalf, told: &ToldStep) -> Result<(), StepError> {
+        let broken = |error: std::io::Error| Failure::internal(format!("the output of a command cannot be read: {error}"));
+        let mut head = [0; HEAD];
+        loop {
+            match output.read_exact(&mut head).await {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+                read => drop(read.map_err(broken)?),
+            }
+            let mut left = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            while left > 0 {
+                let mut piece = vec![0; left.min(PIECE)];
+                output.read_exact(&mut piece).await.map_err(broken)?;
+                left -= piece.len();
+                told.output(head[0] == 2, piece).await;
+            }
+        }
+    }
+
+    async fn layer_of(&self, unlisted: &Unlisted, leave_out: BTreeSet<PathBuf>) -> Result<Made, StepError> {
+        let rules = LayerRules { newest: self.job.epoch, leave_out };
+        self.finish(unlisted.upper(), rules).await
+    }
+
+    /// Makes what was written a layer.
+    pub(super) async fn finish(&self, upper: PathBuf, rules: LayerRules) -> Result<Made, StepError> {
+        let digested = upper.clone();
+        let content = tokio::task::spawn_blocking(move || content_of(&digested)).await;
+        let content = content.map_err(|error| Failure::internal(format!("the digest of a layer was given up: {error}")))??;
+        let layer = self.job.workshop.finish(upper, rules).await?;
+        Ok(Made { layer, content })
+    }
+}
+
+/// The digest of what an upper folder holds, whiteouts and all, without times.
+fn content_of(upper: &Path) -> Result<Digest, Failure> {
+    let root = open_folder(upper).map_err(|error| Failure::internal(error.to_string()))?;
+    let all = [PathBuf::from("/")];
+    let selection = Selection { from: root.as_fd(), sources: &all, keep_parents: false, choose: &|_, _| Choice::Take };
+    let digest = digest_tree(&selection, CopyOwner::Keep, &|_| None);
+    digest.map(Digest::from_bytes).map_err(|error| Failure::internal(error.to_string()))
+}
+
+/// Refuses commands for a machine that this one cannot be.
+fn check_machine(platform: &Platform) -> Result<(), Failure> {
+    let host = Platform::host();
+    if platform.architecture == host.architecture || (host.architecture == "amd64" && platform.architecture == "386") {
+        return Ok(());
+    }
+    let emulator = match platform.architecture.as_str() {
+        "arm64" => "aarch64",
+        "amd64" => "x86_64",
+        "386" => "i386",
+        other => other,
+    };
+    let registered = std::fs::read_to_string(format!("/proc/sys/fs/binfmt_misc/qemu-{emulator}")).unwrap_or_default();
+    if registered.starts_with("enabled") {
+        return Ok(());
+    }
+    Err(Failure::unsupported(format!(
+        "a command for {platform} cannot run on this machine, which is {host}: install qemu-user-static and binfmt-support, or build for {host}"
+    )))
+}
