@@ -3,3 +3,6 @@
 pub mod client;
 pub mod server;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// The credentials that Docker's configuration has for a registry.
-    async fn stored_credentials(&self, registry: &str) -> Result<Option<Credentials>, Failure> {
+    pub(super) async fn stored_credentials(&self, registry: &str) -> Result<Option<Credentials>, Failure> {
         let Some(folder) = self.docker_config.clone() else { return Ok(None) };
         let registry = registry.to_owned();
         // A helper may ask for a password, and takes its time.

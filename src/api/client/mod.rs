@@ -5,8 +5,10 @@
 //! in the newest one we speak, and an engine that is older says so in its answer, whereupon they are made in its newest.
 
 mod answer;
+pub mod build;
 mod call;
 pub mod client_archive;
+mod client_build;
 pub mod client_container;
 mod client_exec;
 mod client_image;

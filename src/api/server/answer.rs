@@ -14,7 +14,8 @@ use hyper::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::api::server::activity::UnderWay;
-use crate::api::server::hijack::Hijack;
+use crate::api::server::build_session::BuildSession;
+use crate::api::server::hijack::{Hijack, Takeover};
 use crate::api::wire::error;
 use crate::resource::failure::{Failure, FailureKind};
 
@@ -25,8 +26,8 @@ pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(super) enum Outcome {
     /// An answer.
     Response(Response<Body>),
-    /// The connection turns into the streams of a process.
-    Hijack(Hijack),
+    /// The connection turns into something else.
+    Takeover(Takeover),
 }
 
 impl From<Response<Body>> for Outcome {
@@ -37,7 +38,13 @@ impl From<Response<Body>> for Outcome {
 
 impl From<Hijack> for Outcome {
     fn from(hijack: Hijack) -> Self {
-        Self::Hijack(hijack)
+        Self::Takeover(Takeover::Streams(hijack))
+    }
+}
+
+impl From<BuildSession> for Outcome {
+    fn from(session: BuildSession) -> Self {
+        Self::Takeover(Takeover::Build(session))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::api::server::activity::Activity;
 use crate::api::server::answer::{Counted, Outcome};
-use crate::api::server::hijack::Hijack;
+use crate::api::server::hijack::Takeover;
 use crate::api::server::listener::Stream;
 
 /// Serves a connection until its end. When the client goes, the answer it waits for is dropped.
@@ -26,7 +26,7 @@ pub(super) async fn serve<S>(
 {
     // Who has connected is about to ask.
     let arrival = Mutex::new(Some(activity.begin()));
-    let (sender, mut hijacks) = mpsc::channel::<Hijack>(1);
+    let (sender, mut takeovers) = mpsc::channel::<Takeover>(1);
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = activity.begin();
         drop(arrival.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -34,9 +34,9 @@ pub(super) async fn serve<S>(
         Box::pin(async move {
             match answer.await {
                 Outcome::Response(response) => Ok::<_, Infallible>(response.map(|body| Counted::new(body, under_way))),
-                Outcome::Hijack(hijack) => {
+                Outcome::Takeover(takeover) => {
                     // The loop below takes the connection away from hyper, and this answer with it.
-                    let _ = sender.send(hijack).await;
+                    let _ = sender.send(takeover).await;
                     std::future::pending().await
                 }
             }
@@ -45,19 +45,19 @@ pub(super) async fn serve<S>(
     // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
     let mut connection =
         http1::Builder::new().title_case_headers(true).header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
-    let hijack = tokio::select! {
+    let takeover = tokio::select! {
         ended = &mut connection => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
             return;
         }
-        Some(hijack) = hijacks.recv() => hijack,
+        Some(takeover) = takeovers.recv() => takeover,
     };
     let _under_way = activity.begin();
     let parts = connection.into_parts();
-    if let Err(error) = hijack.carry(parts.io.into_inner(), parts.read_buf).await {
-        tracing::debug!(%error, "a hijacked connection broke");
+    if let Err(error) = takeover.carry(parts.io.into_inner(), parts.read_buf).await {
+        tracing::debug!(%error, "a connection that was taken over broke");
     }
 }
 
@@ -65,6 +65,7 @@ pub(super) async fn serve<S>(
 mod tests {
     use super::*;
     use crate::api::server::answer;
+    use crate::api::server::hijack::Hijack;
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 

@@ -1,4 +1,4 @@
-//! A connection that turns into the streams of a process, as Docker's attach and exec have it.
+//! A connection that turns into something else: the streams of a process, as Docker's attach and exec have it, or one build.
 
 use std::io;
 
@@ -7,12 +7,31 @@ use hyper::HeaderMap;
 use hyper::header::{CONNECTION, UPGRADE};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::api::server::build_session::BuildSession;
 use crate::api::server::listener::{self, HangUp, Stream};
 use crate::api::server::router::ApiVersion;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 
 /// Bytes on their way from a process to a client, at most; one frame of Docker's.
 const PIECE: usize = 32 << 10;
+
+/// What a connection turns into.
+pub(super) enum Takeover {
+    /// The streams of a process.
+    Streams(Hijack),
+    /// One build.
+    Build(BuildSession),
+}
+
+impl Takeover {
+    /// Has the connection until its end. `early` is what the client sent before it saw an answer.
+    pub(super) async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
+        match self {
+            Self::Streams(hijack) => hijack.carry(stream, early).await,
+            Self::Build(session) => session.carry(stream, early).await,
+        }
+    }
+}
 
 /// The streams of a process that a connection is to carry.
 pub(super) struct Hijack {
@@ -30,7 +49,7 @@ impl Hijack {
     }
 
     /// Carries bytes until the process ends them or the client is gone. `early` is what the client sent before it saw an answer.
-    pub(super) async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
+    async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
         let Self { head, mut reader, mut writer } = self;
         let hang_up = HangUp::of(&stream);
         let (mut from_client, mut to_client) = tokio::io::split(stream);
@@ -83,7 +102,7 @@ impl Hijack {
 }
 
 /// Whether the client asks for the connection as HTTP has it; older ones just take it.
-fn is_upgrade(headers: &HeaderMap) -> bool {
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
     let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let asked = connection.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     asked && headers.contains_key(UPGRADE)

@@ -17,7 +17,7 @@ pub enum Listener {
 }
 
 /// A client's connection.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+pub(in crate::api) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// The socket, if it is one.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 }

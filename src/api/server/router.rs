@@ -16,8 +16,8 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{archive, attach, container, event, exec, image, log, network, stats, system, volume};
-use crate::api::wire::extension::{BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
+use crate::api::server::{archive, attach, build, container, event, exec, image, log, network, stats, system, volume};
+use crate::api::wire::extension::{BUILD, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
 use crate::resource::failure::Failure;
@@ -51,6 +51,11 @@ const ROUTES: &[Route] = routes! {
     GET    OBSERVATION                     => system::observe;
     GET    BUSY                            => container::is_busy;
     GET    "/events"                       => event::stream;
+
+    POST   BUILD                           => build::session;
+    POST   "/build"                        => build::classic;
+    POST   "/build/prune"                  => build::prune;
+    POST   "/build/cancel"                 => build::cancel;
 
     GET    "/containers/json"              => container::list;
     POST   "/containers/create"            => container::create;
@@ -108,8 +113,6 @@ const ROUTES: &[Route] = routes! {
 
 /// What dockerd serves and this engine does not: the answer says so, instead of knowing no such page.
 const ELSEWHERE: &[&str] = &[
-    "/build",
-    "/build/prune",
     "/commit",
     "/configs",
     "/containers/{name}/attach/ws",
@@ -322,7 +325,7 @@ mod tests {
         check(Method::PUT, "/containers/json", "page not found");
         check(Method::GET, "/containers//json", "page not found");
         check(Method::GET, "/containers/a/b/json", "page not found");
-        check(Method::POST, "/v1.43/build", "`POST /build` is not supported by this engine");
+        check(Method::POST, "/v1.43/commit", "`POST /commit` is not supported by this engine");
         check(Method::POST, "/containers/a/update", "`POST /containers/a/update` is not supported by this engine");
     }
 

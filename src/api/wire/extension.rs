@@ -26,6 +26,9 @@ pub const OBSERVATION: &str = "/gantry/observation";
 /// `GET` below there, with a running container's name, answers with `true` where any of its processes is at work.
 pub const BUSY: &str = "/gantry/busy/{name}";
 
+/// `POST` there turns the connection into that of one build ([`crate::api::wire::build::message`]).
+pub const BUILD: &str = "/gantry/build";
+
 /// Whether a line of the list of images is what an inspect shows: there the root file system is an object.
 pub fn is_whole(line: &serde_json::Value) -> bool {
     line.get("RootFS").is_some_and(serde_json::Value::is_object)

@@ -4,6 +4,7 @@
 //! [moods](fields::Mood): a request is refused when it asks for something we would have to ignore, another engine's answer is not.
 
 pub mod answer;
+pub mod build;
 pub mod container;
 pub mod error;
 pub mod event;

@@ -1,5 +1,7 @@
 //! What an engine tells of itself, and the credentials a client sends along.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE};
@@ -16,6 +18,9 @@ pub const API_VERSION: &str = crate::resource::system::API_VERSION;
 
 /// The oldest.
 pub const MIN_API_VERSION: &str = crate::resource::system::MIN_API_VERSION;
+
+/// Under which address Docker's configuration keeps the credentials of its own registry.
+const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
 /// Writes `GET /version`.
 pub fn version_to_json(version: &EngineVersion) -> Value {
@@ -172,14 +177,16 @@ pub fn credentials_to_json(credentials: &Credentials, registry: &str) -> Value {
 pub fn login_from_json(body: Value) -> Result<(String, Option<Credentials>), WireError> {
     let mut fields = Fields::of("", body, Mood::Answer)?;
     let address = fields.text("serveraddress")?.unwrap_or_default();
-    let bare = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or(&address);
-    let host = bare.split('/').next().unwrap_or_default();
-    let registry = match host {
+    Ok((registry_at(&address).to_owned(), credentials(&mut fields)?))
+}
+
+/// The registry at an address, under which Docker's configuration keeps it.
+fn registry_at(address: &str) -> &str {
+    let bare = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or(address);
+    match bare.split('/').next().unwrap_or_default() {
         "" | "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
         host => host,
-    };
-    let registry = registry.to_owned();
-    Ok((registry, credentials(&mut fields)?))
+    }
 }
 
 /// Writes that a registry lets somebody in.
@@ -194,15 +201,47 @@ pub fn credentials_to_header(credentials: &Credentials, registry: &str) -> Strin
 
 /// Reads `X-Registry-Auth`; an empty object is no credentials.
 pub fn credentials_from_header(header: &str) -> Result<Option<Credentials>, WireError> {
+    credentials_from_json(header_to_json("X-Registry-Auth", header)?)
+}
+
+/// Writes `X-Registry-Config`: the credentials of every registry that a build may need.
+pub fn all_credentials_to_header(credentials: &BTreeMap<String, Credentials>) -> String {
+    let address = |registry: &str| if registry == DOCKER_HUB { HUB_ADDRESS.to_owned() } else { registry.to_owned() };
+    let map = credentials.iter().map(|(registry, it)| (address(registry), credentials_to_json(it, &address(registry))));
+    URL_SAFE.encode(Value::Object(map.collect()).to_string())
+}
+
+/// Reads `X-Registry-Config`: credentials, by registry.
+pub fn all_credentials_from_header(header: &str) -> Result<BTreeMap<String, Credentials>, WireError> {
+    let map = match header_to_json("X-Registry-Config", header)? {
+        Value::Null => return Ok(BTreeMap::new()),
+        Value::Object(map) => map,
+        _ => return Err(WireError::malformed("X-Registry-Config", "an object of credentials by registry")),
+    };
+    let mut all = BTreeMap::new();
+    for (address, value) in map {
+        if let Some(found) = credentials_from_json(value)? {
+            all.insert(registry_at(&address).to_owned(), found);
+        }
+    }
+    Ok(all)
+}
+
+/// Reads a header that is JSON in base64; an empty one is `null`.
+fn header_to_json(name: &str, header: &str) -> Result<Value, WireError> {
     // Some clients pad, others do not.
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decoder = GeneralPurpose::new(&base64::alphabet::URL_SAFE, config);
-    let wrong = || WireError::malformed("X-Registry-Auth", "URL-safe base64 of a JSON object");
+    let wrong = || WireError::malformed(name, "URL-safe base64 of a JSON object");
     if header.is_empty() {
-        return Ok(None);
+        return Ok(Value::Null);
     }
     let bytes = decoder.decode(header.replace('+', "-").replace('/', "_")).map_err(|_| wrong())?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+    serde_json::from_slice(&bytes).map_err(|_| wrong())
+}
+
+/// Reads what [`credentials_to_json`] writes; an empty object is no credentials.
+pub fn credentials_from_json(value: Value) -> Result<Option<Credentials>, WireError> {
     credentials(&mut Fields::of("X-Registry-Auth", value, Mood::Answer)?)
 }
 
@@ -279,6 +318,12 @@ mod tests {
         assert!(registry == DOCKER_HUB && found == Some(Credentials::Password { username: text("a"), password: text("b") }));
         let (registry, found) = login_from_json(json!({ "username": "", "serveraddress": "http://127.0.0.1:5000/v2" })).expect("good");
         assert!(registry == "127.0.0.1:5000" && found.is_none());
+        let all = BTreeMap::from([
+            (DOCKER_HUB.to_owned(), Credentials::IdentityToken(text("t"))),
+            (text("127.0.0.1:5000"), Credentials::RegistryToken(text("r"))),
+        ]);
+        assert!(all_credentials_from_header(&all_credentials_to_header(&all)).expect("good") == all);
+        assert!(all_credentials_from_header("").expect("good").is_empty() && all_credentials_from_header("W10=").is_err());
         assert!(credentials_from_header("e30=").expect("good").is_none());
         assert!(credentials_from_header("!").is_err());
     }
