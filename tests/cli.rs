@@ -213,8 +213,6 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
         ("up --no-build --watch", ["--no-build", "--watch"]),
         ("up --no-recreate -V", ["--no-recreate", "--renew-anon-volumes"]),
         ("up --no-recreate --always-recreate-deps", ["--no-recreate", "--always-recreate-deps"]),
-        ("up --build", ["--build is not supported", "gantry image load"]),
-        ("up --quiet-build", ["--quiet-build is not supported", "gantry pull"]),
         ("up --watch", ["--watch is not supported", "gantry up"]),
         ("up --menu", ["--menu is not supported", "--menu=false"]),
         ("up --pull sometimes", ["sometimes", "always, missing, never"]),
@@ -226,7 +224,33 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
         ("up --exit-code-from wbe", ["no such service: wbe", ""]),
         ("up job --no-deps web-that-is-not", ["no such service: web-that-is-not", ""]),
         ("create --force-recreate --no-recreate", ["--force-recreate", "--no-recreate"]),
-        ("create --build", ["--build is not supported", "gantry image load"]),
+        ("create --build --no-build", ["--build", "--no-build"]),
+        ("build wbe", ["no such service: wbe", "did you mean `web`?"]),
+        ("build --builder remote", ["--builder is not supported", "-H names another engine"]),
+        ("build --memory 1g", ["--memory is not supported", "leave it out"]),
+        ("build --push", ["--push is not supported", "docker push"]),
+        ("build --provenance true", ["--provenance is not supported", "`false`"]),
+        ("build --sbom generator=x", ["--sbom is not supported", "`false`"]),
+        ("build --ssh x", ["invalid ssh key \"x\"", "`x=SOCKET`"]),
+        ("build --build-arg =x", ["`=x` has no name", "--build-arg"]),
+        ("image build", ["PATH", "Usage"]),
+        ("image build -f - -", ["cannot both come from standard input", "`.` say"]),
+        ("image build --debug-shell -", ["--debug-shell needs standard input", "-f"]),
+        ("image build -t Not/Good .", ["--tag", "Not/Good"]),
+        ("image build --platform linux/amd64,linux/arm64 .", ["one build makes an image for one platform", "once for each"]),
+        ("image build --platform linux/a/b/c .", ["--platform", "linux/a/b/c"]),
+        ("image build --progress rawjson .", ["rawjson", "--progress json"]),
+        ("image build --secret src=x .", ["a secret needs an id", "--secret"]),
+        ("image build --secret id=x,env=NOT_SET .", ["the environment has no variable NOT_SET", "set it"]),
+        ("image build --ssh default .", ["SSH_AUTH_SOCK names no agent", "ssh-agent"]),
+        ("image build --ulimit nofiles=1 .", ["there is no process limit `nofiles`", "nofile"]),
+        ("image build --shm-size big .", ["`big` is no size", "64m"]),
+        ("image build --add-host nowhere .", ["missing IP: nowhere", "--add-host"]),
+        ("image build --cache-from type=gha .", ["--cache-from type=gha is not read", "name an image"]),
+        ("image build --build-context x=https://x.test/y .", ["is no folder of this machine", "name the folder"]),
+        ("image build https://x.test/y.git", ["is no folder of this machine", "name the folder"]),
+        ("image build --check --debug-shell .", ["--check", "--debug-shell"]),
+        ("image build --output x .", ["--output", "--help"]),
         ("create --scale web=x", ["`x` is not a number of containers", "--scale"]),
         ("create wbe", ["no such service: wbe", "did you mean `web`?"]),
         ("scale", ["SERVICE=N", "Usage"]),
@@ -252,8 +276,7 @@ fn arguments_that_do_not_fit_are_refused_with_code_one() {
         ("run -T -v ./x:y web", ["the target `y` must be an absolute path", ""]),
         ("run -T --env-from-file nope.env web", ["--env-from-file nope.env", "No such file"]),
         ("run -T --name not/good web", ["not/good", ""]),
-        ("run -T --build web", ["--build is not supported", "gantry image load"]),
-        ("run -T --quiet-build web", ["--quiet-build is not supported", ""]),
+        ("run -T --build --no-build web", ["--build", "--no-build"]),
     ] {
         refused(&folder.run(arguments), &words);
         assert!(!folder.folder.path().join("root").exists(), "`{arguments}` started an engine to be refused");
@@ -377,4 +400,49 @@ fn a_root_is_found_from_where_one_stands_and_not_too_long() {
     let refused = folder.run("ps");
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("GANTRY_ROOT is too long") && refused.stderr.contains("hint:"), "{}", refused.stderr);
+}
+
+/// Docker Compose 2.40 prints the same for this project, but for its version.
+#[test]
+fn a_bake_file_is_printed_and_no_engine_is_asked() {
+    let project = "name: p\nservices:\n  base: {build: ./base}\n  web: {build: {additional_contexts: {b: 'service:base'}, args: [A]}, image: web:1}\n  other: {image: x}\n";
+    let folder = Folder::new(&[("compose.yaml", project)]).with("A", "here");
+    let printed = folder.run("build --print --build-arg B=flag --no-cache web");
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
+    let place = folder.path().canonicalize().expect("the folder").display().to_string();
+    let labels = |service: &str| {
+        format!(
+            "{{\"com.docker.compose.project\":\"p\",\"com.docker.compose.service\":\"{service}\",\"com.docker.compose.version\":\"{}\"}}",
+            env!("CARGO_PKG_VERSION")
+        )
+    };
+    let expect = format!(
+        r#"{{"group":{{"default":{{"targets":["base","web"]}}}},"target":{{"base":{{"context":"{place}/base","dockerfile":"{place}/base/Dockerfile","args":{{"B":"flag"}},"labels":{},"tags":["p-base"],"no-cache":true,"output":["type=docker"]}},"web":{{"context":"{place}","contexts":{{"b":"target:base"}},"dockerfile":"{place}/Dockerfile","args":{{"A":"here","B":"flag"}},"labels":{},"tags":["web:1"],"no-cache":true,"output":["type=docker"]}}}}}}"#,
+        labels("base"),
+        labels("web")
+    );
+    let value: serde_json::Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    assert_eq!(value.to_string(), expect);
+    let nothing = folder.run("build other");
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""));
+    assert!(nothing.stderr.contains("No services to build"), "{}", nothing.stderr);
+    assert!(!folder.path().join("root").exists(), "an engine was started");
+}
+
+#[test]
+fn what_cannot_be_built_here_is_told_with_its_place() {
+    for (service, words) in [
+        ("build: https://x.test/y.git", ["services.a.build.context: `https://x.test/y.git` is no folder", "compose.yaml:2:"]),
+        ("build: {privileged: true}", ["services.a.build.privileged", "the service"]),
+        ("build: {cache_to: [type=gha]}", ["services.a.build.cache_to: `type=gha`", "remove it"]),
+        ("build: {sbom: true}", ["services.a.build.sbom", "`sbom: false`"]),
+        ("build: {platforms: [linux/amd64, linux/arm64]}", ["one build makes an image for one platform", "compose.yaml:2:"]),
+        ("build: {ssh: [default]}", ["SSH_AUTH_SOCK names none", "compose.yaml:2:"]),
+    ] {
+        let folder = Folder::new(&[("compose.yaml", &format!("services:\n  a: {{{service}}}\n"))]);
+        refused(&folder.run("build"), &words);
+        // Nothing stands against reading it.
+        assert_eq!(folder.run("config -q").code, 0, "{service}");
+        assert!(!folder.path().join("root").exists(), "`{service}` started an engine to be refused");
+    }
 }

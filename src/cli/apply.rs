@@ -8,11 +8,15 @@ use tokio::sync::Semaphore;
 
 use crate::api::client::Client;
 use crate::cli::await_container::Watch;
+use crate::cli::build;
 use crate::cli::error::{About, CommandError};
 use crate::cli::hook::{self, Hook};
+use crate::cli::output::build::Steps;
+use crate::cli::output::build::failure::Warned;
 use crate::cli::output::line::LinePrinter;
 use crate::cli::output::progress::{Progress, Status};
 use crate::compose::plan::{Plan, label};
+use crate::resource::build::ImageBuild;
 use crate::resource::container::{ContainerSpec, StopOptions, Stopped};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
@@ -34,6 +38,8 @@ pub(crate) struct Applier {
     attached: bool,
     quiet_pull: bool,
     hooks: Option<LinePrinter>,
+    /// The steps of builds, where the plan has some.
+    steps: Option<Steps>,
     applied: Arc<AtomicU64>,
     /// Containers that could not notice their stop signal.
     unheard: Arc<Mutex<BTreeSet<String>>>,
@@ -48,6 +54,8 @@ pub(crate) struct ApplyOptions {
     pub(crate) attached: bool,
     /// Layers of pulled images are not told.
     pub(crate) quiet_pull: bool,
+    /// Steps of builds are not told.
+    pub(crate) quiet_build: bool,
     /// Shows what hooks write; nobody looks when absent.
     pub(crate) hooks: Option<LinePrinter>,
 }
@@ -59,8 +67,10 @@ impl Applier {
             Operation::CreateContainer { spec, .. } => Some((spec.labels.get(label::REPLACE)?.clone(), step.cause.to_string())),
             _ => None,
         });
+        let builds = plan.steps().iter().any(|step| matches!(step.operation, Operation::BuildImage { .. }));
         Self {
             client: client.clone(),
+            steps: builds.then(|| Steps::new(progress, options.quiet_build)),
             progress: progress.clone(),
             watch,
             replaced: Arc::new(replaced.collect()),
@@ -79,6 +89,11 @@ impl Applier {
         let names = unheard.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let advice = "set `stop_grace_period` to have them waited for, or `init: true` to have the signal passed on";
         (!names.is_empty()).then(|| format!("not waited for, since nothing in them handles the stop signal: {names}; {advice}"))
+    }
+
+    /// What is no good in the Dockerfiles of what was built.
+    pub(crate) fn build_warnings(&self) -> Vec<Warned> {
+        self.steps.as_ref().map(Steps::warnings).unwrap_or_default()
     }
 
     /// Applies one operation.
@@ -120,6 +135,7 @@ impl Applier {
         let container = |name: &str| format!("Container {name}");
         Some(match operation {
             Operation::PullImage { image, .. } => (format!("Image {image}"), "Pulling", "Pulled"),
+            Operation::BuildImage { image, .. } => (format!("Image {image}"), "Building", "Built"),
             Operation::CreateNetwork { name, .. } => (format!("Network {name}"), "Creating", "Created"),
             Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
             Operation::CreateVolume { name, .. } => (format!("Volume {name}"), "Creating", "Created"),
@@ -158,6 +174,7 @@ impl Applier {
         match operation {
             // What is large and rare is boxed: a plan has one of these for each of its operations.
             Operation::PullImage { image, platform } => Box::pin(self.pull(&image, platform.as_deref())).await?,
+            Operation::BuildImage { image, build } => Box::pin(self.build(image, *build)).await?,
             Operation::CreateNetwork { name, spec } => match client.create_network(name.as_str(), &spec).await {
                 // The engine was still obeying a client that was killed, or another one beside this.
                 Err(failure) if failure.kind == FailureKind::Conflict && self.has_network(name.as_str(), &spec).await => {}
@@ -247,6 +264,13 @@ impl Applier {
         }
     }
 
+    async fn build(&self, image: String, asked: ImageBuild) -> Result<(), CommandError> {
+        let steps = self.steps.clone().unwrap_or_else(|| Steps::new(&self.progress, true));
+        let teller = steps.teller(asked.spec.labels.get(label::SERVICE).map(String::as_str), &format!("Image {image}"));
+        let built = build::run(&self.client, asked, None, teller, &format!("image {image}")).await;
+        built.map(drop).map_err(|unbuilt| unbuilt.error)
+    }
+
     async fn pull(&self, image: &str, platform: Option<&str>) -> Result<(), CommandError> {
         let reference: ImageReference = image.parse().map_err(|error| CommandError::local(format!("{error}")))?;
         let layers = |step: ImageProgress| {
@@ -265,6 +289,7 @@ impl Applier {
 fn about(operation: &Operation) -> Option<About> {
     Some(match operation {
         Operation::PullImage { image, .. } => About::Image(image.clone()),
+        Operation::BuildImage { build, .. } => About::Build(build.spec.labels.get(label::SERVICE)?.clone()),
         Operation::CreateContainer { name, spec, .. } => {
             About::Container(spec.labels.get(label::REPLACE).unwrap_or(&name.to_string()).clone())
         }

@@ -1,7 +1,7 @@
 //! What every command needs: the terminal, the settings resolved once, the project, and the engine.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use crate::compose::project::source::FileReader;
 use crate::compose::project::{self, Model, Sources};
 use crate::engine::root::Root;
 use crate::resource::failure::{Failure, FailureKind};
-use crate::resource::name::ProjectName;
+use crate::resource::name::{ProjectName, ServiceName};
 
 /// What who may not use an engine can do.
 const RIGHTS: &str = "run this with sudo, or name an engine you may use with `-H` or DOCKER_HOST";
@@ -155,6 +155,17 @@ impl Context {
         Progress::new(&self.terminal, self.style, title, self.environment.is_true("COMPOSE_STATUS_STDOUT"))
     }
 
+    /// The same in a style of the command's own, if it has one.
+    pub(crate) fn progress_as(&self, style: Option<Style>, title: &'static str) -> Progress {
+        let style = match style {
+            Some(Style::Auto) if self.terminal.stderr_is_terminal() => Style::Tty,
+            Some(Style::Auto) => Style::Plain,
+            Some(style) => style,
+            None => self.style,
+        };
+        Progress::new(&self.terminal, style, title, self.environment.is_true("COMPOSE_STATUS_STDOUT"))
+    }
+
     /// Loads the project; `select` are services named on the command line, whose profiles count as active.
     pub(crate) fn project(&self, select: &[String]) -> Result<Project, CommandError> {
         self.project_with(|sources| sources.select = select.to_vec())
@@ -176,7 +187,16 @@ impl Context {
 
     /// Tells what this engine cannot do of a project that it is to run.
     pub(crate) fn runnable(&self, project: &Project) -> Result<(), CommandError> {
-        let refusals = project.refusals().enforced();
+        self.refuse(project.run_refusals())
+    }
+
+    /// Tells what this engine cannot do of builds that it is to do.
+    pub(crate) fn buildable(&self, project: &Project, services: &BTreeSet<ServiceName>) -> Result<(), CommandError> {
+        self.refuse(project.build_refusals(services))
+    }
+
+    fn refuse(&self, refusals: Diagnostics) -> Result<(), CommandError> {
+        let refusals = refusals.enforced();
         let told = self.tell(&refusals);
         if refusals.has_errors() { Err(told) } else { Ok(()) }
     }

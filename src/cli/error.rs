@@ -16,6 +16,8 @@ pub(crate) enum About {
     Container(String),
     /// A service.
     Service(String),
+    /// The building of a service's image, by the service.
+    Build(String),
     /// The health of a container, by name.
     Health(String),
     /// A network, by its name in the engine.
@@ -136,6 +138,7 @@ impl CommandError {
                 of_service(user.map(|service| service.name.as_str()), Some("image"))
             }
             Some(About::Service(name)) => of_service(Some(name), None),
+            Some(About::Build(name)) => of_service(Some(name), Some("build")),
             Some(About::Container(name)) => of_service(project.service_of(name), None),
             Some(About::Health(name)) => of_service(project.service_of(name), Some("healthcheck")),
             Some(About::Hook(service, attribute)) => of_service(Some(service.as_str()), Some(*attribute)),
@@ -232,13 +235,25 @@ impl From<PlanError> for CommandError {
             }
             PlanError::ImageMissing { image, .. } => Self::new(message)
                 .about(About::Image(image))
-                .hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME` or `gantry pull`"),
+                .hint("bring it in with `gantry image load -i FILE`, `gantry image import FILE NAME`, `gantry pull` or `gantry build`"),
             PlanError::Content { kind, key, .. } => Self::local(message)
                 .about(About::File(kind.section(), key))
                 .hint("set the variable, in the environment or in `.env`, or make the file"),
             PlanError::NothingToShare { service, with, .. } => {
                 let hint = format!("give `{with}` a container: start it, or do not scale it to 0");
                 Self::new(message).about(About::Service(service.to_string())).hint(hint)
+            }
+            PlanError::PlatformUnbuilt { service, platform } => Self::local(message)
+                .about(About::Build(service.to_string()))
+                .hint(format!("add {platform} to `build.platforms`, or name another in `platform` or DOCKER_DEFAULT_PLATFORM")),
+            PlanError::SeveralPlatforms { service, .. } => Self::local(message).about(About::Build(service.to_string())).hint(
+                "keep one in `build.platforms`; or let `gantry up --build` build the one of `platform`, or of DOCKER_DEFAULT_PLATFORM",
+            ),
+            PlanError::NoAgent { service, .. } => Self::local(message)
+                .about(About::Build(service.to_string()))
+                .hint("start one: `eval $(ssh-agent)`, or name its socket: `ID=PATH`"),
+            PlanError::Elsewhere { service, .. } => {
+                Self::local(message).about(About::Build(service.to_string())).hint("fetch it, and name the folder")
             }
             PlanError::NothingToStart(_) => Self::new(message).hint("`gantry up` creates it"),
             PlanError::Cycle(_) | PlanError::NamedTwice { .. } | PlanError::Name(_) | PlanError::UnknownService(_) => Self::local(message),

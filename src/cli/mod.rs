@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod ask;
 mod await_container;
+mod build;
 mod command;
 mod context;
 pub mod environment;

@@ -23,7 +23,10 @@ pub(crate) async fn replicas(client: &Client, project: &ProjectName) -> Result<O
 
 /// Everything with a project's label, and what its files name beside.
 pub(crate) async fn project(client: &Client, name: &ProjectName, project: Option<&Project>) -> Result<ObservedState, CommandError> {
-    let references: BTreeSet<&str> = project.iter().flat_map(|it| it.services.values()).flat_map(|service| service.images()).collect();
+    let own = project.iter().flat_map(|it| it.services.values()).flat_map(|service| service.images());
+    // What is built on another image of the project needs to know of that.
+    let bases = project.iter().flat_map(|it| it.with_bases(it.services.keys()).into_values()).map(|service| service.image.as_str());
+    let references: BTreeSet<&str> = own.chain(bases.filter(|image| !image.is_empty())).collect();
     let mut seen = client.observe(&label::project_filter(name.as_str()), &references).await?;
     let is_ours = |labels: &BTreeMap<String, String>| labels.get(label::PROJECT).is_some_and(|it| *name == **it);
     let named: BTreeSet<&str> = project.iter().flat_map(|it| it.networks.values()).map(|network| network.name.as_str()).collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::resource::build::ImageBuild;
 use crate::resource::container::{ContainerSpec, EndpointSpec};
 use crate::resource::exec::ExecSpec;
 use crate::resource::name::{ContainerName, NetworkName, VolumeName};
@@ -47,6 +48,13 @@ pub enum Operation {
         image: String,
         /// The platform asked for.
         platform: Option<String>,
+    },
+    /// Builds an image.
+    BuildImage {
+        /// The name it has for its service.
+        image: String,
+        /// What is built, and from what.
+        build: Box<ImageBuild>,
     },
     /// Makes a network.
     CreateNetwork {

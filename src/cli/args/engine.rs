@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::args::build::ImageBuildArgs;
+
 /// `gantry image …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
+    /// Build an image of a Dockerfile
+    Build(Box<ImageBuildArgs>),
     /// List images
     #[command(alias = "list")]
     Ls(ImageListArgs),

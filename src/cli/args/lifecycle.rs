@@ -2,8 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::error::{About, CommandError};
-use crate::compose::project::model::{self, Project};
+use crate::compose::project::model;
 
 /// Services by name; shell patterns are allowed.
 #[derive(Debug, Default, Args)]
@@ -23,7 +22,7 @@ pub(crate) enum PullPolicy {
     Missing,
     /// Never; a missing image is an error
     Never,
-    /// Never, for images are built
+    /// Never where an image can be built, which it is, even when it is here
     #[value(hide = true)]
     Build,
 }
@@ -47,45 +46,18 @@ impl From<RefreshPolicy> for model::PullPolicy {
     }
 }
 
-/// Flags about building, which every command that makes containers has in Docker Compose. Nothing is built here yet, and nobody is to
-/// believe otherwise.
+/// Flags about building, which every command that makes containers has.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BuildArgs {
-    /// Build images first
-    #[arg(long, hide = true, conflicts_with = "no_build")]
+    /// Build images first, even those that are here
+    #[arg(long, conflicts_with = "no_build")]
     pub(crate) build: bool,
     /// Build nothing, even where an image is missing
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub(crate) no_build: bool,
-    /// Do not tell of builds
-    #[arg(long, hide = true)]
+    /// Do not tell of the steps of builds
+    #[arg(long)]
     pub(crate) quiet_build: bool,
-}
-
-impl BuildArgs {
-    /// Refuses what only a builder could obey.
-    pub(crate) fn refuse(&self) -> Result<(), CommandError> {
-        let flag = match (self.build, self.quiet_build) {
-            (true, _) => "--build",
-            (_, true) => "--quiet-build",
-            _ => return Ok(()),
-        };
-        Err(CommandError::local(format!("{flag} is not supported: Gantry does not build images yet"))
-            .hint("build the image elsewhere and bring it in with `gantry image load -i FILE` or `gantry pull`"))
-    }
-
-    /// Refuses `--pull build` where there is something to build and nobody said `--no-build`.
-    pub(crate) fn refuse_policy(&self, policy: Option<PullPolicy>, project: &Project) -> Result<(), CommandError> {
-        match project.services.values().find(|service| service.builds) {
-            Some(service) if policy == Some(PullPolicy::Build) && !self.no_build => Err(CommandError::local(format!(
-                "--pull build is not supported for service \"{}\", which has a `build`: Gantry does not build images yet",
-                service.name
-            ))
-            .about(About::Service(service.name.to_string()))
-            .hint("build its image elsewhere, bring it in with `gantry image load -i FILE`, and leave the flag out or add --no-build")),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl From<PullPolicy> for model::PullPolicy {

@@ -1,5 +1,6 @@
 //! What can be typed: flags and their help, nothing opened yet. A flag that is not here does not exist.
 
+pub(crate) mod build;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod inspect;
@@ -133,6 +134,8 @@ pub(crate) enum Command {
     Scale(lifecycle::ScaleArgs),
     /// Wait until containers have ended, and exit with the last one's code
     Wait(lifecycle::WaitArgs),
+    /// Build the images of the project's services
+    Build(Box<build::ServiceBuildArgs>),
     /// Pull the images of the project's services
     Pull(lifecycle::PullArgs),
     /// List the project's containers

@@ -48,8 +48,13 @@ pub(super) async fn run(
     for name in &plan.kept {
         progress.tell(&format!("Container {name}"), Status::Done, "Running");
     }
-    let apply_options =
-        ApplyOptions { parallel: context.parallel, attached: true, quiet_pull: args.quiet_pull, hooks: Some(follower.printer().clone()) };
+    let apply_options = ApplyOptions {
+        parallel: context.parallel,
+        attached: true,
+        quiet_pull: args.quiet_pull,
+        hooks: Some(follower.printer().clone()),
+        ..ApplyOptions::default()
+    };
     let applier = Applier::new(client, &progress, Some(watch), plan, apply_options);
     let announced = AtomicBool::new(false);
     let announce = || {

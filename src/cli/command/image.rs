@@ -7,7 +7,7 @@ use tokio::io::AsyncRead;
 
 use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePruneArgs, ImagePullArgs, ImageSaveArgs};
 use crate::cli::ask;
-use crate::cli::command::cp;
+use crate::cli::command::{cp, image_build};
 use crate::cli::context::{Context, Filters};
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
@@ -25,6 +25,7 @@ const LISTING: Listing<'static> = Listing {
 /// Runs the command.
 pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, CommandError> {
     match command {
+        ImageCommand::Build(args) => return image_build::run(*args, context).await,
         ImageCommand::Ls(args) => list(&args, context).await?,
         ImageCommand::Import(args) => import(args, context).await?,
         ImageCommand::Load(args) => load(args, context).await?,

@@ -2,6 +2,7 @@
 
 mod attach;
 mod attached;
+mod build;
 mod config;
 mod cp;
 mod create;
@@ -10,6 +11,7 @@ mod engine;
 mod events;
 mod exec;
 mod image;
+mod image_build;
 mod images;
 mod login;
 mod logs;
@@ -32,6 +34,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cli::args::Command;
+use crate::cli::args::engine::ImageCommand;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::interrupt::Interrupt;
@@ -43,7 +46,7 @@ use crate::resource::name::ServiceName;
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
     if context.dry_run && !has_dry_run(&command) {
         return Err(CommandError::local(
-            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm and pull",
+            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm, build and pull",
         ));
     }
     match command {
@@ -63,6 +66,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Pause(args) => interruptible(signal::pause(args, context)).await,
         Command::Unpause(args) => interruptible(signal::unpause(args, context)).await,
         Command::Wait(args) => interruptible(wait::run(args, context)).await,
+        Command::Build(args) => interruptible(build::run(*args, context)).await,
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
         Command::Logs(args) => interruptible(logs::run(args, context)).await,
@@ -78,6 +82,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Port(args) => interruptible(port::run(args, context)).await,
         Command::Login(args) => interruptible(login::login(args, context)).await,
         Command::Logout(args) => interruptible(login::logout(args, context)).await,
+        // A shell has interrupts of its own.
+        Command::Image(ImageCommand::Build(args)) if args.debug_shell => image_build::run(*args, context).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,
         Command::Engine(args) => interruptible(engine::run(args, context)).await,
         Command::Version(args) => interruptible(version::run(args, context)).await,
@@ -86,7 +92,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
 
 /// Whether a command can say what it would do, or changes nothing anyhow.
 fn has_dry_run(command: &Command) -> bool {
-    let makes = matches!(command, Command::Up(_) | Command::Create(_) | Command::Scale(_) | Command::Run(_) | Command::Pull(_));
+    let makes =
+        matches!(command, Command::Up(_) | Command::Create(_) | Command::Scale(_) | Command::Run(_) | Command::Build(_) | Command::Pull(_));
     let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
     let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));

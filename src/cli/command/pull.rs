@@ -73,11 +73,7 @@ async fn pull(args: &PullArgs, context: &Context, project: &Project) -> Result<u
     let mut failures = failures.into_inner();
     let unbuilt = failures.keys().filter_map(|image| builders.get(image)).flatten().map(|name| name.as_str()).collect::<Vec<_>>();
     if !unbuilt.is_empty() {
-        context.terminal.warn(&format!(
-            "images that could not be pulled are to be built, and Gantry does not build images yet, of: {}; build them elsewhere and bring \
-             them in with `gantry image load -i FILE`",
-            unbuilt.join(", ")
-        ));
+        context.terminal.warn(&format!("some images could not be pulled, and can be built: run `gantry build {}`", unbuilt.join(" ")));
     }
     let result = match result {
         Ok(()) if !args.ignore_pull_failures => failures.pop_first().map_or(Ok(()), |(_, error)| Err(error)),

@@ -1,6 +1,6 @@
 //! `run`: a service's command, or another one, once, in a container of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -8,12 +8,12 @@ use crate::api::client::Client;
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::one_off::RunArgs;
 use crate::cli::await_container::Watch;
+use crate::cli::command::build::{self, ImagesShown};
 use crate::cli::command::up;
 use crate::cli::context::Context;
 use crate::cli::error::{About, CommandError};
 use crate::cli::hook;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::observe;
 use crate::cli::output::progress::{Progress, Status, Style};
 use crate::cli::relay::{self, Parted, Peer, Relay, Signals};
 use crate::compose::plan::{self, OneOff, Plan, UpOptions};
@@ -26,7 +26,6 @@ use crate::resource::operation::Operation;
 
 /// Runs the command.
 pub(super) async fn run(args: RunArgs, context: &Context) -> Result<u8, CommandError> {
-    args.build.refuse()?;
     let tty = args.tty.or(args.no_tty.map(|no| !no)).unwrap_or_else(|| relay::on_a_terminal(&context.terminal));
     relay::check_input(tty, args.interactive)?;
     let whole = context.project(std::slice::from_ref(&args.service))?;
@@ -44,21 +43,24 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         // A volume that only this command mounts is the project's all the same.
         project.volumes.extend(whole.volumes.get_key_value(key).map(|(key, volume)| (key.clone(), volume.clone())));
     }
-    args.build.refuse_policy(args.pull, &project)?;
     context.runnable(&project)?;
     up::override_policies(&mut project, args.pull.map(Into::into));
-    let options = UpOptions {
+    build::apply_flags(&mut project, &args.build);
+    let mut options = UpOptions {
         remove_orphans: args.remove_orphans || says("COMPOSE_REMOVE_ORPHANS"),
         ignore_orphans: says("COMPOSE_IGNORE_ORPHANS"),
         ..UpOptions::default()
     };
     let client = context.client().await?;
-    let due = if context.dry_run { BTreeSet::new() } else { up::due(client, &project).await };
-    if !due.is_empty() {
-        let pulls = plan::refresh(&project, &due);
-        prepare(args, context, client, &project, &pulls, &one_off).await?;
-    }
-    let observed = observe::project(client, &project.name, Some(&project)).await?;
+    let style = args.quiet.then_some(Style::Quiet);
+    let shown = ImagesShown { style, quiet_pull: args.quiet_pull, quiet_build: args.build.quiet_build };
+    let mut interrupt = Interrupt::listen()?;
+    let brought = tokio::select! {
+        brought = build::images(context, client, &project, shown) => brought,
+        () = interrupt.next() => return Ok(CommandError::INTERRUPTED),
+    };
+    let (observed, built) = brought?;
+    options.built = built;
     let plan = plan::run(&project, &observed, &options, &one_off)?;
     up::tell_warnings(context, &plan);
     if context.dry_run {
@@ -66,7 +68,6 @@ async fn run_in(args: &RunArgs, tty: bool, context: &Context, whole: &Project) -
         return Ok(0);
     }
     let service = &project.services[&one_off.service];
-    let mut interrupt = Interrupt::listen()?;
     let prepared = async {
         prepare(args, context, client, &project, &plan, &one_off).await?;
         if args.detach { begin(client, &one_off, service).await } else { Ok(()) }

@@ -9,6 +9,7 @@ use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::UpArgs;
 use crate::cli::ask;
 use crate::cli::await_container::{Watch, last_lines, last_probe};
+use crate::cli::command::build::{self, ImagesShown};
 use crate::cli::command::{attached, names, seconds};
 use crate::cli::context::Context;
 use crate::cli::error::{About, CommandError};
@@ -48,8 +49,8 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     }
     let targeted = names(whole, &args.services.services)?;
     let mut project = whole.select(&args.services.services, !args.no_deps)?;
-    args.build.refuse_policy(args.pull, &project)?;
     override_policies(&mut project, args.pull.map(Into::into));
+    build::apply_flags(&mut project, &args.build);
     if project.services.is_empty() {
         return Err(CommandError::local("no service selected"));
     }
@@ -63,14 +64,15 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
     let step = trace::span("connect");
     let client = context.client().await?;
     drop(step);
-    let due = if context.dry_run { BTreeSet::new() } else { due(client, &project).await };
-    if !due.is_empty() {
-        let pulls = plan::refresh(&project, &due);
-        let shown = Shown { quiet_pull: args.quiet_pull, hooks: None };
-        carry_out(context, client, &project.name, &pulls, "pull", shown).await?;
-    }
     let step = trace::span("observe");
-    let observed = observe::project(client, &project.name, Some(&project)).await?;
+    let shown = ImagesShown { quiet_pull: args.quiet_pull, quiet_build: args.build.quiet_build, style: None };
+    let mut interrupt = Interrupt::listen()?;
+    let brought = tokio::select! {
+        brought = build::images(context, client, &project, shown) => brought,
+        () = interrupt.next() => return Ok(CommandError::INTERRUPTED),
+    };
+    let (observed, built) = brought?;
+    options.built = built;
     drop(step);
     for volume in plan::changed_volumes(&project, &observed) {
         let question = format!("Volume \"{volume}\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?");
@@ -107,7 +109,6 @@ async fn bring_up(title: &'static str, args: UpArgs, context: &Context, whole: &
 
 /// Refuses what only other parts of Docker Compose could obey: nothing is accepted and then not done.
 fn refuse(args: &UpArgs, context: &Context) -> Result<(), CommandError> {
-    args.build.refuse()?;
     if args.watch {
         return Err(CommandError::local("--watch is not supported: Gantry does not rebuild what changes yet")
             .hint("leave it out, and run `gantry up` again after a change"));
@@ -195,6 +196,7 @@ fn options(
         timeout: seconds(args.timeout),
         pull: true,
         scale: scale.collect::<Result<_, _>>()?,
+        built: BTreeSet::new(),
     })
 }
 
@@ -247,7 +249,13 @@ async fn carry_out(
     for name in &plan.kept {
         progress.tell(&format!("Container {name}"), Status::Done, "Running");
     }
-    let options = ApplyOptions { parallel: context.parallel, attached: false, quiet_pull: shown.quiet_pull, hooks: shown.hooks };
+    let options = ApplyOptions {
+        parallel: context.parallel,
+        attached: false,
+        quiet_pull: shown.quiet_pull,
+        hooks: shown.hooks,
+        ..ApplyOptions::default()
+    };
     let applier = Applier::new(client, &progress, watch, plan, options);
     let _span = trace::span("execute");
     let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;

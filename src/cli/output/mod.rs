@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+pub(crate) mod build;
 pub(crate) mod line;
 pub(crate) mod listing;
 pub(crate) mod ports;

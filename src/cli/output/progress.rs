@@ -1,7 +1,7 @@
 //! What is going on, on standard error: live on a terminal, a line a change elsewhere, JSON for programs, or nothing.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cli::output::terminal::Terminal;
@@ -38,7 +38,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Working => "Working",
             Self::Done => "Done",
@@ -59,6 +59,9 @@ struct Task {
     took: Option<Duration>,
 }
 
+/// Lines for so many rows and columns.
+type Lines = Box<dyn Fn(usize, usize) -> Vec<String> + Send + Sync>;
+
 /// The tasks of one command.
 #[derive(Clone)]
 pub(crate) struct Progress {
@@ -66,6 +69,8 @@ pub(crate) struct Progress {
     style: Style,
     title: &'static str,
     tasks: Arc<Mutex<Vec<Task>>>,
+    /// What is drawn below the tasks.
+    below: Arc<OnceLock<Lines>>,
     /// Lines go to standard output (`COMPOSE_STATUS_STDOUT`).
     to_stdout: bool,
     /// Redraws timers and spinners of a terminal.
@@ -86,7 +91,8 @@ const FRAME: Duration = Duration::from_millis(100);
 impl Progress {
     /// Begins to tell of a command; `style` is never `Auto`.
     pub(crate) fn new(terminal: &Terminal, style: Style, title: &'static str, to_stdout: bool) -> Self {
-        let mut progress = Self { terminal: terminal.clone(), style, title, tasks: Arc::default(), to_stdout, ticker: None };
+        let mut progress =
+            Self { terminal: terminal.clone(), style, title, tasks: Arc::default(), below: Arc::default(), to_stdout, ticker: None };
         if style == Style::Tty {
             let drawn = progress.clone();
             // A timer on the screen is about time itself.
@@ -145,7 +151,24 @@ impl Progress {
         }
     }
 
-    fn write(&self, line: &str) {
+    /// How it is told.
+    pub(crate) const fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Where it is told.
+    pub(crate) const fn terminal(&self) -> &Terminal {
+        &self.terminal
+    }
+
+    /// Draws more below the tasks, as often as they are drawn: lines for so many rows and columns.
+    pub(crate) fn show_below(&self, lines: impl Fn(usize, usize) -> Vec<String> + Send + Sync + 'static) {
+        // Only the first to ask has the place.
+        let _ = self.below.set(Box::new(lines));
+    }
+
+    /// Writes a line where lines go.
+    pub(crate) fn write(&self, line: &str) {
         if self.to_stdout {
             self.terminal.line(line);
             self.terminal.flush();
@@ -161,16 +184,24 @@ impl Progress {
             ticker.0.abort();
         }
         if self.style == Style::Tty && !self.lock().is_empty() {
-            let lines = self.lines(usize::MAX);
+            let mut lines = self.lines(usize::MAX);
+            lines.extend(self.lines_below(usize::MAX));
             self.terminal.settle(&lines);
         }
     }
 
     fn draw(&self) {
         if !self.lock().is_empty() {
-            let rows = usize::from(self.terminal.size().rows);
-            self.terminal.show_live(self.lines(rows.saturating_sub(1)));
+            let rows = usize::from(self.terminal.size().rows).saturating_sub(1);
+            let mut lines = self.lines(rows);
+            lines.extend(self.lines_below(rows.saturating_sub(lines.len())));
+            self.terminal.show_live(lines);
         }
+    }
+
+    fn lines_below(&self, rows: usize) -> Vec<String> {
+        let columns = usize::from(self.terminal.size().columns);
+        self.below.get().map(|lines| lines(rows, columns)).unwrap_or_default()
     }
 
     /// The lines for a screen of so many rows: the header, then tasks; those that are done give way first.
@@ -204,11 +235,15 @@ impl Progress {
     }
 }
 
+/// The sign of what goes on for so long.
+pub(crate) fn spinner(took: Duration) -> &'static str {
+    SPINNER[usize::try_from(took.as_millis() / FRAME.as_millis()).unwrap_or(0) % SPINNER.len()]
+}
+
 fn row(task: &Task, width: usize, columns: usize, color: bool) -> String {
     let took = task.took.unwrap_or_else(|| task.began.elapsed());
-    let frame = usize::try_from(took.as_millis() / FRAME.as_millis()).unwrap_or(0) % SPINNER.len();
     let (sign, style) = match task.status {
-        Status::Working => (SPINNER[frame], "36"),
+        Status::Working => (spinner(took), "36"),
         Status::Done => ("✔", "32"),
         Status::Warning => ("!", "33"),
         Status::Error => ("✘", "31"),

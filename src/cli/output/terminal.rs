@@ -47,6 +47,9 @@ struct Streams {
     live: Vec<String>,
     /// How many of them are on the screen.
     drawn: usize,
+    /// What goes to standard error goes here instead.
+    #[cfg(test)]
+    recorded: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 /// Beyond so much, pending output is written even if more is to come.
@@ -62,6 +65,14 @@ impl Terminal {
             no_color: environment.get("NO_COLOR").is_some() || environment.get("TERM") == Some("dumb"),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same, but for standard error, which is kept.
+    #[cfg(test)]
+    pub(crate) fn recording(environment: &Environment) -> (Self, Arc<Mutex<Vec<u8>>>) {
+        let (terminal, recorded) = (Self::new(environment), Arc::default());
+        terminal.lock().recorded = Some(Arc::clone(&recorded));
+        (terminal, recorded)
     }
 
     /// Chooses when control codes are written.
@@ -145,9 +156,8 @@ impl Terminal {
     /// Shows these lines below everything else, in the place of the last ones.
     pub(crate) fn show_live(&self, lines: Vec<String>) {
         let mut streams = self.lock();
-        streams.erase();
         streams.live = lines;
-        streams.draw();
+        streams.redraw();
     }
 
     /// Leaves these lines above, for good, in the place of the live ones.
@@ -193,6 +203,11 @@ impl Streams {
     }
 
     fn write_error(&mut self, bytes: &[u8]) {
+        #[cfg(test)]
+        if let Some(recorded) = &self.recorded {
+            recorded.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            return;
+        }
         if !self.stderr_closed && !bytes.is_empty() {
             let mut stderr = io::stderr().lock();
             let written = stderr.write_all(bytes).and_then(|()| stderr.flush());
@@ -208,6 +223,18 @@ impl Streams {
         }
     }
 
+    /// Draws the live lines over those on the screen in one write, between the marks that keep a terminal from showing half of it.
+    fn redraw(&mut self) {
+        let mut text = String::from("\x1b[?2026h");
+        if self.drawn > 0 {
+            text.push_str(&format!("\x1b[{}A\r\x1b[J", self.drawn));
+        }
+        self.live.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        text.push_str("\x1b[?2026l");
+        self.drawn = self.live.len();
+        self.write_error(text.as_bytes());
+    }
+
     fn draw(&mut self) {
         if !self.live.is_empty() {
             self.erase();
@@ -215,5 +242,22 @@ impl Streams {
             self.drawn = self.live.len();
             self.write_error(text.as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_lines_are_drawn_over_in_one_write() {
+        let (terminal, recorded) = Terminal::recording(&Environment::default());
+        let written = || std::mem::take(&mut *recorded.lock().expect("one thread"));
+        terminal.show_live(vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(written(), b"\x1b[?2026hone\ntwo\n\x1b[?2026l");
+        terminal.show_live(vec!["three".to_owned()]);
+        assert_eq!(written(), b"\x1b[?2026h\x1b[2A\r\x1b[Jthree\n\x1b[?2026l");
+        terminal.settle(&["done".to_owned()]);
+        assert_eq!(written(), b"\x1b[1A\r\x1b[Jdone\n");
     }
 }

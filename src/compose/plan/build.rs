@@ -147,7 +147,8 @@ impl<'a> Builder<'a> {
 
     /// The pull of an image of a service, its own or that of a hook, if it is missing.
     pub(super) fn image(&mut self, service: &Service, image: &str) -> Result<(), PlanError> {
-        if self.decider.observed.images.contains_key(image) || self.images.contains_key(image) {
+        let is_built = self.decider.options.built.contains(image);
+        if is_built || self.decider.observed.images.contains_key(image) || self.images.contains_key(image) {
             return Ok(());
         }
         let never = match service.pull_policy {

@@ -4,6 +4,7 @@
 //! operation obeys or fails.
 
 mod attribute;
+mod bake;
 mod build;
 mod cause;
 mod decide;
@@ -13,6 +14,7 @@ mod endpoint;
 mod fingerprint;
 mod graph;
 mod hook;
+mod image;
 mod inherit;
 mod known;
 pub mod label;
@@ -32,15 +34,19 @@ mod volume;
 mod walk;
 
 #[cfg(test)]
+mod image_tests;
+#[cfg(test)]
 pub(crate) mod simulate;
 #[cfg(test)]
 mod tests;
 
+pub use bake::bake;
 pub use cause::{Cause, Divergence};
 pub use desired::{container as desired_container, service_hash};
 pub use diff::FieldChange;
 pub use graph::{Cycle, ServiceGraph};
 pub use hook::{post_start, pre_stop};
+pub use image::{BuildOptions, build, due_builds, is_built, place_dockerfile, pull_before_build};
 pub use known::Known;
 pub use observed::{ObservedState, Replica};
 pub use one_off::OneOff;

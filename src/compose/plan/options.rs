@@ -46,6 +46,8 @@ pub struct UpOptions {
     pub pull: bool,
     /// How many containers, instead of the file's number.
     pub scale: BTreeMap<ServiceName, u32>,
+    /// Images that are built before, by name: a dry run has none of them here.
+    pub built: BTreeSet<String>,
 }
 
 impl Default for UpOptions {
@@ -63,6 +65,7 @@ impl Default for UpOptions {
             timeout: None,
             pull: true,
             scale: BTreeMap::new(),
+            built: BTreeSet::new(),
         }
     }
 }
@@ -119,13 +122,45 @@ pub enum PlanError {
     /// A volume that is not ours to make does not exist.
     #[error("external volume \"{0}\" not found")]
     ExternalVolume(String),
-    /// An image is missing and may not be pulled.
+    /// An image is missing and may not be pulled, or built.
     #[error("image {image} of service \"{service}\" is not here, and may not be pulled")]
     ImageMissing {
         /// The reference.
         image: String,
         /// The service.
         service: ServiceName,
+    },
+    /// A platform is wanted that an image is not built for.
+    #[error("service \"{service}\" is to run on {platform}, and its `build.platforms` does not have that")]
+    PlatformUnbuilt {
+        /// The service.
+        service: ServiceName,
+        /// The platform.
+        platform: String,
+    },
+    /// One build makes an image for one platform.
+    #[error("service \"{service}\" is to be built for {platforms}: one build makes an image for one platform")]
+    SeveralPlatforms {
+        /// The service.
+        service: ServiceName,
+        /// The platforms.
+        platforms: String,
+    },
+    /// A build wants an agent, and none is known.
+    #[error("the build of service \"{service}\" wants the agent `{id}`, and SSH_AUTH_SOCK names none")]
+    NoAgent {
+        /// The service.
+        service: ServiceName,
+        /// The agent's id.
+        id: String,
+    },
+    /// A build reads from what is not on this machine.
+    #[error("service \"{service}\" is to be built from `{address}`, which is no folder of this machine")]
+    Elsewhere {
+        /// The service.
+        service: ServiceName,
+        /// The address.
+        address: String,
     },
     /// A container that shares something of a service's that has no container.
     #[error("service \"{service}\" cannot share {what} with service \"{with}\": that has no container")]

@@ -28,13 +28,13 @@ pub fn pull(project: &Project, here: impl Fn(&str) -> bool, ignore_buildable: bo
     let mut pulls = Pulls::default();
     let mut seen = BTreeSet::new();
     for service in project.services.values() {
-        if service.builds {
+        if service.build.is_some() {
             pulls.builders.entry(service.image.clone()).or_default().push(service.name.clone());
         }
         for image in service.images() {
             match reason_to_skip(project, service, image, here(image), ignore_buildable) {
                 Some(reason) => drop(pulls.skipped.insert(image.to_owned(), reason)),
-                None if seen.insert(image) => push(&mut pulls.plan, project, service, image),
+                None if seen.insert(image) => push(&mut pulls.plan, project, service, image, Cause::Asked),
                 None => {}
             }
         }
@@ -49,16 +49,29 @@ pub fn refresh(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
     let mut plan = Plan::default();
     let mut seen = BTreeSet::new();
     for service in project.services.values().filter(|service| services.contains(&service.name)) {
-        for image in service.images().filter(|image| seen.insert(*image)) {
-            push(&mut plan, project, service, image);
+        // Nobody but the project itself has an image of the name that it gives to one that has none.
+        let is_nowhere =
+            |image: &str| service.build.is_some() && image == service.image && image == project.part_name(&[service.name.as_str()]);
+        for image in service.images().filter(|image| !is_nowhere(image) && seen.insert(*image)) {
+            push(&mut plan, project, service, image, Cause::Asked);
         }
     }
     plan
 }
 
-fn push(plan: &mut Plan, project: &Project, service: &Service, image: &str) {
+/// Plans that the own images of these services are pulled.
+pub(super) fn own_images<'a>(project: &Project, services: impl Iterator<Item = &'a Service>, cause: Cause) -> Plan {
+    let mut plan = Plan::default();
+    let mut seen = BTreeSet::new();
+    for service in services.filter(|service| seen.insert(service.image.as_str())) {
+        push(&mut plan, project, service, &service.image, cause.clone());
+    }
+    plan
+}
+
+fn push(plan: &mut Plan, project: &Project, service: &Service, image: &str, cause: Cause) {
     let platform = desired::platform(project, service);
-    plan.push(Operation::PullImage { image: image.to_owned(), platform }, [], Cause::Asked);
+    plan.push(Operation::PullImage { image: image.to_owned(), platform }, [], cause);
 }
 
 /// Why an image of a service is passed over, if it is. A hook's is under the policy of its service, and is never built.
@@ -69,8 +82,8 @@ fn reason_to_skip(project: &Project, service: &Service, image: &str, here: bool,
         PullPolicy::Build if own => Some(""),
         PullPolicy::Missing | PullPolicy::Build if here && !is_latest(image) => Some("it is here already"),
         // Nobody but the project itself has an image of that name.
-        _ if own && service.builds && image == project.part_name(&[service.name.as_str()]) => Some("no image to be pulled"),
-        _ if own && service.builds && ignore_buildable => Some("it can be built"),
+        _ if own && service.build.is_some() && image == project.part_name(&[service.name.as_str()]) => Some("no image to be pulled"),
+        _ if own && service.build.is_some() && ignore_buildable => Some("it can be built"),
         _ => None,
     }
 }

@@ -172,7 +172,7 @@ impl World {
     #[track_caller]
     pub(super) fn apply(&mut self, operation: &Operation) {
         match operation {
-            Operation::PullImage { image, .. } => self.retag(image),
+            Operation::PullImage { image, .. } | Operation::BuildImage { image, .. } => self.retag(image),
             Operation::CreateNetwork { name, spec } => {
                 assert!(!self.networks.contains_key(name.as_str()), "network {name} exists");
                 self.create_network(name.as_str(), (**spec).clone());

@@ -143,6 +143,12 @@ fn images(
     };
     let built = scope.built.iter().filter(|(_, service)| orphans || (is_known(service) && is_taken(service)));
     let mut names: BTreeSet<String> = built.map(|(name, _)| name.clone()).collect();
+    // One that another tool has built may have no labels; of its name there is only one.
+    let unnamed = project.into_iter().flat_map(|project| project.services.values()).filter(|service| {
+        let own = project.is_some_and(|project| service.image == project.part_name(&[service.name.as_str()]));
+        own && service.build.is_some() && is_taken(service.name.as_str()) && observed.images.contains_key(&service.image)
+    });
+    names.extend(unnamed.map(|service| service.image.clone()).filter(|image| !names_image(&scope.built, image)));
     match project {
         _ if !scope.all => {}
         Some(project) => {
@@ -157,6 +163,11 @@ fn images(
         }
     }
     names
+}
+
+/// Whether one of these names is that of an image, which may be written without its tag.
+fn names_image(built: &[(String, String)], image: &str) -> bool {
+    built.iter().any(|(name, _)| name.strip_prefix(image).is_some_and(|rest| rest.is_empty() || rest == ":latest"))
 }
 
 /// Plans that containers of the named services are stopped, dependants first. Those that are stopped already are in the plan, too:

@@ -1,10 +1,10 @@
-//! Services that wait for each other in a circle: no order could start them.
+//! Services that wait for each other in a circle, or are built on one another in one: no order could start or build them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::compose::project::diagnostic::Diagnostic;
-use crate::compose::project::model::Service;
+use crate::compose::project::model::{Refusal, Service, Subject};
 use crate::compose::project::node::Node;
 use crate::compose::project::source::Span;
 use crate::resource::name::ServiceName;
@@ -24,6 +24,37 @@ pub(crate) fn refuse(services: &BTreeMap<ServiceName, Arc<Service>>, document: &
         }
     }
     problems.push(problem.hint("one of these must start without waiting for the next: remove it from that `depends_on`"));
+}
+
+/// Reports a circle of services that are built on one another: nothing stands against loading them, but all against building.
+pub(crate) fn refuse_builds(services: &BTreeMap<ServiceName, Arc<Service>>, document: &Node, refusals: &mut Vec<Refusal>) {
+    let edges = services.iter().map(|(name, service)| {
+        let bases = service.build.iter().flat_map(|build| build.bases());
+        (name.as_str(), bases.map(ServiceName::as_str).collect())
+    });
+    let Some(circle) = find(&edges.collect()) else { return };
+    let mut problem = Diagnostic::refusal("cycle", format!("services are built on one another in a circle: {}", circle.join(" -> ")));
+    for step in circle.windows(2) {
+        let (service, base) = (step[0], step[1]);
+        let Some(span) = base_place(document, service, base) else { continue };
+        if problem.span.is_none() {
+            problem.span = Some(span);
+        } else {
+            problem = problem.with(span, format!("{service} is built on {base}"));
+        }
+    }
+    let problem = problem.hint("one of these must be built without the next: name an image instead");
+    // Whoever builds any of them hears of it; what is said twice of one place is told once.
+    for name in services.keys().filter(|name| circle.contains(&name.as_str())) {
+        refusals.push(Refusal { subject: Subject::Build(name.clone()), diagnostic: problem.clone() });
+    }
+}
+
+/// Where a service names what it is built on.
+fn base_place(document: &Node, service: &str, base: &str) -> Option<Span> {
+    let contexts = document.get("services")?.get(service)?.get("build")?.get("additional_contexts")?;
+    let is_it = |node: &Node| node.as_text().and_then(|text| text.strip_prefix("service:")) == Some(base);
+    contexts.as_map()?.values().find(|entry| is_it(&entry.node)).map(|entry| entry.node.span)
 }
 
 /// Where a service names what it waits for.

@@ -31,6 +31,14 @@ pub fn ports(text: &str) -> Result<Vec<PortBinding>, String> {
     Ok(bindings)
 }
 
+/// Reads `NAME:ADDRESS` or `NAME=ADDRESS`, and writes the latter.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn host(text: &str) -> Result<String, String> {
+    short::host(text)
+}
+
 /// Reads `[SOURCE:]TARGET[:OPTIONS]`; relative paths of the host start from `folder`.
 ///
 /// # Errors

@@ -290,6 +290,7 @@ impl<'a> Loader<'a> {
             refusals.extend(own.into_iter().map(|diagnostic| Refusal { subject: Subject::Service(name.clone()), diagnostic }));
         }
         unique_container_names(&document, &wanted, &mut self.problems);
+        cycle::refuse_builds(&services, &document, &mut refusals);
         let (services, disabled) = select::split(services, &profiles);
         self.required(&services, &disabled, &document);
         cycle::refuse(&services, &document, &mut self.problems);

@@ -1,5 +1,6 @@
 //! Compose files to a resolved `Project`, or to diagnostics with spans.
 
+pub mod build;
 mod cast;
 mod conform;
 mod cycle;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::compose::project::build::Build;
 use crate::compose::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::compose::project::node::Node;
 use crate::compose::project::other::{Link, ServiceIpc, ServiceNetworkMode, ServicePid, VolumesFrom};
@@ -73,6 +74,8 @@ pub(crate) struct Refusal {
 pub(crate) enum Subject {
     /// A service.
     Service(ServiceName),
+    /// The building of a service's image, by the service.
+    Build(ServiceName),
     /// A network, by key.
     Network(String),
     /// A volume, by key.
@@ -88,17 +91,35 @@ impl Project {
         all.collect::<Vec<_>>().join(self.separator.encode_utf8(&mut [0; 4]))
     }
 
-    /// What stands against running it on this engine, of all that is in it.
+    /// What stands against building its images and running it on this engine, of all that is in it.
     pub fn refusals(&self) -> Diagnostics {
-        let is_here = |refusal: &&Refusal| match &refusal.subject {
+        self.refusals_of(|subject| match subject {
+            Subject::Build(name) => self.services.contains_key(name),
+            subject => self.is_here(subject),
+        })
+    }
+
+    /// What stands against running it with images that are here.
+    pub fn run_refusals(&self) -> Diagnostics {
+        self.refusals_of(|subject| self.is_here(subject))
+    }
+
+    /// Whether a part is needed to run it. What builds an image is not where there is one.
+    fn is_here(&self, subject: &Subject) -> bool {
+        match subject {
             Subject::Service(name) => self.services.contains_key(name),
+            Subject::Build(_) => false,
             Subject::Network(key) => self.networks.contains_key(key),
             Subject::Volume(key) => self.volumes.contains_key(key),
             Subject::File(FileKind::Secret, key) => self.secrets.contains_key(key),
             Subject::File(FileKind::Config, key) => self.configs.contains_key(key),
-        };
-        let found = self.refusals.iter().filter(is_here).map(|refusal| refusal.diagnostic.clone()).collect();
-        Diagnostics::new(found, Arc::clone(&self.sources))
+        }
+    }
+
+    /// What is refused of such parts.
+    pub(crate) fn refusals_of(&self, is_meant: impl Fn(&Subject) -> bool) -> Diagnostics {
+        let found = self.refusals.iter().filter(|refusal| is_meant(&refusal.subject)).map(|refusal| refusal.diagnostic.clone());
+        Diagnostics::new(found.collect(), Arc::clone(&self.sources))
     }
 }
 
@@ -139,8 +160,8 @@ pub struct Service {
     pub domainname: Option<String>,
     /// Supplementary groups.
     pub group_add: Vec<String>,
-    /// It has a `build` section beside its image.
-    pub builds: bool,
+    /// How its image is built, if it can be.
+    pub build: Option<Box<Build>>,
     /// When its image is pulled.
     pub pull_policy: PullPolicy,
     /// The platform of its image, `os/arch[/variant]`.

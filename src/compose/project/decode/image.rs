@@ -42,11 +42,6 @@ pub(super) fn reference(decoder: &mut Decoder<'_>) -> String {
     image
 }
 
-/// Whether it has a `build` section.
-pub(super) fn builds(decoder: &Decoder<'_>) -> bool {
-    decoder.node.get("build").is_some_and(|build| !build.is_null())
-}
-
 pub(super) fn platform(decoder: &mut Decoder<'_>) -> Option<String> {
     let node = decoder.node.get("platform")?;
     let text = node.as_text().filter(|text| !text.is_empty())?;
@@ -66,11 +61,7 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
         "never" => Some(PullPolicy::Never),
         "daily" => Some(PullPolicy::Every(Duration::from_secs(DAY))),
         "weekly" => Some(PullPolicy::Every(Duration::from_secs(7 * DAY))),
-        "build" => {
-            let message = format!("{}: to build images is not yet supported", decoder.path("pull_policy"));
-            decoder.refuse("not-yet", Some(node.span), message, Some("build it elsewhere, and write `pull_policy: missing`".to_owned()));
-            return PullPolicy::Unset;
-        }
+        "build" => Some(PullPolicy::Build),
         // An amount with one of Docker Compose's letters each; `scalar` reads more of them.
         _ => word
             .strip_prefix("every_")
@@ -82,7 +73,7 @@ pub(super) fn pull_policy(decoder: &mut Decoder<'_>) -> PullPolicy {
     };
     known.unwrap_or_else(|| {
         let message = format!("{}: there is no policy `{word}`", decoder.path("pull_policy"));
-        let hint = "there are always, never, missing, daily, weekly, refresh, and `every_` with an age such as 12h";
+        let hint = "there are always, never, missing, build, daily, weekly, refresh, and `every_` with an age such as 12h";
         decoder.error("pull-policy", Some(node.span), message, Some(hint.to_owned()));
         PullPolicy::Unset
     })

@@ -157,8 +157,8 @@ fn is_list(text: &str) -> bool {
 }
 
 /// A number of bytes that is not the default.
-pub(super) fn shm_size(decoder: &Decoder<'_>) -> Option<u64> {
-    text(decoder.node, "shm_size").and_then(|text| text.parse().ok()).filter(|size| *size > 0)
+pub(super) fn shm_size(node: &Node) -> Option<u64> {
+    text(node, "shm_size").and_then(|text| text.parse().ok()).filter(|size| *size > 0)
 }
 
 pub(super) fn oom_score_adj(decoder: &mut Decoder<'_>) -> Option<i32> {
@@ -171,10 +171,11 @@ pub(super) fn oom_score_adj(decoder: &mut Decoder<'_>) -> Option<i32> {
     i32::try_from(number).ok()
 }
 
-pub(super) fn ulimits(decoder: &mut Decoder<'_>) -> BTreeMap<String, Ulimit> {
+/// Reads process limits: those of the service, or of its build, by their path in the service.
+pub(super) fn ulimits(decoder: &mut Decoder<'_>, limits: Option<&Node>, path: &str) -> BTreeMap<String, Ulimit> {
     let mut ulimits = BTreeMap::new();
-    for (name, entry) in decoder.node.get("ulimits").and_then(Node::as_map).into_iter().flatten() {
-        let path = decoder.path(&format!("ulimits.{name}"));
+    for (name, entry) in limits.and_then(Node::as_map).into_iter().flatten() {
+        let path = decoder.path(&format!("{path}.{name}"));
         if !Ulimit::NAMES.contains(&name.as_str()) {
             let near = suggest::nearest(name, Ulimit::NAMES).map(|near| format!("did you mean `{near}`?"));
             let hint = near.unwrap_or_else(|| format!("there are {}", Ulimit::NAMES.join(", ")));

@@ -1,5 +1,6 @@
 //! From a complete document to the model. What has the wrong type was reported before and is passed over here in silence.
 
+mod build;
 mod check;
 mod endpoint;
 mod file;
@@ -96,16 +97,20 @@ pub(crate) fn decode(document: &Node, around: Around<'_>, is_enabled: impl Fn(&N
     let objects = file::Objects { secrets: &decoded.secrets, configs: &decoded.configs, around };
     for (key, entry) in entries(document, "services") {
         let broken = is_broken(entry.node.span);
-        let mut own = refuse::service(&entry.node, &format!("services.{key}"));
+        let mut own = refuse::not_yet(&entry.node, schema::SERVICE, &format!("services.{key}"));
         let mut decoder =
             service::Decoder { key, node: &entry.node, place: entry.key, document, objects, broken, misspelt, problems: &mut own };
-        let Some(service) = decoder.service() else {
+        let Some(mut service) = decoder.service() else {
             problems.extend(own);
             continue;
         };
+        let mut of_build = Vec::new();
+        let mut decoder = service::Decoder { problems: &mut of_build, ..decoder };
+        service.build = build::build(&mut decoder, &service.image).map(Box::new);
         // What a service that no profile enables refers to is nobody's business yet.
         if is_enabled(&entry.node) {
             refuse::sort(&Subject::Service(service.name.clone()), own, problems, &mut decoded.refusals);
+            refuse::sort(&Subject::Build(service.name.clone()), of_build, problems, &mut decoded.refusals);
         }
         decoded.services.insert(service.name.clone(), Arc::new(service));
     }

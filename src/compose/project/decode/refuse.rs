@@ -15,23 +15,6 @@ pub(super) fn sort(subject: &Subject, own: Vec<Diagnostic>, problems: &mut Vec<D
     }
 }
 
-/// What a service has that is not yet supported. What there is an image for need not be built.
-pub(super) fn service(node: &Node, path: &str) -> Vec<Diagnostic> {
-    let mut found = not_yet(node, schema::SERVICE, path);
-    let build = node.as_map().and_then(|map| map.get("build"));
-    let has_image = node.get("image").and_then(Node::as_text).is_some_and(|image| !image.is_empty());
-    for problem in found.iter_mut().filter(|problem| build.is_some_and(|build| problem.span == Some(build.key))) {
-        if has_image {
-            let message = format!("{path}.build has no effect yet: the image is used as it is here, or pulled");
-            *problem = Diagnostic { severity: Severity::Note, hint: None, message, ..problem.clone() };
-        } else {
-            let name = path.rsplit('.').next().unwrap_or_default();
-            problem.hint = Some(format!("build it elsewhere, and name what comes of it: `image: {name}`"));
-        }
-    }
-    found
-}
-
 /// The attributes of a mapping that are not yet supported, wherever below it they are.
 pub(super) fn not_yet(node: &Node, attributes: &'static [Attribute], path: &str) -> Vec<Diagnostic> {
     let mut found = Vec::new();

@@ -50,7 +50,7 @@ impl Decoder<'_> {
         let networks = endpoint::networks(self);
         Some(Service {
             image: image::reference(self),
-            builds: image::builds(self),
+            build: None,
             pull_policy: image::pull_policy(self),
             platform: image::platform(self),
             command: command(node, "command"),
@@ -92,9 +92,9 @@ impl Decoder<'_> {
             devices: host::devices(self),
             device_cgroup_rules: host::device_rules(self),
             sysctls: host::sysctls(self),
-            ulimits: limit::ulimits(self),
+            ulimits: limit::ulimits(self, node.get("ulimits"), "ulimits"),
             resources: limit::resources(self),
-            shm_size: limit::shm_size(self),
+            shm_size: limit::shm_size(node),
             oom_score_adj: limit::oom_score_adj(self),
             uts: host::namespace(self, "uts", ""),
             cgroup: host::namespace(self, "cgroup", "private"),

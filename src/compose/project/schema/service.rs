@@ -9,7 +9,7 @@ pub(crate) const SERVICE: &[Attribute] = &[
     yes("profiles", &NAMES, "The profiles that enable it; without any it is always enabled."),
     yes("annotations", &Dictionary, "Notes on the container, for programs that look at it."),
     yes("attach", &Boolean, "Whether `up` shows what it writes; it does unless this is `false`.").printed(Print::Always),
-    not_yet("build", &Shape::Short(Form::Build, &Shape::Object(BUILD)), "How its image is built: a folder with a Dockerfile, or more."),
+    yes("build", &Shape::Short(Form::Build, &Shape::Object(BUILD)), "How its image is built: a folder with a Dockerfile, or more."),
     inert("develop", &Shape::Object(DEVELOP), "What `watch` does when files change."),
     not_yet("blkio_config", &Shape::Object(BLKIO), "Its share of block devices, and limits on them."),
     yes("cap_add", &NAMES, "Capabilities of the kernel it has beside the default ones; `ALL` is every one."),

@@ -9,8 +9,7 @@ from it, too.
 
 - *Implemented*: it does what the specification says.
 - *Inert*: it has no effect in Docker Compose on one Linux host either; a warning names its line.
-- *Not yet*: it loads, merges and prints. `up`, `create`, `run` and `scale` refuse it, with file, line and column; `config` does not. What is built
-  and has an `image`, too, runs with that image.
+- *Not yet*: it loads, merges and prints. `up`, `create`, `run` and `scale` refuse it, with file, line and column; `config` does not.
 
 The third column says what a later file does to an earlier one, and nothing where a whole is replaced. `!override` replaces any attribute, `!reset`
 removes it.
