@@ -368,9 +368,9 @@ fn what_the_machine_does_not_have_is_named_with_its_place() {
         }
         assert!(bottle.containers().is_empty(), "{attributes}");
     }
-    bottle.compose("services:\n  a:\n    build: ./folder\n");
+    bottle.compose("services:\n  a:\n    build: https://git.test/a.git\n");
     let message = bottle.gantry(["up", "-d"]).failure(1);
-    assert!(message.contains("services.a.build is not yet supported") && message.contains("compose.yaml:3:5"), "{message}");
+    assert!(message.contains("services.a.build.context: `https://git.test/a.git`") && message.contains("compose.yaml:3:12"), "{message}");
 }
 
 #[test]

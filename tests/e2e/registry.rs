@@ -32,7 +32,16 @@ impl Registry {
 
     /// Starts one that has the images of examples/shop under the names Docker Hub has them under.
     pub(crate) fn of_the_shop(bottle: &Bottle, port: u16) -> Self {
-        let images = top().join("target/shop/registry");
+        Self::of(bottle, "target/shop/registry", port)
+    }
+
+    /// Starts one that has the images applications are built from, under the names Docker Hub has them under.
+    pub(crate) fn of_the_packages(bottle: &Bottle, port: u16) -> Self {
+        Self::of(bottle, "target/packages/registry", port)
+    }
+
+    fn of(bottle: &Bottle, images: &str, port: u16) -> Self {
+        let images = top().join(images);
         assert!(images.exists(), "{} is missing: run tests/run, which makes it", images.display());
         Self::serve(bottle, bottle.project().parent().expect("a parent"), &images, &format!("127.0.0.1:{port}"), "")
     }

@@ -1,0 +1,2 @@
+/* What libgreet knows: how a day begins. */
+const char *greet(void);

@@ -1,0 +1,3 @@
+const address = require("politeness");
+
+module.exports = (name) => `Good morning, ${address(name)}`;

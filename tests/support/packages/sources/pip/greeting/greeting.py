@@ -1,0 +1,7 @@
+"""How a day begins."""
+
+from politeness import address
+
+
+def greet(name):
+    return f"Good morning, {address(name)}"

@@ -1,0 +1,5 @@
+"""How somebody is addressed."""
+
+
+def address(name):
+    return f"dear {name}"
