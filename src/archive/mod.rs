@@ -9,6 +9,7 @@ pub mod bounded;
 mod contents;
 pub mod copy;
 pub mod digest;
+pub mod discard;
 mod entry;
 mod glob;
 pub mod layer;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::archive::discard::{remove_all, sizes_of};
 use crate::dockerfile::Sharing;
 use crate::engine::build::key::Key;
 use crate::engine::clock;
@@ -176,7 +177,7 @@ impl Caches {
         known
             .into_iter()
             .map(|(name, record, in_use)| BuildCache {
-                size: size_of(&self.folder.join(&name)),
+                size: sizes_of(&self.folder.join(&name)).0,
                 id: name,
                 name: record.id,
                 mount: true,
@@ -208,7 +209,7 @@ fn name_of(id: &str, number: u32) -> String {
 
 fn make(place: &Path, wanted: &Wanted<'_>) -> std::io::Result<()> {
     // What is there without a record was not finished.
-    match fs::remove_dir_all(place) {
+    match remove_all(place) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -219,22 +220,11 @@ fn make(place: &Path, wanted: &Wanted<'_>) -> std::io::Result<()> {
 }
 
 fn remove(place: &Path) {
-    if let Err(error) = fs::remove_dir_all(place)
+    if let Err(error) = remove_all(place)
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(cache = %place.display(), %error, "what is left of a cache stays until the next start");
     }
-}
-
-/// Bytes of the files below a folder.
-fn size_of(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }
 
 #[cfg(test)]

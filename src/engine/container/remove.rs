@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::archive::discard::{remove_all, sizes_of};
 use crate::engine::Engine;
 use crate::engine::container::create::{Anonymous, parse_name};
 use crate::engine::container::entry::Container;
@@ -117,7 +118,7 @@ impl Engine {
                 continue;
             }
             let upper = container.folder().join("upper");
-            let size = tokio::task::spawn_blocking(move || size_of(&upper)).await.unwrap_or_default();
+            let size = tokio::task::spawn_blocking(move || sizes_of(&upper).0).await.unwrap_or_default();
             // What was started or removed by somebody else meanwhile is not ours to remove.
             if self.remove(&container, false, Anonymous::Stay).await.is_ok() {
                 removed.push(record.id);
@@ -132,21 +133,10 @@ impl Engine {
 /// Removes a folder with all in it, away from the threads that serve requests. What stays, the next engine removes.
 pub(super) async fn remove_tree(folder: &Path) {
     let path = folder.to_owned();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&path)).await;
+    let removed = tokio::task::spawn_blocking(move || remove_all(&path)).await;
     if let Ok(Err(error)) = removed
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(folder = %folder.display(), %error, "what is left of a removed container stays until the next start");
     }
-}
-
-/// Bytes of the files below a folder.
-fn size_of(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -13,6 +14,7 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
+use crate::archive::discard::remove_all;
 use crate::engine::image::error::ImageError;
 use crate::engine::image::mount_point::MountPoints;
 use crate::engine::image::temporary;
@@ -78,6 +80,8 @@ impl Layers {
     pub(super) fn open(data: &Path) -> Result<Arc<Self>, ImageError> {
         let folder = data.join("layers");
         fs::create_dir_all(&folder).map_err(ImageError::disk("make", &folder))?;
+        // A program in an image may be everybody's to run as root: everybody inside of a container, not of the host (CVE-2021-41091).
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(ImageError::disk("close", &folder))?;
         spread(&folder);
         let mut names = Vec::new();
         for entry in fs::read_dir(&folder).map_err(ImageError::disk("list", &folder))? {
@@ -302,7 +306,7 @@ impl PartialLayer {
 impl Drop for PartialLayer {
     fn drop(&mut self) {
         // Renamed away when it was finished; what is left is swept at the next start.
-        let _gone = fs::remove_dir_all(&self.path);
+        let _gone = remove_all(&self.path);
         self.layers.lock().unpacking -= 1;
         self.layers.sync_in_background();
     }
@@ -330,7 +334,7 @@ fn remove_in_background(trash: Vec<PathBuf>) {
     }
     let remove = move || {
         for path in trash {
-            if let Err(error) = fs::remove_dir_all(&path) {
+            if let Err(error) = remove_all(&path) {
                 tracing::warn!(path = %path.display(), %error, "a discarded layer cannot be removed; the next start tries again");
             }
         }

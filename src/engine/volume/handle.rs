@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
+use crate::archive::discard::remove_all;
 use crate::engine::clock;
 use crate::engine::root::Root;
 use crate::engine::store;
@@ -240,7 +241,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 fn remove_tree(name: &str, path: &Path) -> Result<(), VolumeError> {
-    match fs::remove_dir_all(path) {
+    match remove_all(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             let step = if source.raw_os_error() == Some(Errno::EBUSY as i32) { "remove the mounted" } else { "remove" };
             Err(VolumeError::Step { step, name: name.to_owned(), path: path.to_owned(), source })
