@@ -115,7 +115,7 @@ async fn what_a_build_needs_arrives_and_what_it_tells_comes_back() {
             assert_eq!((supply.secrets["file"].as_slice(), supply.secrets["value"].as_slice()), (&b"five"[..], &b"six"[..]));
             assert!(supply.credentials["r"] == Credentials::IdentityToken("t".to_owned()));
             let DockerfileSource::Text { name, text } = spec.dockerfile else { panic!("a text") };
-            assert!(name == "Dockerfile" && text.starts_with("FROM x"));
+            assert!(name.ends_with("/Dockerfile") && text.starts_with("FROM x"));
             tell.send(BuildEvent::Planned { steps: 1 }).await.expect("heard");
             // A client that is slow gets it all.
             for number in 0..1000_u32 {

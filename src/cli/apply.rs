@@ -43,6 +43,8 @@ pub(crate) struct Applier {
     applied: Arc<AtomicU64>,
     /// Containers that could not notice their stop signal.
     unheard: Arc<Mutex<BTreeSet<String>>>,
+    /// By which builds of this plan know one another.
+    made_for: Option<String>,
 }
 
 /// How operations are applied.
@@ -80,6 +82,7 @@ impl Applier {
             hooks: options.hooks,
             applied: Arc::default(),
             unheard: Arc::default(),
+            made_for: build::word(),
         }
     }
 
@@ -264,7 +267,8 @@ impl Applier {
         }
     }
 
-    async fn build(&self, image: String, asked: ImageBuild) -> Result<(), CommandError> {
+    async fn build(&self, image: String, mut asked: ImageBuild) -> Result<(), CommandError> {
+        asked.spec.made_for = self.made_for.clone();
         let steps = self.steps.clone().unwrap_or_else(|| Steps::new(&self.progress, true));
         let teller = steps.teller(asked.spec.labels.get(label::SERVICE).map(String::as_str), &format!("Image {image}"));
         let built = build::run(&self.client, asked, None, teller, &format!("image {image}")).await;

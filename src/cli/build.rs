@@ -84,6 +84,13 @@ async fn ask(client: &Client, build: ImageBuild, archive: Option<Archive>, mut t
     client.build(request, &mut tell).await.map(drop)
 }
 
+/// A word by which builds of one command know one another; without one, each does everything anew that is to be done anew.
+pub(crate) fn word() -> Option<String> {
+    let mut bytes = [0; 16];
+    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    drawn.ok().map(|_| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Looks at what goes along: what is wrong with it is better said before anything is done.
 fn look(build: &ImageBuild) -> Result<(), CommandError> {
     for (what, folder) in
@@ -97,6 +104,8 @@ fn look(build: &ImageBuild) -> Result<(), CommandError> {
     }
     if let (DockerfileSource::InContext(file), Some(folder)) = (&build.spec.dockerfile, &build.context)
         && let Err(error) = fs::metadata(folder.join(file))
+        // Where nobody said how it is called, it may be in small letters.
+        && !(file == "Dockerfile" && folder.join("dockerfile").exists())
     {
         let path = folder.join(file);
         return Err(CommandError::local(format!("cannot read the Dockerfile {}: {error}", path.display()))

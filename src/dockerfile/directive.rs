@@ -96,6 +96,10 @@ pub(super) fn read(lines: &[&str]) -> Result<(Directives, usize), Problem> {
             return Err(wrong(format!("the directive `{name}` is there twice")).hint("leave one of them"));
         }
         match name.as_str() {
+            "syntax" if !is_ours(value) => {
+                return Err(wrong(format!("the Dockerfile is in the language of `{value}`, which is not read"))
+                    .hint("only `docker/dockerfile` is: leave the directive out, or name that"));
+            }
             "syntax" => directives.syntax = Some(value.to_owned()),
             "escape" => {
                 directives.escape = match value {
@@ -109,6 +113,13 @@ pub(super) fn read(lines: &[&str]) -> Result<(Directives, usize), Problem> {
         seen.push(name);
     }
     Ok((directives, read))
+}
+
+/// Whether a frontend is Docker's, whoever's registry it comes from, whatever its version.
+fn is_ours(frontend: &str) -> bool {
+    let name = frontend.rsplit('/').next().unwrap_or_default();
+    let name = name.split(['@', ':']).next().unwrap_or_default();
+    matches!(name, "dockerfile" | "dockerfile-upstream")
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::archive::discard::sizes_of;
 use crate::engine::Engine;
 use crate::engine::container::entry::Container;
 use crate::engine::container::usage;
-use crate::engine::engine_volume::{on_a_thread, size_of};
+use crate::engine::engine_volume::on_a_thread;
 use crate::engine::runtime::task::Task;
 use crate::resource::container::{ContainerInfo, NetworkMode};
 use crate::resource::failure::Failure;
@@ -41,7 +42,7 @@ impl Engine {
     /// Returns the bytes a container wrote into its root itself, and those of all that its root holds.
     pub async fn container_size(&self, info: &ContainerInfo) -> Result<(u64, u64), Failure> {
         let upper = self.shared.containers.folder().join(info.id.to_string()).join("upper");
-        let own = on_a_thread(move || size_of(&upper)).await?;
+        let own = on_a_thread(move || sizes_of(&upper).1).await?;
         // A container outlives its image's record.
         let image = self.shared.images.get(&info.image.to_string()).map_or(0, |image| image.size);
         Ok((own, own + image))

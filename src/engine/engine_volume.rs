@@ -1,9 +1,8 @@
 //! The engine's verbs on volumes.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
+use crate::archive::discard::sizes_of;
 use crate::engine::Engine;
 use crate::engine::filter::Filters;
 use crate::resource::event::EventKind;
@@ -79,7 +78,7 @@ impl Engine {
                 continue;
             }
             let place = volume.mountpoint.clone();
-            let size = on_a_thread(move || size_of(&place)).await?;
+            let size = on_a_thread(move || sizes_of(&place).1).await?;
             match self.remove_unused_volume(volume.name.as_str()).await {
                 Ok(()) => {
                     names.push(volume.name.to_string());
@@ -111,15 +110,4 @@ fn drawn_name() -> Result<String, Failure> {
 /// Runs what is bound by the disk away from the threads that serve requests.
 pub(super) async fn on_a_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(run).await.map_err(|error| Failure::internal(format!("the work on the disk was given up: {error}")))
-}
-
-/// Bytes on the disk; what cannot be read counts as nothing.
-pub(super) fn size_of(folder: &Path) -> u64 {
-    let mut size = 0;
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        // Not what a link leads to.
-        let Ok(metadata) = entry.metadata() else { continue };
-        size += if metadata.is_dir() { size_of(&entry.path()) } else { metadata.blocks() * 512 };
-    }
-    size
 }

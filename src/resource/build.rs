@@ -29,6 +29,8 @@ pub struct BuildSpec {
     pub cache_from: Vec<String>,
     /// Every step is done anew.
     pub no_cache: bool,
+    /// Of several builds with the same word here, a step that one has done anew is new enough for the others.
+    pub made_for: Option<String>,
     /// The stages of which every step is done anew.
     pub no_cache_filter: BTreeSet<String>,
     /// The images it builds on are pulled anew.

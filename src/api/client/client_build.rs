@@ -6,7 +6,7 @@ use crate::api::client::build::{self, BuildRequest, Prepared};
 use crate::api::client::call::{Call, segment};
 use crate::api::client::{Client, apart};
 use crate::api::wire::{extension, image};
-use crate::resource::build::{BuildEvent, BuildPrune};
+use crate::resource::build::{BuildCache, BuildEvent, BuildPrune};
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ImageId;
 use crate::resource::image::Credentials;
@@ -37,6 +37,12 @@ impl Client {
             }
             None => build::build_classic(&self.transport, &name, prepared, &credentials, &mut events).await,
         }
+    }
+
+    /// Returns what our own engine's builds have kept.
+    pub async fn build_cache(&self) -> Result<Vec<BuildCache>, Failure> {
+        let answer = self.transport.send(&Call::get(extension::BUILD_CACHE)).await?.json().await?;
+        serde_json::from_value(answer).map_err(|error| Failure::internal(format!("the engine's list cannot be read: {error}")))
     }
 
     /// Removes what builds have kept; returns what it was, and its bytes.

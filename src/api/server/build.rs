@@ -142,6 +142,15 @@ pub(super) async fn prune(mut call: Call) -> Result<Response<Body>, Failure> {
     Ok(answer::ok(&image::build_prune_to_json(&removed, reclaimed)))
 }
 
+/// Lists what builds have kept.
+pub(super) async fn cache(call: Call) -> Result<Response<Body>, Failure> {
+    let (engine, _) = call.only_name()?;
+    let known = tokio::task::spawn_blocking(move || engine.build_cache()).await;
+    let known = known.map_err(|error| panicked(Some(&error)))?;
+    let list = serde_json::to_value(known).map_err(|error| Failure::internal(format!("the list cannot be written: {error}")))?;
+    Ok(answer::ok(&list))
+}
+
 /// Builds have no name by which they could be cancelled.
 pub(super) async fn cancel(_: Call) -> Result<Response<Body>, Failure> {
     Err(Failure::unsupported("a build is cancelled when its client closes the connection; this engine knows it by no id"))

@@ -17,7 +17,7 @@ use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
 use crate::api::server::{archive, attach, build, container, event, exec, image, log, network, stats, system, volume};
-use crate::api::wire::extension::{BUILD, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
+use crate::api::wire::extension::{BUILD, BUILD_CACHE, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
 use crate::resource::failure::Failure;
@@ -55,6 +55,7 @@ const ROUTES: &[Route] = routes! {
     POST   BUILD                           => build::session;
     POST   "/build"                        => build::classic;
     POST   "/build/prune"                  => build::prune;
+    GET    BUILD_CACHE                     => build::cache;
     POST   "/build/cancel"                 => build::cancel;
 
     GET    "/containers/json"              => container::list;

@@ -29,6 +29,9 @@ pub const BUSY: &str = "/gantry/busy/{name}";
 /// `POST` there turns the connection into that of one build ([`crate::api::wire::build::message`]).
 pub const BUILD: &str = "/gantry/build";
 
+/// `GET` there answers with all that builds keep, as a list of [`crate::resource::build::BuildCache`].
+pub const BUILD_CACHE: &str = "/gantry/build/cache";
+
 /// Whether a line of the list of images is what an inspect shows: there the root file system is an object.
 pub fn is_whole(line: &serde_json::Value) -> bool {
     line.get("RootFS").is_some_and(serde_json::Value::is_object)

@@ -11,6 +11,9 @@ use crate::cli::args::build::ImageBuildArgs;
 pub(crate) enum ImageCommand {
     /// Build an image of a Dockerfile
     Build(Box<ImageBuildArgs>),
+    /// List and remove what builds keep: results of steps, and cache mounts
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// List images
     #[command(alias = "list")]
     Ls(ImageListArgs),
@@ -118,6 +121,34 @@ pub(crate) struct ImagePruneArgs {
     #[arg(short, long)]
     pub(crate) force: bool,
     /// `label=KEY[=VALUE]`, `label!=…` or `until=TIME`. May be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+}
+
+/// What is done with what builds keep.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// List it, what was needed last at the end
+    #[command(alias = "list")]
+    Ls {
+        /// `table`, `json`, or a Go template such as `{{.ID}} {{.Size}}`
+        #[arg(long, default_value = "table")]
+        format: String,
+    },
+    /// Remove what no image has
+    Prune(CachePruneArgs),
+}
+
+/// Flags of `image cache prune`.
+#[derive(Debug, Args)]
+pub(crate) struct CachePruneArgs {
+    /// What images have, too: the next build makes it anew
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// `id=ID`, `type=regular|exec.cachemount`, `inuse=true|false` or `until=TIME`. May be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
 }

@@ -247,5 +247,10 @@ async fn carry_out(
     let applier = Applier::new(client, &progress, None, plan, options);
     let result = plan::execute(plan, |operation| applier.clone().apply(operation)).await;
     progress.finish();
-    result.map(|()| applier.build_warnings())
+    let warnings = applier.build_warnings();
+    if result.is_err() {
+        // What could be better may be what is wrong.
+        tell(context, &warnings, false);
+    }
+    result.map(|()| warnings)
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncRead;
 
 use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePruneArgs, ImagePullArgs, ImageSaveArgs};
 use crate::cli::ask;
-use crate::cli::command::{cp, image_build};
+use crate::cli::command::{cp, image_build, image_cache};
 use crate::cli::context::{Context, Filters};
 use crate::cli::error::CommandError;
 use crate::cli::follow::now;
@@ -26,6 +26,7 @@ const LISTING: Listing<'static> = Listing {
 pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, CommandError> {
     match command {
         ImageCommand::Build(args) => return image_build::run(*args, context).await,
+        ImageCommand::Cache(command) => image_cache::run(command, context).await?,
         ImageCommand::Ls(args) => list(&args, context).await?,
         ImageCommand::Import(args) => import(args, context).await?,
         ImageCommand::Load(args) => load(args, context).await?,
@@ -115,9 +116,10 @@ async fn save(args: &ImageSaveArgs, context: &Context) -> Result<(), CommandErro
     }
 }
 
-async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<(), CommandError> {
+/// Filters as the command line has them.
+pub(super) fn filters(written: &[String]) -> Result<Filters, CommandError> {
     let mut filters = Filters::new();
-    for filter in &args.filter {
+    for filter in written {
         let (key, value) = match filter.split_once('=') {
             // `label!=x` is a key of its own.
             Some((key, value)) if !key.is_empty() && !value.is_empty() => (key, value),
@@ -125,6 +127,11 @@ async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<(), CommandEr
         };
         filters.entry(key.to_owned()).or_default().push(value.to_owned());
     }
+    Ok(filters)
+}
+
+async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<(), CommandError> {
+    let mut filters = filters(&args.filter)?;
     let dangling = if args.all { "false" } else { "true" };
     filters.entry("dangling".to_owned()).or_insert_with(|| vec![dangling.to_owned()]);
     if !args.force {

@@ -50,6 +50,7 @@ pub(super) async fn run(args: ImageBuildArgs, context: &Context) -> Result<u8, C
             Ok(u8::from(args.check && !warnings.is_empty()))
         }
         Err(Unbuilt { error, kept: Some(kept) }) => {
+            tell(context, &warnings, false);
             let code = error.report(&context.terminal, None, context.reports_json());
             let looked = look_around(context, client, kept).await;
             // The image was for this alone.
@@ -58,7 +59,11 @@ pub(super) async fn run(args: ImageBuildArgs, context: &Context) -> Result<u8, C
             removed?;
             Err(CommandError::told(code))
         }
-        Err(Unbuilt { error, kept: None }) => Err(error),
+        Err(Unbuilt { error, kept: None }) => {
+            // What could be better may be what is wrong.
+            tell(context, &warnings, false);
+            Err(error)
+        }
     }
 }
 

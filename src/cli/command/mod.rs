@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod image;
 mod image_build;
+mod image_cache;
 mod images;
 mod login;
 mod logs;

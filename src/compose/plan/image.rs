@@ -36,18 +36,28 @@ pub struct BuildOptions {
 }
 
 /// The services whose image is to be built before containers are made, and why: it is missing, or is to be built always. Those whose
-/// images are built on come along where they are missing.
+/// images are built on come along: what has not changed in them takes no time.
 pub fn due_builds(project: &Project, observed: &ObservedState) -> BTreeMap<ServiceName, Cause> {
     let all = project.with_bases(project.services.keys());
-    let due = all.into_iter().filter(|(_, service)| service.build.is_some()).filter_map(|(name, service)| {
+    let due = all.iter().filter(|(_, service)| service.build.is_some()).filter_map(|(name, service)| {
         let cause = match service.pull_policy {
             _ if !observed.has_image(&service.image) => Cause::Missing,
             PullPolicy::Build => Cause::Asked,
             _ => return None,
         };
-        Some((name.clone(), cause))
+        Some(((*name).clone(), cause))
     });
-    due.collect()
+    let mut due: BTreeMap<ServiceName, Cause> = due.collect();
+    let mut open: Vec<ServiceName> = due.keys().cloned().collect();
+    while let Some(name) = open.pop() {
+        for base in all.get(&name).and_then(|service| service.build.as_ref()).iter().flat_map(|build| build.bases()) {
+            if !due.contains_key(base) {
+                due.insert(base.clone(), Cause::Asked);
+                open.push(base.clone());
+            }
+        }
+    }
+    due
 }
 
 /// Whether a build of the project's makes an image of that name, so that it need not come from a registry.

@@ -8,9 +8,11 @@ use tokio::sync::OnceCell;
 use crate::dockerfile::{Base, Dockerfile, Options, Plan};
 use crate::engine::build::Job;
 use crate::engine::build::teller::ToldStep;
+use crate::engine::image::document::CarriedStep;
 use crate::engine::image::error::ImageError;
+use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Origin;
-use crate::resource::build::{NamedContext, StepEnd, StepFailure};
+use crate::resource::build::{BuildEvent, NamedContext, StepEnd, StepFailure};
 use crate::resource::failure::Failure;
 use crate::resource::image::{ImageProgress, ImageReference, Platform, PlatformError};
 
@@ -75,6 +77,32 @@ impl Job {
             Arc::clone(images.entry((name.to_owned(), platform.to_string())).or_default())
         };
         cell.get_or_init(|| self.find(name, &platform)).await.clone()
+    }
+
+    /// Takes the steps that the images of `cache_from` carry. One that cannot be had is told of, and stands in no way: the first build of a
+    /// project has none.
+    pub(super) async fn borrow_steps(&mut self) {
+        for name in self.spec.cache_from.clone() {
+            let document = match self.image(&name, None).await {
+                Ok(origin) => origin.document,
+                Err(failure) => {
+                    self.note("CacheFrom", format!("no step is taken from {name}: {}", failure.message)).await;
+                    continue;
+                }
+            };
+            if document.steps.is_empty() {
+                self.note("CacheFrom", format!("no step is taken from {name}: it was not built by this program, and carries none")).await;
+            }
+            let own = document.steps.into_iter().filter(|step| document.rootfs.diff_ids.contains(&step.layer));
+            let records = own.map(|CarriedStep { key, layer, content, created }| {
+                (key, StepRecord { layer: Some(layer), content, created, used: created, name: String::new(), made_for: None })
+            });
+            self.borrowed.extend(records);
+        }
+    }
+
+    async fn note(&self, rule: &str, message: String) {
+        self.teller.say(BuildEvent::Warning { rule: rule.to_owned(), message, place: None }).await;
     }
 
     /// An image: the one that is here if it is for the right platform, else what its registry has.

@@ -68,7 +68,7 @@ impl Build {
         };
         let key = key.digest(&what).finish();
         let record = self.step(&task, key, |told| self.place(ground, copy, tree, parts, what, told)).await?;
-        ground.add(&record, history);
+        ground.add(key, &record, history);
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Build {
         let user = ground.document.config.user.clone();
         let key = self.key("workdir", ground).text(path).text(&user).finish();
         let record = self.step(&task, key, |_| self.make_folder(ground, path, user)).await?;
-        ground.add(&record, history);
+        ground.add(key, &record, history);
         path.clone_into(&mut ground.document.config.working_dir);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::dockerfile::Scope;
 use crate::engine::build::key::Key;
-use crate::engine::image::document::{Document, HistoryStep};
+use crate::engine::image::document::{CarriedStep, Document, HistoryStep};
 use crate::engine::image::step::StepRecord;
 use crate::resource::id::Digest;
 use crate::resource::time::Timestamp;
@@ -32,10 +32,12 @@ impl Ground {
     }
 
     /// Puts what a step came to on top.
-    pub(super) fn add(&mut self, record: &StepRecord, created_by: Option<String>) {
-        if let Some(layer) = record.layer {
+    pub(super) fn add(&mut self, key: Digest, record: &StepRecord, created_by: Option<String>) {
+        let &StepRecord { layer, content, created, .. } = record;
+        if let Some(layer) = layer {
             self.document.rootfs.diff_ids.push(layer);
-            self.files = above(&self.files, &record.content);
+            self.files = above(&self.files, &content);
+            self.document.steps.push(CarriedStep { key, layer, content, created });
         }
         self.newest = self.newest.max(record.created);
         self.note(created_by, record.layer.is_none(), record.created);

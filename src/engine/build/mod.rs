@@ -34,12 +34,13 @@ use crate::engine::build::context::{ContextTree, Contexts};
 use crate::engine::build::ground::Ground;
 use crate::engine::build::teller::Teller;
 use crate::engine::clock;
+use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Workshop;
 use crate::engine::root::Root;
 use crate::resource::build::{BuildEvent, BuildPlace, BuildSpec, DockerfileSource};
 use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
-use crate::resource::id::ImageId;
+use crate::resource::id::{Digest, ImageId};
 use crate::resource::image::{Credentials, ImageReference, Platform};
 use crate::resource::time::Timestamp;
 
@@ -86,6 +87,8 @@ struct Job {
     /// `SOURCE_DATE_EPOCH`: no time in the image is later.
     epoch: Option<i64>,
     found: base::Found,
+    /// Steps of other images, which count for this build alone.
+    borrowed: BTreeMap<Digest, StepRecord>,
 }
 
 /// What a stage came to.
@@ -126,7 +129,7 @@ impl Engine {
         }
         let teller = Teller::new(tell);
         tokio::select! {
-            built = self.build_told(spec, supply, teller.clone()) => built,
+            built = Box::pin(self.build_told(spec, supply, teller.clone())) => built,
             () = teller.deserted() => Err(Failure::unavailable("the build was given up: nobody listens any more")),
         }
     }
@@ -154,7 +157,19 @@ impl Engine {
             triggers: BTreeMap::new(),
         };
         let workshop = self.shared.images.workshop();
-        let job = Job { engine: self.clone(), workshop, spec, supply, teller, text, platform, epoch, found: base::Found::default() };
+        let mut job = Job {
+            engine: self.clone(),
+            workshop,
+            spec,
+            supply,
+            teller,
+            text,
+            platform,
+            epoch,
+            found: base::Found::default(),
+            borrowed: BTreeMap::new(),
+        };
+        job.borrow_steps().await;
         let planned = job.plan(&file, options).await?;
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();

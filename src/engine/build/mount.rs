@@ -113,12 +113,12 @@ impl Mounted {
                             self.secret(build, unlisted, number, value, target, *owner)?;
                         }
                     }
-                    None if *required => return Err(missing("secret", id, "--secret")),
+                    None if *required => return Err(missing("secret", id, &format!("--secret id={id},src=FILE"))),
                     None => {}
                 },
                 Mount::Ssh { id, target, required, owner } => match build.job.supply.ssh.get(id) {
                     Some(socket) => self.agent(number, socket, target.as_deref(), *owner)?,
-                    None if *required => return Err(missing("SSH agent", id, "--ssh")),
+                    None if *required => return Err(missing("SSH agent", id, &format!("--ssh {id}"))),
                     None => {}
                 },
             }
@@ -256,8 +256,6 @@ fn put(path: &Path, bytes: &[u8], mode: u32, user: u32, group: u32) -> Result<()
 }
 
 fn missing(what: &str, id: &str, flag: &str) -> StepError {
-    Failure::invalid(format!(
-        "the {what} `{id}` is required and was not given: pass it with `{flag} id={id},…`, or `build:` of the service"
-    ))
-    .into()
+    Failure::invalid(format!("the {what} `{id}` is required and was not given: pass it with `{flag}`, or in `build:` of the service"))
+        .into()
 }

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::OwnedReadHalf;
 
 use crate::archive::copy::{Choice, CopyOwner};
 use crate::archive::digest::digest_tree;
@@ -31,13 +34,15 @@ const HOSTNAME: &str = "buildkitsandbox";
 const PIECE: usize = 32 << 10;
 /// Docker's head of a piece of output.
 const HEAD: usize = 8;
+/// So long a command waits for whoever reads what it writes; its shim gives up after twice the time.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Build {
     /// Runs a command over a ground, and puts what it wrote on top.
     pub(super) async fn run(&self, ground: &mut Ground, run: &Run, history: Option<String>, task: Task) -> Result<(), Halt> {
         let key = self.run_key(ground, run, &task).await?;
         let record = self.step(&task, key, |told| self.execute(ground, run, told)).await?;
-        ground.add(&record, history);
+        ground.add(key, &record, history);
         Ok(())
     }
 
@@ -77,7 +82,7 @@ impl Build {
         let mounts = std::mem::take(&mut mounted.mounts);
         let status = match unlisted.start(spec, effective, lower, mounts).await {
             Ok(attached) => {
-                self.pass_on(attached.output, &told).await?;
+                self.pass_on(attached.output, &told).await;
                 unlisted.wait().await
             }
             Err((code, failure)) => {
@@ -86,6 +91,9 @@ impl Build {
             }
         };
         drop(mounted.held);
+        if status.code != 0 && engine.shared.leaving.load(Ordering::Acquire) {
+            return Err(Failure::unavailable("the engine is leaving: the build was ended").into());
+        }
         if status.code != 0 {
             let how = if status.out_of_memory { " (it was killed for want of memory)" } else { "" };
             let shown = run.command.join(" ");
@@ -153,22 +161,34 @@ impl Build {
         Ok((spec, effective))
     }
 
-    /// Passes on what a command writes until it closes its outputs; it waits for whoever listens.
-    async fn pass_on(&self, mut output: tokio::net::unix::OwnedReadHalf, told: &ToldStep) -> Result<(), StepError> {
-        let broken = |error: std::io::Error| Failure::internal(format!("the output of a command cannot be read: {error}"));
+    /// Passes on what a command writes until it closes its outputs. It waits for whoever listens, but not for ever: what is written while
+    /// somebody has stopped his terminal is left out, and so many bytes are told.
+    async fn pass_on(&self, mut output: OwnedReadHalf, told: &ToldStep) {
         let mut head = [0; HEAD];
-        loop {
-            match output.read_exact(&mut head).await {
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-                read => drop(read.map_err(broken)?),
-            }
+        let (mut waits, mut lost) = (true, 0);
+        while output.read_exact(&mut head).await.is_ok() {
             let mut left = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
             while left > 0 {
                 let mut piece = vec![0; left.min(PIECE)];
-                output.read_exact(&mut piece).await.map_err(broken)?;
-                left -= piece.len();
-                told.output(head[0] == 2, piece).await;
+                if output.read_exact(&mut piece).await.is_err() {
+                    return;
+                }
+                let (error, length) = (head[0] == 2, piece.len());
+                left -= length;
+                if lost > 0 && told.try_output(true, note_of(lost)) {
+                    (waits, lost) = (true, 0);
+                }
+                let passed = match waits {
+                    true => tokio::time::timeout(PATIENCE, told.output(error, piece)).await.is_ok(),
+                    false => told.try_output(error, piece),
+                };
+                if !passed {
+                    (waits, lost) = (false, lost + length);
+                }
             }
+        }
+        if lost > 0 {
+            told.output(true, note_of(lost)).await;
         }
     }
 
@@ -185,6 +205,11 @@ impl Build {
         let layer = self.job.workshop.finish(upper, rules).await?;
         Ok(Made { layer, content })
     }
+}
+
+/// What stands in the place of output that was left out.
+fn note_of(lost: usize) -> Vec<u8> {
+    format!("\n[{lost} bytes of output were left out: nobody read them in time]\n").into_bytes()
 }
 
 /// The digest of what an upper folder holds, whiteouts and all, without times.

@@ -88,7 +88,11 @@ impl Build {
             let stage = if planned.name.is_empty() { String::new() } else { format!("{} ", planned.name) };
             format!("[{stage}{number}/{of}] {text}")
         };
-        let mut ground = self.begin_stage(index, called(1, &planned.text)).await?;
+        let from = match &planned.base {
+            Base::Image(name) => format!("FROM {name}"),
+            _ => planned.text.clone(),
+        };
+        let mut ground = self.begin_stage(index, called(1, &from)).await?;
         let mut number = 1;
         for instruction in &planned.instructions {
             let shown = instruction.shown(&ground.scope);
@@ -130,6 +134,7 @@ impl Build {
     fn on_image(&self, index: usize, origin: &Origin) -> Ground {
         let mut document = origin.document.clone();
         document.config.on_build.clear();
+        document.steps.clear();
         let config = &document.config;
         let base = Inherited { environment: &config.env, working_dir: &config.working_dir, user: &config.user, shell: &config.shell };
         let scope = Scope::new(&self.plan, index, base);
@@ -192,16 +197,18 @@ impl Build {
         let workshop = &self.job.workshop;
         let told = self.job.teller.begin(&task.name).await;
         let turn = workshop.reserve(&key).await;
-        if !task.anew
-            && let Some(record) = workshop.step(&key)?
-        {
+        let known = workshop.step(&key)?.or_else(|| self.job.borrowed.get(&key).cloned());
+        // What another build of the same command has done anew is new enough.
+        let fresh = |record: &StepRecord| !task.anew || (record.made_for.is_some() && record.made_for == self.job.spec.made_for);
+        if let Some(record) = known.filter(fresh) {
             told.end(StepEnd::Cached).await;
             return Ok(record);
         }
         match work(told.clone()).await {
             Ok(Made { layer, content }) => {
                 let created = now(self.job.epoch);
-                let record = StepRecord { layer, content, created, used: created, name: task.name.clone() };
+                let made_for = self.job.spec.made_for.clone();
+                let record = StepRecord { layer, content, created, used: created, name: task.name.clone(), made_for };
                 workshop.note(key, record.clone())?;
                 drop(turn);
                 told.end(StepEnd::Done).await;

@@ -53,6 +53,11 @@ impl ToldStep {
         self.teller.say(BuildEvent::Output { step: self.step, error, bytes }).await;
     }
 
+    /// Passes on what it wrote, unless whoever listens has no room for it now.
+    pub(super) fn try_output(&self, error: bool, bytes: Vec<u8>) -> bool {
+        self.teller.tell.try_send(BuildEvent::Output { step: self.step, error, bytes }).is_ok()
+    }
+
     /// Tells how far it is, to whoever has time to hear it.
     pub(super) fn progress(&self, what: &str, current: u64, total: Option<u64>) {
         let event = BuildEvent::Progress { step: self.step, what: what.to_owned(), current, total };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::archive::discard::remove_all;
 use crate::engine::container::entry::{Container, Life};
 use crate::engine::container::record::{ResolvedMount, SpecRecord};
 use crate::engine::container::{check, effective, generated_name, membership, mount_plan};
@@ -52,7 +53,7 @@ impl Engine {
             Err(failure) => {
                 self.shared.containers.give_back_name(&name);
                 self.shared.volumes.forget(id);
-                if let Err(error) = std::fs::remove_dir_all(&folder)
+                if let Err(error) = remove_all(&folder)
                     && error.kind() != std::io::ErrorKind::NotFound
                 {
                     tracing::warn!(%error, folder = %folder.display(), "what is left of a container that could not be made stays until the next start");

@@ -89,7 +89,6 @@ impl Engine {
 
     /// Stops all containers at once, each with its own grace.
     pub(in crate::engine) async fn stop_all(&self) {
-        self.shared.unlisted.kill();
         let mut stopping = tokio::task::JoinSet::new();
         for container in self.shared.containers.all() {
             let engine = self.clone();
@@ -102,7 +101,7 @@ impl Engine {
                 }
             });
         }
-        stopping.join_all().await;
+        tokio::join!(stopping.join_all(), self.shared.unlisted.end());
     }
 
     /// Stops a container if it runs, and starts it.

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::sync::watch;
 
 use crate::engine::container::entry::{Container, Life};
 use crate::engine::container::membership;
@@ -19,17 +21,33 @@ use crate::resource::failure::Failure;
 use crate::resource::id::{ContainerId, ImageId};
 
 /// The tasks of such containers, so that an engine that leaves can end them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine) struct UnlistedTasks {
     running: Mutex<Vec<Task>>,
+    /// How many of them are not yet removed.
+    left: watch::Sender<usize>,
 }
 
+impl Default for UnlistedTasks {
+    fn default() -> Self {
+        Self { running: Mutex::default(), left: watch::Sender::new(0) }
+    }
+}
+
+/// So long an engine that leaves waits for the last of them; then the next one sweeps what is left.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl UnlistedTasks {
-    /// Ends all of them.
-    pub(in crate::engine) fn kill(&self) {
+    /// Ends all of them; returns once nothing of them is left. A build whose client does not read what it is told could hold one of them up
+    /// for ever, so there is an end to that.
+    pub(in crate::engine) async fn end(&self) {
         for task in self.lock().iter() {
             // One that has ended meanwhile is as good.
             let _ = task.kill();
+        }
+        let mut left = self.left.subscribe();
+        if tokio::time::timeout(PATIENCE, left.wait_for(|left| *left == 0)).await.is_err() {
+            tracing::warn!("a step of a build did not end in time; the next engine removes what it wrote");
         }
     }
 
@@ -92,6 +110,10 @@ impl Unlisted {
         let begun = engine.begin(&container, &container.record(), lower, mounts).await;
         let (task, ..) = begun.map_err(|error| (error.code, error.failure))?;
         engine.shared.unlisted.add(&task);
+        if engine.shared.leaving.load(Ordering::Acquire) {
+            // It came too late to be ended with the others.
+            let _ = task.kill();
+        }
         self.task = Some(task);
         let lost = |_| refused(Failure::internal("the streams of a command were lost"));
         attached.await.map_err(lost)?.map_err(refused)
@@ -123,6 +145,7 @@ impl Drop for Unlisted {
                 engine.take_down(&container).await;
             }
             remove_tree(&folder).await;
+            engine.shared.unlisted.left.send_modify(|left| *left -= 1);
         });
     }
 }
@@ -138,6 +161,7 @@ impl Engine {
             let path = folder.join(part);
             std::fs::create_dir_all(&path).map_err(|error| Failure::internal(format!("cannot make {}: {error}", path.display())))?;
         }
+        self.shared.unlisted.left.send_modify(|left| *left += 1);
         Ok(Unlisted { engine: self.clone(), id, folder, container: None, task: None })
     }
 }

@@ -24,6 +24,22 @@ pub(in crate::engine) struct Document {
     pub(in crate::engine) history: Vec<HistoryStep>,
     pub(in crate::engine) os: String,
     pub(in crate::engine) rootfs: RootLayers,
+    /// By which a build that takes steps from this image knows them (`cache_from`); an extension of ours, which others pass on.
+    #[serde(rename = "gantry.steps.v1", default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::engine) steps: Vec<CarriedStep>,
+}
+
+/// A step that an image carries along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct CarriedStep {
+    /// Its key.
+    pub(in crate::engine) key: Digest,
+    /// The layer it made, one of the image's.
+    pub(in crate::engine) layer: Digest,
+    /// The digest of what is in the layer, without times.
+    pub(in crate::engine) content: Digest,
+    /// When it was done.
+    pub(in crate::engine) created: Timestamp,
 }
 
 /// Its `config`: how a container of the image runs.

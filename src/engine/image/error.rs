@@ -12,6 +12,9 @@ use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::{Digest, ImageId};
 use crate::resource::image::ReferenceError;
 
+/// Overlay takes 500 lower directories; a few are ours: places to mount on, and what a step of a build adds.
+pub(super) const MOST_LAYERS: usize = 480;
+
 /// A failed step of this room.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -92,6 +95,12 @@ pub enum ImageError {
     /// A layer that is gone, and what it came from as well.
     #[error("layer {0} is lost (a power failure may have taken it)")]
     NoLayer(Digest),
+    /// More layers than overlay takes.
+    #[error(
+        "there are {0} layers, and at most {most} can lie over one another: join steps into one, or copy the files into a new stage",
+        most = MOST_LAYERS
+    )]
+    TooManyLayers(usize),
     /// An image for other machines.
     #[error("{0}")]
     Platform(String),
@@ -131,6 +140,7 @@ impl ImageError {
             | Self::Archive(_)
             | Self::ReadArchive(_)
             | Self::Change(_)
+            | Self::TooManyLayers(_)
             | Self::Config { .. }
             | Self::Layer { source: ExtractError::Name { .. } | ExtractError::Refused { .. } | ExtractError::Read(_), .. } => {
                 FailureKind::Invalid

@@ -49,6 +49,7 @@ impl Shared {
             history: vec![HistoryStep { created: Some(created), comment, ..HistoryStep::default() }],
             os: platform.os.clone(),
             rootfs: RootLayers::of(vec![unpacked.diff]),
+            steps: Vec::new(),
         };
         let document = serde_json::to_vec(&document)
             .map_err(|error| ImageError::Config { image: "imported".to_owned(), reason: error.to_string() })?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::image::content::{Digester, Tee};
-use crate::engine::image::error::ImageError;
+use crate::engine::image::error::{ImageError, MOST_LAYERS};
 use crate::engine::image::handle::{Shared, blocking};
 use crate::engine::image::layer::Layer;
 use crate::engine::image::mount_point::MountPoints;
@@ -50,6 +50,9 @@ impl Shared {
                 self.unpack_again(diff).await?;
             }
             dirs.push(self.layers.folder_of(diff).ok_or(ImageError::NoLayer(*diff))?);
+        }
+        if dirs.len() > MOST_LAYERS {
+            return Err(ImageError::TooManyLayers(dirs.len()));
         }
         dirs.push(self.layers.mount_points(lowest));
         Ok(dirs)

@@ -29,6 +29,9 @@ pub(in crate::engine) struct StepRecord {
     pub(in crate::engine) used: Timestamp,
     /// What people call it.
     pub(in crate::engine) name: String,
+    /// Of which command its build was a part, if that said so.
+    #[serde(default)]
+    pub(in crate::engine) made_for: Option<String>,
 }
 
 /// How old the time of the last use may be before it is written anew.
@@ -129,7 +132,7 @@ mod tests {
     fn steps_are_remembered_by_the_next_engine_until_they_are_forgotten() {
         let data = tempfile::tempdir().expect("a temporary folder");
         let key = |number: u8| Digest::from_bytes([number; 32]);
-        let record = |layer| StepRecord { layer, content: key(9), created: now(), used: now(), name: "RUN x".to_owned() };
+        let record = |layer| StepRecord { layer, content: key(9), created: now(), used: now(), name: "RUN x".to_owned(), made_for: None };
         let steps = Steps::open(data.path()).expect("a store");
         steps.put(key(1), record(Some(key(7)))).expect("written");
         steps.put(key(2), record(None)).expect("written");
@@ -146,7 +149,7 @@ mod tests {
         let data = tempfile::tempdir().expect("a temporary folder");
         let steps = Steps::open(data.path()).expect("a store");
         let (key, long_ago) = (Digest::from_bytes([1; 32]), Timestamp::from_nanos(5));
-        let record = StepRecord { layer: None, content: key, created: long_ago, used: long_ago, name: String::new() };
+        let record = StepRecord { layer: None, content: key, created: long_ago, used: long_ago, name: String::new(), made_for: None };
         steps.put(key, record).expect("written");
         let used = steps.get(&key).expect("readable").expect("known").used;
         assert!(used > long_ago);

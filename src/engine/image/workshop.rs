@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
+use crate::archive::discard::remove_all;
 use crate::archive::layer::{LayerRules, pack_layer};
 use crate::engine::image::content::{Digester, Fork};
 use crate::engine::image::document::Document;
@@ -54,7 +55,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Of what was finished `upper` has been renamed away; what cannot be removed is swept at the next start.
-        let _gone = fs::remove_dir_all(&self.folder);
+        let _gone = remove_all(&self.folder);
     }
 }
 
@@ -159,6 +160,7 @@ const LEVEL: i32 = 1;
 impl Shared {
     fn layer_of(self: &Arc<Self>, upper: &Path, rules: LayerRules) -> Result<Option<Digest>, ImageError> {
         let blob = zstd::Encoder::new(self.content.create()?, LEVEL).map_err(ImageError::disk("compress", upper))?;
+        let clamped = rules.newest.is_some();
         let mut tar = Fork::new(Digester::new(), blob);
         let packed = pack_layer(upper, &mut tar, rules).map_err(ImageError::Pack)?;
         if packed.is_empty() {
@@ -169,7 +171,12 @@ impl Shared {
         let _turn = self.layers.reserve_blocking(&diff);
         if self.layers.unpacked(&diff).is_none() {
             let (blob, _) = blob.finish().map_err(ImageError::disk("compress", upper))?.finish(None)?;
-            self.layers.adopt(upper, Layer { diff, blob, tar_size, size: packed.bytes })?;
+            if clamped {
+                // What runs here is to be what the digest says, times and all.
+                self.unpack_blob(&diff, &blob)?;
+            } else {
+                self.layers.adopt(upper, Layer { diff, blob, tar_size, size: packed.bytes })?;
+            }
         }
         Ok(Some(diff))
     }

@@ -75,7 +75,8 @@ impl Prepared {
                     let (path, text) = dockerfile(folder, path)?;
                     let own = path.with_added_extension("dockerignore");
                     let shown = path.strip_prefix(folder).ok().map(|path| path.to_string_lossy().into_owned());
-                    let name = shown.clone().unwrap_or_else(|| path.display().to_string());
+                    // The whole path: of several that are built, it says which.
+                    let name = path.components().collect::<PathBuf>().display().to_string();
                     spec.dockerfile = DockerfileSource::Text { name, text };
                     inside = shown;
                     Some(own)
@@ -308,7 +309,7 @@ mod tests {
         let at = folder(&[("dockerfile", "FROM small"), ("d/File", "FROM d"), ("d/File.dockerignore", "a"), (".dockerignore", "b")]);
         let check = |name: &str, expect: (&str, &str), left_out: &str| {
             let prepared = Prepared::read(request(at.path(), name)).expect("read");
-            let (name, text) = (expect.0.to_owned(), expect.1.to_owned());
+            let (name, text) = (at.path().join(expect.0).display().to_string(), expect.1.to_owned());
             assert_eq!(prepared.spec.dockerfile, DockerfileSource::Text { name, text });
             assert!(prepared.whole().leaves_out(left_out), "{left_out}");
         };

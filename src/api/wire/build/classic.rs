@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::wire::progress::{Line, failure_to_json, from_json, step_to_json, text_to_json};
+use crate::api::wire::progress::{Line, from_json, step_to_json, text_to_json};
 use crate::resource::build::{BuildEvent, StepEnd, StepFailure};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
@@ -95,7 +95,8 @@ impl Narrator {
                 let message = format!("The command '{command}' returned a non-zero code: {code}");
                 json!({ "errorDetail": { "code": code, "message": message }, "error": message })
             }
-            None => failure_to_json(failure),
+            // Docker's command line ends with the code it is told, which is a command's.
+            None => json!({ "errorDetail": { "message": failure.message }, "error": failure.message }),
         }
     }
 }
@@ -283,7 +284,7 @@ mod tests {
         check("[a 2/2] RUN make all", "The command '/bin/sh -c make all' returned a non-zero code: 2");
         check("RUN --mount=type=tmpfs,target=/t --network=none [\"make\", \"all\"]", "The command 'make all' returned a non-zero code: 2");
         let other = Narrator::default().failed(&Failure::not_found("no such stage"));
-        assert_eq!(other["errorDetail"], json!({ "code": 404, "message": "no such stage" }));
+        assert_eq!(other["errorDetail"], json!({ "message": "no such stage" }));
     }
 
     #[test]

@@ -236,10 +236,8 @@ fn caches(decoder: &mut Decoder<'_>, node: &Node) {
     }
     for (item, written) in items(node, "cache_to") {
         let path = decoder.path("build.cache_to");
-        if written.split(',').any(|field| field.trim() == "type=inline") {
-            let message = format!("{path}: `{written}` has no effect: an image says nothing more of its steps than its history");
-            decoder.problems.push(note(message).at(item.span));
-        } else {
+        // An image carries its steps in any case.
+        if !written.split(',').any(|field| field.trim() == "type=inline") {
             let message = format!("{path}: `{written}`: a cache is not written elsewhere; this engine keeps its own");
             decoder.refuse("not-yet", Some(item.span), message, Some("remove it; steps are found again here without it".to_owned()));
         }

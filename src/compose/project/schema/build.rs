@@ -19,8 +19,12 @@ pub(crate) const BUILD: &[Attribute] = &[
     yes("sbom", &Shape::Setting, "Whether the image says what it is made of; it does not, and all but `false` is refused."),
     yes("ssh", &Shape::Short(Form::Keys, &NAMES), "Agents for the build, `default` or `ID=PATH` of an agent's socket."),
     yes("labels", &Dictionary, "Labels of the image."),
-    yes("cache_from", &TEXTS, "Images that steps may come from; other kinds of cache are not read, which is told."),
-    yes("cache_to", &TEXTS, "Where cached steps go to: `type=inline` has no effect, others are refused, for this engine keeps its own."),
+    yes("cache_from", &TEXTS, "Images built by Gantry that steps may come from; other kinds of cache are not read, which is told."),
+    yes(
+        "cache_to",
+        &TEXTS,
+        "Where cached steps go to: `type=inline` is always the case, others are refused, for the engine keeps its own.",
+    ),
     yes("no_cache", &Boolean, "Whether every step is done anew."),
     yes("no_cache_filter", &Texts, "The stages of which every step is done anew."),
     yes(
