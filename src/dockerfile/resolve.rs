@@ -17,6 +17,17 @@ use super::transfer::Transfer;
 /// Where a heredoc that names its own interpreter lies while it runs.
 const PIPES: &str = "/dev/pipes";
 
+/// The name of a heredoc that becomes a file: one part of a path, and no way out of the folder it lies in.
+fn file_name(name: &str) -> Result<&str, Problem> {
+    match name {
+        "" | "." | ".." => {}
+        name if name.contains(['/', '\0']) => {}
+        name => return Ok(name),
+    }
+    Err(Problem::new(format!("the heredoc `{name}` cannot be the name of a file"))
+        .hint("give it a name without slashes, and say in the destination where it goes"))
+}
+
 impl Instruction {
     /// What this comes to. ENV, ARG, SHELL, USER and WORKDIR change the scope.
     pub fn resolve(&self, scope: &mut Scope) -> Result<Step, Problem> {
@@ -143,7 +154,7 @@ fn run(script: &Script, scope: &mut Scope) -> Result<Run, Problem> {
         (Words::Shell(command), [heredoc, ..]) if Heredoc::of(command).is_some() => {
             let content = heredoc.meant();
             if content.starts_with("#!") {
-                let path = format!("{PIPES}/{}", heredoc.name);
+                let path = format!("{PIPES}/{}", file_name(&heredoc.name)?);
                 files.push(InlineFile { path: path.clone(), content, mode: 0o755 });
                 in_shell(&Words::Shell(path), scope)
             } else {
@@ -198,7 +209,7 @@ fn copy(transfer: &Transfer, add: bool, scope: &mut Scope) -> Result<Copy, Probl
     for heredoc in &transfer.inline {
         let content = heredoc.meant();
         let content = if heredoc.expand { scope.fill(&content)? } else { content };
-        sources.push(CopySource::Inline { name: heredoc.name.clone(), content });
+        sources.push(CopySource::Inline { name: file_name(&heredoc.name)?.to_owned(), content });
     }
     if sources.len() > 1 && !destination.ends_with('/') {
         return Err(Problem::new(format!("{name} has several sources, and its destination `{written}` is not a folder"))

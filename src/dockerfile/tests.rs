@@ -393,3 +393,17 @@ fn large_files_are_read_in_time() {
     assert_eq!(steps(&text, &options()).len(), 103);
     assert!(start.elapsed() < std::time::Duration::from_secs(20), "it took {:?}", start.elapsed());
 }
+
+#[test]
+fn a_heredoc_is_a_file_of_its_folder_and_of_no_other() {
+    for (text, name) in [
+        ("COPY <<../../etc/x /x/\n1\n../../etc/x\n", "../../etc/x"),
+        ("COPY <</etc/x /x\n1\n/etc/x\n", "/etc/x"),
+        ("ADD <<.. /x/\n1\n..\n", ".."),
+        ("RUN <<../x\n#!/bin/sh\n../x\n", "../x"),
+    ] {
+        let lines = steps(&format!("FROM scratch\n{text}"), &options());
+        let expect = format!("the heredoc `{name}` cannot be the name of a file");
+        assert!(lines.iter().any(|line| line.contains(&expect)), "{text}: {lines:?}");
+    }
+}

@@ -95,7 +95,17 @@ impl Job {
             }
             let own = document.steps.into_iter().filter(|step| document.rootfs.diff_ids.contains(&step.layer));
             let records = own.map(|CarriedStep { key, layer, content, created }| {
-                (key, StepRecord { layer: Some(layer), content, created, used: created, name: String::new(), made_for: None })
+                (
+                    key,
+                    StepRecord {
+                        layer: Some(layer),
+                        content,
+                        created,
+                        used: crate::engine::clock::now(),
+                        name: String::new(),
+                        made_for: None,
+                    },
+                )
             });
             self.borrowed.extend(records);
         }

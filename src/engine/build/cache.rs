@@ -79,6 +79,11 @@ impl Taken {
         self.caches.folder.join(&self.name).join(DATA)
     }
 
+    /// Whether it is the cache that all who share this id have.
+    pub(super) fn is_of(&self, id: &str) -> bool {
+        self.name == name_of(id, 0)
+    }
+
     /// Makes a new one again what it was before anybody had it: its first content could not be copied.
     pub(super) fn forget(self) {
         let mut state = self.caches.lock();

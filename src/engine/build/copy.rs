@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::archive::layer::LayerRules;
 use crate::archive::look;
@@ -85,6 +86,10 @@ impl Build {
                 (CopySource::Path(path), Some(Part::Paths(paths))) => paths.push(PathBuf::from(path)),
                 (CopySource::Path(path), _) => parts.push(Part::Paths(vec![PathBuf::from(path)])),
                 (CopySource::Inline { name, content }, _) => {
+                    // The room for Dockerfiles gives no other; whatever it gives, nothing is written outside.
+                    if Path::new(name).file_name() != Some(name.as_ref()) {
+                        return Err(Failure::invalid(format!("`{name}` is not the name of a file")).into());
+                    }
                     let scratch = self.job.workshop.scratch()?;
                     let path = scratch.upper().join(name);
                     let failed = |error| Failure::internal(format!("cannot write {}: {error}", path.display()));
@@ -168,11 +173,18 @@ impl Build {
             from_context: matches!(tree, Some(Tree::Folder(_)) | None),
             created: now(self.job.epoch).as_seconds(),
         };
-        let placed = self.with_tree(tree, move |from| view::with_another_root(&into, |into| placing.place(from, into)));
+        // Whoever works in the scratch folder holds it: a build that is given up does not take it away under him.
+        let scratch = Arc::new(scratch);
+        let held = Arc::clone(&scratch);
+        let placed = self.with_tree(tree, move |from| {
+            let placed = view::with_another_root(&into, |into| placing.place(from, into));
+            drop(held);
+            placed
+        });
         placed.await?.map_err(Failure::from)??;
         let rules = LayerRules { newest: self.job.epoch, ..LayerRules::default() };
         // What was copied is known by what it was copied from: it need not be read once more.
-        Ok(Made { layer: self.job.workshop.finish(scratch.upper(), rules).await?, content: what })
+        Ok(Made { layer: self.job.workshop.finish(scratch.upper(), scratch, rules).await?, content: what })
     }
 
     /// What a path of a ground leads to, and the folders on the way there.
@@ -213,7 +225,7 @@ impl Build {
                 .map_err(|error| Failure::invalid(format!("the working folder {} cannot be made: {error}", path.display())))
         });
         made.await.map_err(Failure::from)??;
-        self.finish(scratch.upper(), LayerRules { newest: self.job.epoch, ..LayerRules::default() }).await
+        self.finish(scratch.upper(), scratch, LayerRules { newest: self.job.epoch, ..LayerRules::default() }).await
     }
 }
 

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::resource::id::Digest;
 
 /// The first word of every key. Another one, and nothing that was built before counts any more.
-const VERSION: &str = "gantry step 1";
+const VERSION: &str = "gantry step 2";
 
 /// A key that is put together. Every part goes in with its length, so that no two lists of parts look alike.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
 //! `RUN --mount`: what a command finds beside the files of its stage, and what of it decides the result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use crate::dockerfile::{Mount, Owner, Run, Source};
+use crate::dockerfile::{Mount, Owner, Run, Sharing, Source};
 use crate::engine::build::cache::{Taken, Wanted};
 use crate::engine::build::key::Key;
 use crate::engine::build::stage::{StepError, Task};
@@ -45,7 +45,7 @@ enum Kind {
 #[derive(Default)]
 pub(super) struct Held {
     caches: Vec<Taken>,
-    _scratches: Vec<Scratch>,
+    scratches: Vec<Scratch>,
     secrets: Option<Secrets>,
 }
 
@@ -78,7 +78,16 @@ pub(super) async fn source_keys(build: &Build, run: &Run, task: &Task) -> Result
                 };
                 Key::of("bind").text(target).text(&format!("{read_write}")).digest(&content)
             }
-            Mount::Cache { id, target, read_only, .. } => Key::of("cache").text(id).text(target).text(&format!("{read_only}")),
+            Mount::Cache { id, target, read_only, from, source, .. } => {
+                let key = Key::of("cache").text(id).text(target).text(&format!("{read_only}"));
+                match from {
+                    Source::Scratch => key,
+                    from => match build.tree(from).await?.digest(build, source).await {
+                        Ok(content) => key.digest(&content),
+                        Err(error) => return Err(build.refused(task, error).await),
+                    },
+                }
+            }
             Mount::Tmpfs { target, size } => Key::of("tmpfs").text(target).number(*size),
             Mount::Secret { id, target, variable, owner, .. } => {
                 Key::of("secret").text(id).maybe(target.as_deref()).maybe(variable.as_deref()).text(&format!("{owner:?}"))
@@ -93,11 +102,23 @@ pub(super) async fn source_keys(build: &Build, run: &Run, task: &Task) -> Result
 impl Mounted {
     /// Makes everything that a command is to find available.
     pub(super) async fn prepare(&mut self, build: &Build, run: &Run, unlisted: &Unlisted) -> Result<(), StepError> {
+        // In one order for all: two steps that wait for each other's caches would wait for ever.
+        let mut caches: Vec<(&str, usize, &Mount)> = Vec::new();
+        for (number, mount) in run.mounts.iter().enumerate() {
+            if let Mount::Cache { id, .. } = mount {
+                caches.push((id, number, mount));
+            }
+        }
+        caches.sort_by_key(|(id, number, _)| (*id, *number));
+        let mut paths = BTreeMap::new();
+        for (_, number, mount) in caches {
+            paths.insert(number, self.cache(build, mount).await?);
+        }
         for (number, mount) in run.mounts.iter().enumerate() {
             match mount {
                 Mount::Bind { from, source, target, read_write } => self.bind(build, from, source, target, *read_write).await?,
                 Mount::Cache { target, read_only, .. } => {
-                    let path = self.cache(build, mount).await?;
+                    let path = paths.remove(&number).unwrap_or_default();
                     self.mount(target, *read_only, bound(path), Kind::Folder);
                 }
                 Mount::Tmpfs { target, size } => {
@@ -152,7 +173,7 @@ impl Mounted {
             _ => {
                 let scratch = build.job.workshop.scratch()?;
                 let root = RootfsSpec { lower: tree.lower(build).await?, upper: scratch.upper(), work: scratch.work(), read_only: false };
-                self.held._scratches.push(scratch);
+                self.held.scratches.push(scratch);
                 LaunchSource::Layers { root, subpath }
             }
         };
@@ -166,6 +187,10 @@ impl Mounted {
             return Err(Failure::internal("a mount that is no cache was taken for one").into());
         };
         let wanted = Wanted { id, sharing: *sharing, user: owner.uid.unwrap_or(0), group: owner.gid.unwrap_or(0), mode: owner.mode };
+        // A step that mounts one cache twice does not wait for itself.
+        if let Some(taken) = self.held.caches.iter().find(|taken| *sharing != Sharing::Private && taken.is_of(id)) {
+            return Ok(taken.data());
+        }
         let taken = build.job.engine.shared.caches.take(&wanted).await?;
         let path = taken.data();
         if taken.fresh && *from != Source::Scratch {

@@ -16,11 +16,11 @@ use crate::archive::open_folder;
 use crate::archive::select::Selection;
 use crate::dockerfile::{Network, Run};
 use crate::engine::build::ground::Ground;
+use crate::engine::build::key::Key;
 use crate::engine::build::mount::{Mounted, source_keys};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::{Build, Halt};
-use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::mount_point::MountPoints;
 use crate::resource::build::BuildNetwork;
 use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, NetworkMode};
@@ -55,6 +55,7 @@ impl Build {
             .texts(pairs(&run.environment))
             .text(&run.working_dir)
             .text(&run.user)
+            .text(&format!("{}/{}/{:?}", ground.document.os, ground.document.architecture, ground.document.variant))
             .text(&format!("{:?} {:?} {:?} {:?} {:?}", run.network, spec.network, spec.extra_hosts, spec.shm_size, spec.ulimits));
         key = run.files.iter().fold(key, |key, file| key.text(&file.path).text(&file.content).number(file.mode.into()));
         for source in source_keys(self, run, task).await? {
@@ -101,7 +102,8 @@ impl Build {
             let kept = self.keep(ground, run)?;
             return Err(StepError { failure: Failure::invalid(message), code: Some(status.code), kept });
         }
-        self.layer_of(&unlisted, mounted.targets).await
+        let rules = LayerRules { newest: self.job.epoch, leave_out: mounted.targets };
+        self.finish(unlisted.upper(), unlisted, rules).await
     }
 
     /// The state before a command that failed, as an image, if somebody wants to look around in it.
@@ -192,17 +194,12 @@ impl Build {
         }
     }
 
-    async fn layer_of(&self, unlisted: &Unlisted, leave_out: BTreeSet<PathBuf>) -> Result<Made, StepError> {
-        let rules = LayerRules { newest: self.job.epoch, leave_out };
-        self.finish(unlisted.upper(), rules).await
-    }
-
-    /// Makes what was written a layer.
-    pub(super) async fn finish(&self, upper: PathBuf, rules: LayerRules) -> Result<Made, StepError> {
+    /// Makes what was written a layer. What is held goes only once nobody reads the folder any more.
+    pub(super) async fn finish(&self, upper: PathBuf, held: impl Send + 'static, rules: LayerRules) -> Result<Made, StepError> {
         let digested = upper.clone();
         let content = tokio::task::spawn_blocking(move || content_of(&digested)).await;
         let content = content.map_err(|error| Failure::internal(format!("the digest of a layer was given up: {error}")))??;
-        let layer = self.job.workshop.finish(upper, rules).await?;
+        let layer = self.job.workshop.finish(upper, held, rules).await?;
         Ok(Made { layer, content })
     }
 }
@@ -218,7 +215,30 @@ fn content_of(upper: &Path) -> Result<Digest, Failure> {
     let all = [PathBuf::from("/")];
     let selection = Selection { from: root.as_fd(), sources: &all, keep_parents: false, choose: &|_, _| Choice::Take };
     let digest = digest_tree(&selection, CopyOwner::Keep, &|_| None);
-    digest.map(Digest::from_bytes).map_err(|error| Failure::internal(error.to_string()))
+    let digest = digest.map(Digest::from_bytes).map_err(|error| Failure::internal(error.to_string()))?;
+    // A folder that hides what lies below it is not the same as one that does not.
+    let opaque = opaque_folders(upper).map_err(|error| Failure::internal(format!("cannot look through {}: {error}", upper.display())))?;
+    Ok(opaque.iter().fold(Key::of("written").digest(&digest), |key, path| key.bytes(path.as_os_str().as_encoded_bytes())).finish())
+}
+
+/// The folders that overlay has marked as hiding what lies below them, in order.
+fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let (mut open, mut opaque) = (vec![PathBuf::new()], Vec::new());
+    while let Some(folder) = open.pop() {
+        let mut value = [0; 8];
+        if matches!(rustix::fs::lgetxattr(upper.join(&folder), "trusted.overlay.opaque", &mut value), Ok(length) if &value[..length] == b"y")
+        {
+            opaque.push(folder.clone());
+        }
+        for entry in std::fs::read_dir(upper.join(&folder))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(folder.join(entry.file_name()));
+            }
+        }
+    }
+    opaque.sort();
+    Ok(opaque)
 }
 
 /// Refuses commands for a machine that this one cannot be.
@@ -240,4 +260,25 @@ fn check_machine(platform: &Platform) -> Result<(), Failure> {
     Err(Failure::unsupported(format!(
         "a command for {platform} cannot run on this machine, which is {host}: install qemu-user-static and binfmt-support, or build for {host}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_hides_is_another_than_one_that_does_not() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(folder.path().join("d/e")).expect("folders");
+        std::fs::write(folder.path().join("d/file"), "x").expect("a file");
+        let plain = content_of(folder.path()).expect("a digest");
+        assert_eq!(content_of(folder.path()).expect("a digest"), plain);
+        let mark = |at: &str| {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::lsetxattr(folder.path().join(at), "trusted.overlay.opaque", b"y", flags).expect("an attribute");
+            content_of(folder.path()).expect("a digest")
+        };
+        let (one, both) = (mark("d/e"), mark("d"));
+        assert!(plain != one && one != both && plain != both);
+    }
 }

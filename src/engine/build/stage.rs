@@ -8,6 +8,7 @@ use crate::engine::build::ground::{self, Ground};
 use crate::engine::build::key::Key;
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::{Build, Halt, now};
+use crate::engine::clock;
 use crate::engine::image::document::{DockerHealth, Document, Empty, RootLayers, RunConfig};
 use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Origin;
@@ -208,7 +209,7 @@ impl Build {
             Ok(Made { layer, content }) => {
                 let created = now(self.job.epoch);
                 let made_for = self.job.spec.made_for.clone();
-                let record = StepRecord { layer, content, created, used: created, name: task.name.clone(), made_for };
+                let record = StepRecord { layer, content, created, used: clock::now(), name: task.name.clone(), made_for };
                 workshop.note(key, record.clone())?;
                 drop(turn);
                 told.end(StepEnd::Done).await;

@@ -98,10 +98,21 @@ impl Workshop {
         Ok(scratch)
     }
 
-    /// Makes a layer of what was written to an overlay's upper folder, which is taken away; `None` where nothing was.
-    pub(in crate::engine) async fn finish(&self, upper: PathBuf, rules: LayerRules) -> Result<Option<Digest>, ImageError> {
+    /// Makes a layer of what was written to an overlay's upper folder, which is taken away; `None` where nothing was. What is held goes only
+    /// then: a folder that is removed while it is packed would be a layer with half of its files.
+    pub(in crate::engine) async fn finish(
+        &self,
+        upper: PathBuf,
+        held: impl Send + 'static,
+        rules: LayerRules,
+    ) -> Result<Option<Digest>, ImageError> {
         let work = Arc::clone(&self.work);
-        blocking("built", move || work.shared().layer_of(&upper, rules)).await
+        blocking("built", move || {
+            let layer = work.shared().layer_of(&upper, rules);
+            drop(held);
+            layer
+        })
+        .await
     }
 
     /// Waits for whoever does this step, and keeps others from it as long as the guard lives.
@@ -113,7 +124,7 @@ impl Workshop {
     pub(in crate::engine) fn step(&self, key: &Digest) -> Result<Option<StepRecord>, ImageError> {
         let shared = self.shared();
         let there = |layer: &Digest| shared.layers.known(layer).is_some_and(|known| shared.content.has(&known.blob));
-        Ok(shared.steps.get(key)?.filter(|record| record.layer.as_ref().is_none_or(there)))
+        Ok(shared.steps.get(key).filter(|record| record.layer.as_ref().is_none_or(there)))
     }
 
     /// Remembers what a step came to.
