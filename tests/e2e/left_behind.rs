@@ -1,11 +1,9 @@
 //! After `down -v` and `engine stop` the host is as it was: in a bottle, and on the host beside a running Docker.
 
-use rustix::event::{PollFd, PollFlags};
-
 use crate::bottle::Bottle;
 use crate::docker::Docker;
 use crate::up::RUNS;
-use crate::world::{World, processes_of};
+use crate::world::{World, await_ends};
 
 const PROJECT: &str = "services:
   web:
@@ -65,13 +63,7 @@ fn nothing_where_somebody_removed_the_root_of_an_idle_engine() {
     bottle.gantry(["image", "ls"]).success();
     std::fs::remove_dir_all(bottle.root()).expect("the root goes");
     // The kernel says when each has ended; an idle engine waits ten seconds for another call.
-    for (pid, line) in processes_of(&folder) {
-        let pid = rustix::process::Pid::from_raw(pid).expect("a process");
-        let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { continue };
-        let minute = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
-        let ended = rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&minute)).expect("a look at a process");
-        assert_eq!(ended, 1, "{line} is there after a minute");
-    }
+    await_ends(&folder);
     before.assert_same(&World::look(&folder));
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags};
 
 use crate::program::shell;
 
@@ -58,6 +59,17 @@ pub(crate) fn groups_of(folder: &Path) -> String {
     let tag = gantry::engine::root::Root::new(Some(&folder.join("root"))).tag().to_owned();
     // Groups of others go away under its feet, of which it complains.
     shell(&format!("find /sys/fs/cgroup -type d -name '*{tag}*' 2>/dev/null; true")).success()
+}
+
+/// Waits until every process of a folder has ended, as the kernel tells it.
+pub(crate) fn await_ends(folder: &Path) {
+    for (pid, line) in processes_of(folder) {
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+        let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { continue };
+        let minute = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        let ended = rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&minute)).expect("a look at a process");
+        assert_eq!(ended, 1, "{line} is there after a minute");
+    }
 }
 
 /// Processes whose environment names this folder as their engine's root, or whose command line does.
