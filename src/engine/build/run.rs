@@ -81,6 +81,7 @@ impl Build {
         let mut lower = self.job.workshop.folders(ground.layers(), MountPoints::Build).await?;
         lower.extend(mounted.stubs.take());
         let mounts = std::mem::take(&mut mounted.mounts);
+        unlisted.hold(std::mem::take(&mut mounted.held));
         let status = match unlisted.start(spec, effective, lower, mounts).await {
             Ok(attached) => {
                 self.pass_on(attached.output, &told).await;
@@ -91,7 +92,6 @@ impl Build {
                 ExitStatus { code, ..ExitStatus::default() }
             }
         };
-        drop(mounted.held);
         if status.code != 0 && engine.shared.leaving.load(Ordering::Acquire) {
             return Err(Failure::unavailable("the engine is leaving: the build was ended").into());
         }

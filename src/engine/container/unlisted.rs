@@ -72,9 +72,16 @@ pub(in crate::engine) struct Unlisted {
     folder: PathBuf,
     container: Option<Arc<Container>>,
     task: Option<Task>,
+    /// What its command uses: it goes only once nothing of the command is left.
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 impl Unlisted {
+    /// Keeps something as long as the command may use it.
+    pub(in crate::engine) fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(held));
+    }
+
     /// What it writes.
     pub(in crate::engine) fn upper(&self) -> PathBuf {
         self.folder.join("upper")
@@ -119,19 +126,21 @@ impl Unlisted {
         attached.await.map_err(lost)?.map_err(refused)
     }
 
-    /// Returns how its command ended, once nothing of it is left.
-    pub(in crate::engine) async fn wait(&self) -> ExitStatus {
-        match &self.task {
+    /// Returns how its command ended, once nothing of it is left; what was held for it goes.
+    pub(in crate::engine) async fn wait(&mut self) -> ExitStatus {
+        let status = match &self.task {
             Some(task) => task.wait().await.status,
             None => ExitStatus::default(),
-        }
+        };
+        self.held = None;
+        status
     }
 }
 
 impl Drop for Unlisted {
     fn drop(&mut self) {
         let (engine, folder) = (self.engine.clone(), std::mem::take(&mut self.folder));
-        let (container, task) = (self.container.take(), self.task.take());
+        let (container, task, held) = (self.container.take(), self.task.take(), self.held.take());
         tokio::spawn(async move {
             if let Some(task) = task {
                 if !task.has_ended() {
@@ -141,6 +150,7 @@ impl Drop for Unlisted {
                 task.wait().await;
                 engine.shared.unlisted.remove(&task);
             }
+            drop(held);
             if let Some(container) = container {
                 engine.take_down(&container).await;
             }
@@ -162,6 +172,6 @@ impl Engine {
             std::fs::create_dir_all(&path).map_err(|error| Failure::internal(format!("cannot make {}: {error}", path.display())))?;
         }
         self.shared.unlisted.left.send_modify(|left| *left += 1);
-        Ok(Unlisted { engine: self.clone(), id, folder, container: None, task: None })
+        Ok(Unlisted { engine: self.clone(), id, folder, container: None, task: None, held: None })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -56,6 +57,9 @@ impl Steps {
     pub(super) fn open(data: &Path) -> Result<Self, ImageError> {
         let folder = data.join("builds/steps");
         fs::create_dir_all(&folder).map_err(ImageError::disk("make", &folder))?;
+        // What steps are called may hold what their arguments were: nobody but root comes here.
+        let builds = data.join("builds");
+        fs::set_permissions(&builds, fs::Permissions::from_mode(0o700)).map_err(ImageError::disk("close", &builds))?;
         let mut known = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(ImageError::disk("list", &folder))? {
             let path = entry.map_err(ImageError::disk("list", &folder))?.path();
