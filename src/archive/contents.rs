@@ -1,7 +1,6 @@
 //! The contents of a file become those of another: shared where the file system can, copied by the kernel where it will, holes kept.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{SeekFrom, Stat};
@@ -60,7 +59,8 @@ impl Contents {
 
     fn range(&mut self, from: &OwnedFd, into: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
         let (mut source, mut target) = (start, start);
-        while self.copies && source < end {
+        // For a small file the kernel's own way costs more than it saves.
+        while self.copies && end - start > CHUNK as u64 && source < end {
             let length = usize::try_from(end - source).unwrap_or(usize::MAX).min(1 << 30);
             match rustix::fs::copy_file_range(from, Some(&mut source), into, Some(&mut target), length) {
                 Ok(0) => return Err(shorter()),
@@ -75,19 +75,29 @@ impl Contents {
         if source == end {
             return Ok(());
         }
-        rustix::fs::seek(from, SeekFrom::Start(source))?;
-        rustix::fs::seek(into, SeekFrom::Start(target))?;
         self.buffer.resize(CHUNK, 0);
-        let (mut from, mut into) = (File::from(from.try_clone()?), File::from(into.try_clone()?));
-        let mut left = end - source;
-        while left > 0 {
-            let length = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let read = from.read(&mut self.buffer[..length])?;
+        while source < end {
+            let length = self.buffer.len().min(usize::try_from(end - source).unwrap_or(usize::MAX));
+            let read = match rustix::io::pread(from, &mut self.buffer[..length], source) {
+                Err(Errno::INTR) => continue,
+                read => read?,
+            };
             if read == 0 {
                 return Err(shorter());
             }
-            into.write_all(&self.buffer[..read])?;
-            left -= read as u64;
+            let mut left = &self.buffer[..read];
+            while !left.is_empty() {
+                match rustix::io::pwrite(into, left, target) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        left = &left[written..];
+                        target += written as u64;
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            source += read as u64;
         }
         Ok(())
     }
@@ -99,6 +109,8 @@ fn shorter() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::archive::attribute;
+use crate::archive::look::reopen;
 use crate::archive::pack::{DEEPEST, Level, PackError, PackedOwner, Packer, level, unread};
 use crate::archive::path::{OPAQUE, WHITEOUT};
 use crate::archive::printable;
@@ -22,6 +24,8 @@ pub struct LayerRules {
     /// What was made only so that something could be mounted on it, as seen from the upper folder: empty files, and folders in which
     /// nothing is written that the layer takes. Whoever lists a folder here knows that nobody else made or changed it.
     pub leave_out: BTreeSet<PathBuf>,
+    /// Nobody writes to the folder any more: what its lists tell need not be looked at twice.
+    pub sealed: bool,
 }
 
 /// What a layer holds.
@@ -50,6 +54,7 @@ pub fn pack_layer(upper: &Path, into: impl Write, rules: LayerRules) -> Result<L
     let mut differ = Differ {
         packer: Packer::new(into, PackedOwner::Tree, rules.newest),
         leave_out: rules.leave_out,
+        sealed: rules.sealed,
         levels: Vec::new(),
         size: LayerSize::default(),
         seen: BTreeSet::new(),
@@ -62,6 +67,7 @@ pub fn pack_layer(upper: &Path, into: impl Write, rules: LayerRules) -> Result<L
 struct Differ<W: Write> {
     packer: Packer<W>,
     leave_out: BTreeSet<PathBuf>,
+    sealed: bool,
     levels: Vec<Floor>,
     size: LayerSize,
     /// Files with several names that were counted.
@@ -94,13 +100,14 @@ impl<W: Write> Differ<W> {
         self.enter(top, &stat, &mut at, false)?;
         while let Some(floor) = self.levels.last_mut() {
             at.truncate(floor.level.length);
-            let Some(name) = floor.level.names.next() else {
+            let Some((name, hint)) = floor.level.names.next() else {
                 self.levels.pop();
                 continue;
             };
             let marked = floor.marked;
             at.extend_from_slice(name.to_bytes());
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let readable = self.sealed && hint == FileType::RegularFile;
+            let flags = if readable { OFlags::RDONLY } else { OFlags::PATH } | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = match rustix::fs::openat(&floor.level.folder, &name, flags, Mode::empty()) {
                 // It went away since the folder was listed.
                 Err(Errno::NOENT) => continue,
@@ -128,14 +135,19 @@ impl<W: Write> Differ<W> {
             if kind == FileType::Socket || left_out && kind == FileType::RegularFile && stat.st_size == 0 {
                 continue;
             }
+            let mut opened = opened;
             if kind == FileType::RegularFile {
+                // It is read anyway, and an open file tells its attributes at less cost.
+                if !readable {
+                    opened = reopen(opened.as_fd(), OFlags::RDONLY).map_err(|error| unread(&at, error))?;
+                }
                 whole(&opened, "trusted.overlay.metacopy", &at)?;
                 if stat.st_nlink < 2 || self.seen.insert((stat.st_dev, stat.st_ino)) {
                     self.size.bytes += u64::try_from(stat.st_size).unwrap_or(0);
                 }
             }
             self.announce()?;
-            self.packer.entry(&opened, &stat, &at)?;
+            self.packer.opened(&opened, &stat, &at)?;
             self.size.entries += 1;
         }
         Ok(())
@@ -204,19 +216,9 @@ fn whole(opened: &OwnedFd, mark: &str, at: &[u8]) -> Result<(), PackError> {
     Err(PackError::Refused { path: printable(at), reason })
 }
 
-/// An attribute of overlay's. Its values are a letter, or a path.
+/// An attribute of overlay's.
 fn attribute(opened: &OwnedFd, name: &str, at: &[u8]) -> Result<Option<Vec<u8>>, PackError> {
-    let mut value = vec![0_u8; 256];
-    // A descriptor that only names something has none; our own, so the magic link is safe.
-    match rustix::fs::getxattr(format!("/proc/self/fd/{}", opened.as_raw_fd()), name, &mut value[..]) {
-        Ok(length) => {
-            value.truncate(length);
-            Ok(Some(value))
-        }
-        Err(Errno::RANGE) => Ok(Some(Vec::new())),
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
-        Err(error) => Err(unread(at, error)),
-    }
+    attribute::attribute(opened.as_fd(), name).map_err(|error| unread(at, error))
 }
 
 #[cfg(test)]
@@ -316,7 +318,10 @@ mod tests {
     fn what_was_made_for_mounts_is_left_out_unless_something_is_in_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
-        let rules = || LayerRules { leave_out: ["etc", "etc/hosts", "proc", "a", "a/b"].iter().map(PathBuf::from).collect(), newest: None };
+        let rules = || LayerRules {
+            leave_out: ["etc", "etc/hosts", "proc", "a", "a/b"].iter().map(PathBuf::from).collect(),
+            ..LayerRules::default()
+        };
         for name in ["etc", "proc", "a/b"] {
             fs::create_dir_all(at(name)).expect("folders");
         }

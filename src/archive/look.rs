@@ -78,15 +78,21 @@ pub fn folder(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
 
 /// What a folder of a tree holds, in order; every link on the way is followed.
 pub fn names(root: BorrowedFd<'_>, path: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder(root, path)?)? {
-        let name = entry?.file_name().to_owned();
-        if name.as_c_str() != c"." && name.as_c_str() != c".." {
-            names.push(OsStr::from_bytes(name.to_bytes()).to_owned());
+    let entries = entries(folder(root, path)?.as_fd())?;
+    Ok(entries.into_iter().map(|(name, _)| name).collect())
+}
+
+/// What an open folder holds, in order, and what each is as far as the folder tells.
+pub(super) fn entries(folder: BorrowedFd<'_>) -> io::Result<Vec<(OsString, FileType)>> {
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            entries.push((OsStr::from_bytes(entry.file_name().to_bytes()).to_owned(), entry.file_type()));
         }
     }
-    names.sort();
-    Ok(names)
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(entries)
 }
 
 /// Opens a file of a tree for reading, every link followed. What is no file is refused before it is opened: a pipe would wait for its

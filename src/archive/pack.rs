@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io::{self, Read as _, Write};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use crate::archive::attribute::travelling;
+use crate::archive::look::reopen;
 use crate::archive::printable;
 use crate::archive::tree::open_beneath;
 
@@ -86,7 +86,8 @@ pub(super) struct Packer<W: Write> {
 /// A folder whose names are gone through.
 pub(super) struct Level {
     pub(super) folder: OwnedFd,
-    pub(super) names: std::vec::IntoIter<CString>,
+    /// And what each is, as far as the folder tells.
+    pub(super) names: std::vec::IntoIter<(CString, FileType)>,
     /// So much of the name so far is the folder's.
     pub(super) length: usize,
 }
@@ -111,7 +112,7 @@ impl<W: Write> Packer<W> {
         let mut levels = vec![level(top.as_fd(), c".", &mut at)?];
         while let Some(current) = levels.last_mut() {
             at.truncate(current.length);
-            let Some(name) = current.names.next() else {
+            let Some((name, _)) = current.names.next() else {
                 levels.pop();
                 continue;
             };
@@ -134,8 +135,20 @@ impl<W: Write> Packer<W> {
         Ok(())
     }
 
-    /// One entry; what it is was seen when it was opened.
-    pub(super) fn entry(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
+    /// One entry; what it is was seen when it was named.
+    pub(super) fn entry(&mut self, named: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                // The file that was looked at, whatever has its name by now.
+                let opened = reopen(named.as_fd(), OFlags::RDONLY).map_err(|error| unread(name, error))?;
+                self.opened(&opened, stat, name)
+            }
+            _ => self.opened(named, stat, name),
+        }
+    }
+
+    /// One entry, which is open for reading if it is a file.
+    pub(super) fn opened(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let mut header = tar::Header::new_gnu();
         header.set_mode(stat.st_mode & 0o7777);
@@ -163,15 +176,11 @@ impl<W: Write> Packer<W> {
                     }
                     self.seen.insert(identity, name.to_vec());
                 }
-                // The file that was looked at, whatever has its name by now; our own descriptor, so the magic link is safe.
-                let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
-                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unread(name, error))?;
-                self.attributes(&file, name)?;
+                self.attributes(opened, name)?;
                 header.set_entry_type(EntryType::Regular);
                 let size = u64::try_from(stat.st_size).unwrap_or(0);
                 header.set_size(size);
-                self.file(&mut header, name, File::from(file), size)
+                self.file(&mut header, name, opened, size)
             }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(opened, "", Vec::new()).map_err(|error| unread(name, error))?;
@@ -210,7 +219,7 @@ impl<W: Write> Packer<W> {
         u64::try_from(self.newest.map_or(seconds, |newest| seconds.min(newest))).unwrap_or(0)
     }
 
-    fn file(&mut self, header: &mut tar::Header, name: &[u8], mut file: File, size: u64) -> Result<(), PackError> {
+    fn file(&mut self, header: &mut tar::Header, name: &[u8], file: &OwnedFd, size: u64) -> Result<(), PackError> {
         self.name(header, name, &[])?;
         header.set_cksum();
         let into = self.builder.get_mut();
@@ -218,7 +227,10 @@ impl<W: Write> Packer<W> {
         let mut left = size;
         while left > 0 {
             let length = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let read = file.read(&mut self.buffer[..length]).map_err(|source| PackError::Read { path: printable(name), source })?;
+            let read = match rustix::io::read(file, &mut self.buffer[..length]) {
+                Err(Errno::INTR) => continue,
+                read => read.map_err(|error| unread(name, error))?,
+            };
             if read == 0 {
                 let source = io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read");
                 return Err(PackError::Read { path: printable(name), source });
@@ -285,10 +297,10 @@ pub(super) fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Re
     for entry in Dir::read_from(&folder).map_err(wrong)? {
         let entry = entry.map_err(wrong)?;
         if entry.file_name() != c"." && entry.file_name() != c".." {
-            names.push(entry.file_name().to_owned());
+            names.push((entry.file_name().to_owned(), entry.file_type()));
         }
     }
-    names.sort();
+    names.sort_by(|(one, _), (other, _)| one.cmp(other));
     if !at.is_empty() && !at.ends_with(b"/") {
         at.push(b'/');
     }

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::archive::glob::{Glob, is_pattern};
-use crate::archive::look::{look, names, real_path};
+use crate::archive::look::{entries, look, names, real_path};
 use crate::archive::pack::DEEPEST;
 use crate::archive::printable;
 use crate::archive::tree::open_beneath;
@@ -84,6 +84,8 @@ pub struct Selection<'a> {
     /// Sources come with the folders they lie in: those after `/./`, or all; and `**` in them stands for any folders. The links that
     /// are followed are those before `/./`.
     pub keep_parents: bool,
+    /// Nobody changes the tree, and it holds folders, files, links and pipes without attributes: it need not be looked at twice.
+    pub sealed: bool,
     /// What becomes of what lies in a source, by its path in there and whether it is a folder. The sources themselves are always taken.
     pub choose: &'a dyn Fn(&Path, bool) -> Choice,
 }
@@ -92,6 +94,8 @@ pub struct Selection<'a> {
 pub(super) struct Item<'a> {
     /// It, only named: what it is was seen here.
     pub(super) opened: &'a OwnedFd,
+    /// It is a file, and not only named but open for reading.
+    pub(super) readable: bool,
     pub(super) stat: &'a Stat,
     /// Its last part; of a source, as it was given.
     pub(super) name: &'a OsStr,
@@ -210,7 +214,7 @@ struct Walker<'a> {
 /// A folder that is gone through.
 struct Level {
     folder: OwnedFd,
-    names: std::vec::IntoIter<OsString>,
+    names: std::vec::IntoIter<(OsString, FileType)>,
     path: PathBuf,
     real: PathBuf,
     /// Itself, while nothing in it has called for it.
@@ -230,7 +234,7 @@ impl Walker<'_> {
         let opened = open_beneath(from, &real, OFlags::PATH | OFlags::NOFOLLOW).map_err(|error| missing(error.into()))?;
         let stat = rustix::fs::fstat(&opened).map_err(|error| missing(error.into()))?;
         let name = path.file_name().unwrap_or_default();
-        let item = Item { opened: &opened, stat: &stat, name, path: Path::new(""), real: &real, waited: false };
+        let item = Item { opened: &opened, stat: &stat, name, path: Path::new(""), real: &real, waited: false, readable: false };
         let is_folder = item.kind() == FileType::Directory;
         // The links are resolved: it became one meanwhile.
         if item.kind() == FileType::Symlink {
@@ -254,13 +258,13 @@ impl Walker<'_> {
         }
         let folder = rustix::fs::openat(opened, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let folder = folder.map_err(|error| failed("open", &real)(error.into()))?;
-        let names = names(folder.as_fd(), Path::new(".")).map_err(failed("list", &real))?.into_iter();
+        let names = entries(folder.as_fd()).map_err(failed("list", &real))?.into_iter();
         Ok(Level { folder, names, path, real, waiting: None, wanted })
     }
 
     fn folders(&mut self, visit: &mut impl Visit) -> Result<(), CopyError> {
         while let Some(level) = self.levels.last_mut() {
-            let Some(name) = level.names.next() else {
+            let Some((name, hint)) = level.names.next() else {
                 let shown = self.levels.pop().is_some_and(|level| level.waiting.is_none());
                 if shown {
                     visit.leave()?;
@@ -268,7 +272,8 @@ impl Walker<'_> {
                 continue;
             };
             let (path, real) = (level.path.join(&name), level.real.join(&name));
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let readable = self.selection.sealed && hint == FileType::RegularFile;
+            let flags = if readable { OFlags::RDONLY } else { OFlags::PATH } | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = match rustix::fs::openat(&level.folder, &name, flags, Mode::empty()) {
                 // It went away since the folder was listed.
                 Err(Errno::NOENT) => continue,
@@ -290,7 +295,7 @@ impl Walker<'_> {
                 Choice::Leave => {}
                 Choice::Take => {
                     self.announce(visit)?;
-                    let item = Item { opened: &opened, stat: &stat, name: &name, path: &path, real: &real, waited: false };
+                    let item = Item { opened: &opened, stat: &stat, name: &name, path: &path, real: &real, waited: false, readable };
                     if is_folder {
                         visit.enter(&item)?;
                         let level = self.level(&opened, path, real, wanted)?;
@@ -314,7 +319,15 @@ impl Walker<'_> {
         for level in &mut self.levels {
             if let Some((opened, stat)) = level.waiting.take() {
                 let name = level.path.file_name().unwrap_or_default();
-                visit.enter(&Item { opened: &opened, stat: &stat, name, path: &level.path, real: &level.real, waited: true })?;
+                visit.enter(&Item {
+                    opened: &opened,
+                    stat: &stat,
+                    name,
+                    path: &level.path,
+                    real: &level.real,
+                    waited: true,
+                    readable: false,
+                })?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::layer::LayerRules;
-use crate::archive::look;
+use crate::archive::{look, open_folder};
 use crate::dockerfile::{Copy, CopySource, Place, Source};
 use crate::engine::build::ground::Ground;
 use crate::engine::build::key::Key;
@@ -171,7 +171,9 @@ impl Build {
             copy: copy.clone(),
             parts: ready,
             from_context: matches!(tree, Some(Tree::Folder(_)) | None),
+            sealed: tree.as_ref().is_some_and(Tree::is_sealed),
             created: now(self.job.epoch).as_seconds(),
+            upper: open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?,
         };
         // Whoever works in the scratch folder holds it: a build that is given up does not take it away under him.
         let scratch = Arc::new(scratch);
@@ -182,7 +184,7 @@ impl Build {
             placed
         });
         placed.await?.map_err(Failure::from)??;
-        let rules = LayerRules { newest: self.job.epoch, ..LayerRules::default() };
+        let rules = LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() };
         // What was copied is known by what it was copied from: it need not be read once more.
         Ok(Made { layer: self.job.workshop.finish(scratch.upper(), scratch, rules).await?, content: what })
     }
@@ -225,7 +227,7 @@ impl Build {
                 .map_err(|error| Failure::invalid(format!("the working folder {} cannot be made: {error}", path.display())))
         });
         made.await.map_err(Failure::from)??;
-        self.finish(scratch.upper(), scratch, LayerRules { newest: self.job.epoch, ..LayerRules::default() }).await
+        self.finish(scratch.upper(), scratch, LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() }).await
     }
 }
 

@@ -172,7 +172,13 @@ impl Mounted {
             },
             _ => {
                 let scratch = build.job.workshop.scratch()?;
-                let root = RootfsSpec { lower: tree.lower(build).await?, upper: scratch.upper(), work: scratch.work(), read_only: false };
+                let root = RootfsSpec {
+                    lower: tree.lower(build).await?,
+                    upper: scratch.upper(),
+                    work: scratch.work(),
+                    read_only: false,
+                    volatile: true,
+                };
                 self.held.scratches.push(scratch);
                 LaunchSource::Layers { root, subpath }
             }

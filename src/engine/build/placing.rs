@@ -1,6 +1,6 @@
 //! The work of a copy: sources of a tree, files of the Dockerfile and of URLs, archives, all put in their place.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
@@ -31,8 +31,12 @@ pub(super) struct Placing {
     pub(super) parts: Vec<Part>,
     /// Sources come from a context, and are root's.
     pub(super) from_context: bool,
+    /// See [`Selection::sealed`].
+    pub(super) sealed: bool,
     /// The time of folders that are made, in seconds since 1970.
     pub(super) created: i64,
+    /// What is written to the stage's root.
+    pub(super) upper: OwnedFd,
 }
 
 impl Placing {
@@ -53,6 +57,7 @@ impl Placing {
                 folder_owner,
                 mode: mode.clone(),
                 created: self.created,
+                upper: Some(self.upper.as_fd()),
             })
         };
         for part in &self.parts {
@@ -72,7 +77,7 @@ impl Placing {
                         continue;
                     }
                     let choose = |path: &Path, is_folder: bool| choose(&exclude, path, is_folder);
-                    copied(Selection { from, sources: &paths, keep_parents: copy.parents, choose: &choose }, owner)?;
+                    copied(Selection { from, sources: &paths, keep_parents: copy.parents, sealed: self.sealed, choose: &choose }, owner)?;
                 }
                 Part::File { scratch, name, .. } => {
                     let folder = open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?;
@@ -83,8 +88,13 @@ impl Placing {
                         continue;
                     }
                     let sources = [Path::new("/").join(name)];
-                    let selection =
-                        Selection { from: folder.as_fd(), sources: &sources, keep_parents: false, choose: &|_, _| Choice::Take };
+                    let selection = Selection {
+                        from: folder.as_fd(),
+                        sources: &sources,
+                        keep_parents: false,
+                        sealed: true,
+                        choose: &|_, _| Choice::Take,
+                    };
                     copied(selection, CopyOwner::Fixed(user, group))?;
                 }
                 Part::Remote { url, .. } => return Err(Failure::internal(format!("{url} was not fetched")).into()),

@@ -102,7 +102,7 @@ impl Build {
             let kept = self.keep(ground, run)?;
             return Err(StepError { failure: Failure::invalid(message), code: Some(status.code), kept });
         }
-        let rules = LayerRules { newest: self.job.epoch, leave_out: mounted.targets };
+        let rules = LayerRules { newest: self.job.epoch, leave_out: mounted.targets, sealed: true };
         self.finish(unlisted.upper(), unlisted, rules).await
     }
 
@@ -213,7 +213,7 @@ fn note_of(lost: usize) -> Vec<u8> {
 fn content_of(upper: &Path) -> Result<Digest, Failure> {
     let root = open_folder(upper).map_err(|error| Failure::internal(error.to_string()))?;
     let all = [PathBuf::from("/")];
-    let selection = Selection { from: root.as_fd(), sources: &all, keep_parents: false, choose: &|_, _| Choice::Take };
+    let selection = Selection { from: root.as_fd(), sources: &all, keep_parents: false, sealed: false, choose: &|_, _| Choice::Take };
     let digest = digest_tree(&selection, CopyOwner::Keep, &|_| None);
     let digest = digest.map(Digest::from_bytes).map_err(|error| Failure::internal(error.to_string()))?;
     // A folder that hides what lies below it is not the same as one that does not.

@@ -68,7 +68,7 @@ impl Build {
     /// A root over layers, written to a scratch folder.
     pub(super) async fn root_over(&self, layers: &[Digest], scratch: &Scratch) -> Result<RootfsSpec, StepError> {
         let lower = self.job.workshop.folders(layers, MountPoints::None).await?;
-        Ok(RootfsSpec { lower, upper: scratch.upper(), work: scratch.work(), read_only: false })
+        Ok(RootfsSpec { lower, upper: scratch.upper(), work: scratch.work(), read_only: false, volatile: true })
     }
 
     /// Does some work on the root of a tree, on a thread of its own.
@@ -109,6 +109,11 @@ impl Tree {
         }
     }
 
+    /// It is as the engine made it, see [`Selection::sealed`].
+    pub(super) fn is_sealed(&self) -> bool {
+        matches!(self, Self::Folder(context) if context.is_sealed())
+    }
+
     /// The digest of one path in it, for a mount.
     pub(super) async fn digest(&self, build: &Build, path: &str) -> Result<Digest, StepError> {
         if let (Self::Layers { files, .. }, "/") = (self, path) {
@@ -139,10 +144,11 @@ impl Tree {
             Self::Folder(context) => Some(Arc::clone(context)),
             Self::Layers { .. } => None,
         };
+        let sealed = self.is_sealed();
         let digest = move |root: BorrowedFd<'_>| {
             let known = |path: &Path| context.as_ref().and_then(|it| it.digest_of(path)).map(|digest| *digest.as_bytes());
             let selection =
-                Selection { from: root, sources: &sources, keep_parents, choose: &|path, folder| choose(&exclude, path, folder) };
+                Selection { from: root, sources: &sources, keep_parents, sealed, choose: &|path, folder| choose(&exclude, path, folder) };
             digest_tree(&selection, owner, &known)
         };
         let digest = match self {
@@ -171,7 +177,7 @@ impl Tree {
         let (sources, into) = ([PathBuf::from(path)], into.to_owned());
         let copied = build.with_tree(Some(self.clone()), move |root| {
             let target = open_folder(&into).map_err(|error| Failure::internal(error.to_string()))?;
-            let selection = Selection { from: root, sources: &sources, keep_parents: false, choose: &|_, _| Choice::Take };
+            let selection = Selection { from: root, sources: &sources, keep_parents: false, sealed: false, choose: &|_, _| Choice::Take };
             let request = CopyRequest {
                 selection,
                 into: target.as_fd(),
@@ -181,6 +187,7 @@ impl Tree {
                 folder_owner: None,
                 mode: None,
                 created: 0,
+                upper: None,
             };
             archive::copy::copy(&request).map(drop).map_err(StepError::from)
         });

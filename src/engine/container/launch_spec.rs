@@ -19,12 +19,20 @@ const SHM_SIZE: u64 = 64 << 20;
 /// The files by which a container knows itself.
 pub(super) const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
-/// What is only known when a container starts.
-pub(super) struct Surroundings {
+/// The files that a container sees.
+pub(super) struct Filesystem {
     /// The directories of its image's layers.
     pub(super) lower: Vec<PathBuf>,
     /// Its mounts, without the three files.
     pub(super) mounts: Vec<LaunchMount>,
+    /// What it writes becomes something else, or goes, once it has ended.
+    pub(super) volatile: bool,
+}
+
+/// What is only known when a container starts.
+pub(super) struct Surroundings {
+    /// Its files.
+    pub(super) filesystem: Filesystem,
     /// Whose `hosts`, `hostname` and `resolv.conf` it has: its own folder, or that of the container whose network it shares.
     pub(super) files: PathBuf,
     /// Its namespaces.
@@ -41,14 +49,14 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
     let id = record.id;
     let folder = container.folder();
     let security = security::of(spec)?;
-    let mut mounts = around.mounts;
+    let Filesystem { lower, mut mounts, volatile } = around.filesystem;
     for name in FILES {
         add_file(&mut mounts, &around.files, name, spec.read_only);
     }
     let own_uts = spec.uts == NamespaceMode::Private;
     Ok(LaunchSpec {
         id,
-        rootfs: RootfsSpec { lower: around.lower, upper: folder.join("upper"), work: folder.join("work"), read_only: spec.read_only },
+        rootfs: RootfsSpec { lower, upper: folder.join("upper"), work: folder.join("work"), read_only: spec.read_only, volatile },
         process: process(record)?,
         mounts,
         files: spec.files.clone(),

@@ -69,7 +69,8 @@ impl Engine {
         let record = container.record();
         let layers = self.shared.images.rootfs(&record.image).await?;
         let folder = container.folder();
-        let root = RootfsSpec { lower: layers.dirs, upper: folder.join("upper"), work: folder.join("work"), read_only: false };
+        let root =
+            RootfsSpec { lower: layers.dirs, upper: folder.join("upper"), work: folder.join("work"), read_only: false, volatile: false };
         let mut rest =
             AtRest { volumes: self.shared.volumes.clone(), id: container.id(), _fillings: Vec::new(), _layers: layers.guard, _turn: turn };
         let mut mounts = Vec::new();

@@ -10,7 +10,7 @@ use rustix::net::getsockname;
 
 use crate::engine::Engine;
 use crate::engine::container::entry::Container;
-use crate::engine::container::launch_spec::{self, Surroundings};
+use crate::engine::container::launch_spec::{self, Filesystem, Surroundings};
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::state::Change;
 use crate::engine::container::{files, health, membership, mount_plan};
@@ -141,7 +141,8 @@ impl Engine {
         let rootfs = self.shared.images.rootfs(&record.image).await?;
         let (mounts, fillings) = self.mounts_of(record).await?;
         drop(step);
-        let (task, endpoints, published) = self.begin(container, record, rootfs.dirs, mounts).await?;
+        let (task, endpoints, published) =
+            self.begin(container, record, Filesystem { lower: rootfs.dirs, mounts, volatile: false }).await?;
         // Volumes are filled by the time the command runs.
         drop(fillings);
         Ok(Up { task, endpoints, published, layers: rootfs.guard })
@@ -152,8 +153,7 @@ impl Engine {
         &self,
         container: &Container,
         record: &SpecRecord,
-        lower: Vec<PathBuf>,
-        mounts: Vec<LaunchMount>,
+        filesystem: Filesystem,
     ) -> Result<(Task, Vec<EndpointState>, Vec<PublishedPort>), StartFailure> {
         let id = record.id;
         let networks = &self.shared.networks;
@@ -175,7 +175,7 @@ impl Engine {
             Some(files) => files,
             None => self.write_files(container, record, &endpoints, wants_dns)?,
         };
-        let around = Surroundings { lower, mounts, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
+        let around = Surroundings { filesystem, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
         let launch = launch_spec::build(container, record, around)?;
         let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
         let step = trace::span("launch, and ports");

@@ -10,6 +10,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::watch;
 
 use crate::engine::container::entry::{Container, Life};
+use crate::engine::container::launch_spec::Filesystem;
 use crate::engine::container::membership;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::remove::remove_tree;
@@ -114,7 +115,7 @@ impl Unlisted {
         let container = Arc::new(Container::new(self.folder.clone(), record, Life::new()));
         self.container = Some(Arc::clone(&container));
         let attached = container.attach_at_start(AttachRequest { stdin: false, stdout: true, stderr: true });
-        let begun = engine.begin(&container, &container.record(), lower, mounts).await;
+        let begun = engine.begin(&container, &container.record(), Filesystem { lower, mounts, volatile: true }).await;
         let (task, ..) = begun.map_err(|error| (error.code, error.failure))?;
         engine.shared.unlisted.add(&task);
         if engine.shared.leaving.load(Ordering::Acquire) {

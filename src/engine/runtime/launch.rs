@@ -80,6 +80,10 @@ pub struct RootfsSpec {
     pub work: PathBuf,
     /// It cannot be written.
     pub read_only: bool,
+    /// What is written is not worth waiting for: no unmount and no `fsync` brings it to the disk (overlay's `volatile`), and after a crash
+    /// it is not used. For one mount, and no second one.
+    #[serde(default)]
+    pub volatile: bool,
 }
 
 /// A command to execute: the container's own, or an exec's.

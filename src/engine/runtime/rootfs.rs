@@ -67,6 +67,9 @@ fn layered(spec: &RootfsSpec, layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     // What is written is to be whole without the layers below, whatever the kernel's own choice: it may become a layer.
     set("redirect_dir", Path::new("nofollow"), None)?;
     set("metacopy", Path::new("off"), None)?;
+    if spec.volatile {
+        rustix::mount::fsconfig_set_flag(&context, "volatile")?;
+    }
     rustix::mount::fsconfig_create(&context)?;
     Ok(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
@@ -77,7 +80,8 @@ fn joined(spec: &RootfsSpec, layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     let work = rustix::fs::open(&spec.work, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let lower = layers.iter().map(beneath::magic).collect::<Vec<_>>().join(":");
     let options = format!(
-        "index=off,redirect_dir=nofollow,metacopy=off,lowerdir={lower},upperdir={},workdir={}",
+        "{}index=off,redirect_dir=nofollow,metacopy=off,lowerdir={lower},upperdir={},workdir={}",
+        if spec.volatile { "volatile," } else { "" },
         beneath::magic(&upper),
         beneath::magic(&work)
     );

@@ -50,6 +50,11 @@ impl ContextTree {
         self.root.as_fd()
     }
 
+    /// It holds only what a listing names, without attributes, and nobody but the engine comes near it.
+    pub fn is_sealed(&self) -> bool {
+        !self.is_archive
+    }
+
     /// What a file holds, where that was seen when it came; an archive's files have to be read for it.
     pub fn digest_of(&self, path: &Path) -> Option<Digest> {
         let path = path.as_os_str().as_bytes();

@@ -31,7 +31,13 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
     }
     LaunchSpec {
         id: ContainerId::from_bytes(bytes),
-        rootfs: RootfsSpec { lower: vec![folder.join("image")], upper: folder.join("upper"), work: folder.join("work"), read_only: false },
+        rootfs: RootfsSpec {
+            lower: vec![folder.join("image")],
+            upper: folder.join("upper"),
+            work: folder.join("work"),
+            read_only: false,
+            volatile: false,
+        },
         process: ProcessSpec {
             command: ["sh", "-c", line].map(str::to_owned).to_vec(),
             environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
