@@ -85,7 +85,7 @@ struct Floor {
 
 /// What overlay noted on a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Opacity {
+pub(super) enum Opacity {
     None,
     /// Nothing of the layers below is seen in it.
     Opaque,
@@ -186,7 +186,7 @@ impl<W: Write> Differ<W> {
 }
 
 /// Whether overlay would read a name as "not there".
-fn is_whiteout(opened: &OwnedFd, stat: &Stat, kind: FileType, marked: bool, at: &[u8]) -> Result<bool, PackError> {
+pub(super) fn is_whiteout(opened: &OwnedFd, stat: &Stat, kind: FileType, marked: bool, at: &[u8]) -> Result<bool, PackError> {
     match kind {
         FileType::CharacterDevice => Ok(stat.st_rdev == 0),
         FileType::RegularFile if marked && stat.st_size == 0 => Ok(attribute(opened, "trusted.overlay.whiteout", at)?.is_some()),
@@ -195,7 +195,7 @@ fn is_whiteout(opened: &OwnedFd, stat: &Stat, kind: FileType, marked: bool, at: 
 }
 
 /// What overlay noted on a folder (fs/overlayfs: `y` hides all below it, `x` says that whiteouts in it may be files).
-fn opacity(opened: &OwnedFd, at: &[u8]) -> Result<Opacity, PackError> {
+pub(super) fn opacity(opened: &OwnedFd, at: &[u8]) -> Result<Opacity, PackError> {
     Ok(match attribute(opened, "trusted.overlay.opaque", at)?.as_deref() {
         Some(b"y") => Opacity::Opaque,
         Some(b"x") => Opacity::Marked,
@@ -216,8 +216,8 @@ fn whole(opened: &OwnedFd, mark: &str, at: &[u8]) -> Result<(), PackError> {
     Err(PackError::Refused { path: printable(at), reason })
 }
 
-/// An attribute of overlay's.
-fn attribute(opened: &OwnedFd, name: &str, at: &[u8]) -> Result<Option<Vec<u8>>, PackError> {
+/// An attribute of overlay's, or of who may do what.
+pub(super) fn attribute(opened: &OwnedFd, name: &str, at: &[u8]) -> Result<Option<Vec<u8>>, PackError> {
     attribute::attribute(opened.as_fd(), name).map_err(|error| unread(at, error))
 }
 

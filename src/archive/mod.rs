@@ -8,6 +8,7 @@ mod attribute;
 pub mod bounded;
 mod contents;
 pub mod copy;
+pub mod difference;
 pub mod digest;
 pub mod discard;
 mod entry;

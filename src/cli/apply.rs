@@ -217,7 +217,7 @@ impl Applier {
                 Box::pin(hook::run_container(client, self.hooks.as_ref(), &name, Hook::pre_start(&service, index), &spec)).await?;
             }
             Operation::StopContainer { name, timeout, patient } => {
-                match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient }).await {
+                match client.stop_container(&name, &StopOptions { timeout, skip_deaf: !patient, ..StopOptions::default() }).await {
                     Err(failure) if !matches!(failure.kind, FailureKind::NotModified | FailureKind::NotFound) => return Err(failure.into()),
                     Ok(Stopped::Unheard) => drop(self.unheard.lock().unwrap_or_else(PoisonError::into_inner).insert(name)),
                     _ => {}

@@ -21,13 +21,14 @@ impl Engine {
         let image = |name: &str| self.shared.images.get(name).ok().map(|image| image.id);
         let created = |name: &str| self.shared.containers.find(name).map(|container| container.info().created);
         let selection = Selection::new(filter, image, created)?;
-        let mut selected = Vec::new();
-        for info in infos {
-            if selection.selects(&info)? {
-                selected.push(info);
-            }
-        }
-        Ok(selected)
+        infos.retain(|info| selection.selects(info));
+        Ok(infos)
+    }
+
+    /// What the image of a container is called now: as it was asked for, or by its id where that means another one by now.
+    pub fn image_name(&self, info: &ContainerInfo) -> String {
+        let means_it = self.shared.images.get(&info.spec.image).is_ok_and(|image| image.id == info.image);
+        if means_it { info.spec.image.clone() } else { info.image.to_string() }
     }
 
     /// Returns a container by name, id or unambiguous start of an id.

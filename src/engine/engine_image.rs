@@ -155,7 +155,7 @@ impl Engine {
         }
     }
 
-    fn tell_image(&self, actor: &str, name: &str, action: &str) {
+    pub(in crate::engine) fn tell_image(&self, actor: &str, name: &str, action: &str) {
         let labels = self.shared.images.get(actor).map(|image| image.config.labels).unwrap_or_default();
         let mut attributes = labels;
         attributes.insert("name".to_owned(), name.to_owned());

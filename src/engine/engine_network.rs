@@ -32,8 +32,8 @@ impl Engine {
                 && dangling.is_none_or(|dangling| (custom && network.containers.is_empty()) == dangling)
                 && until.is_none_or(|until| network.created < until)
                 && filters.labels(&network.spec.labels)
-                && filters.occurs("name", network.name.as_str())?
-                && filters.occurs("id", &network.id.to_string())?;
+                && filters.occurs("name", network.name.as_str())
+                && filters.occurs("id", &network.id.to_string());
             found.extend(wanted.then_some(network));
         }
         Ok(found)

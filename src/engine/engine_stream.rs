@@ -11,6 +11,7 @@ use crate::engine::container::attach::{self, AttachReader, AttachWriter};
 use crate::engine::container::entry::Container;
 use crate::engine::container::log::{Ended, LogReader};
 use crate::engine::container::process::{self, ProcessList};
+use crate::engine::container::process_format::Format;
 use crate::engine::runtime::task::AttachRequest;
 use crate::resource::container::{AttachOptions, ContainerState, LogSpec};
 use crate::resource::detach::DetachKeys;
@@ -101,14 +102,17 @@ impl Engine {
         Ok(task.resize(None, size).await?)
     }
 
-    /// Returns the processes of a running container.
-    pub async fn container_processes(&self, name: &str) -> Result<ProcessList, Failure> {
+    /// Returns the processes of a running container, in the columns that arguments of `ps` choose.
+    pub async fn container_processes(&self, name: &str, arguments: &str) -> Result<ProcessList, Failure> {
+        let format = Format::parse(arguments)?;
         let container = self.shared.containers.find(name)?;
         if matches!(container.life().state, ContainerState::Restarting { .. }) {
             return Err(Failure::conflict(format!("Container {} is restarting, wait until the container is running", container.id())));
         }
         let processes = container.task()?.processes()?;
-        Ok(process::list(Path::new("/proc"), &processes))
+        let list = process::list(Path::new("/proc"), &processes, &format);
+        self.tell(&container, "top", &[]);
+        Ok(list)
     }
 
     /// Whether any process of a running container is at work just now, or would be if it got a processor.

@@ -23,7 +23,7 @@ impl Engine {
             let wanted = filters.any("driver", |driver| driver == volume.spec.driver)
                 && dangling.is_none_or(|dangling| dangling != used)
                 && filters.labels(&volume.spec.labels)
-                && filters.occurs("name", volume.name.as_str())?;
+                && filters.occurs("name", volume.name.as_str());
             found.extend(wanted.then_some(volume));
         }
         Ok(found)

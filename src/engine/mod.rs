@@ -5,6 +5,7 @@ pub mod clock;
 pub mod configuration;
 pub mod container;
 mod engine_archive;
+mod engine_change;
 mod engine_container;
 mod engine_exec;
 mod engine_image;

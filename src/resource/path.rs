@@ -32,6 +32,26 @@ impl PathStat {
     }
 }
 
+/// What became of a path of a container's image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathChangeKind {
+    /// It is not what it was, or something in it is not.
+    Modified,
+    /// It was not there.
+    Added,
+    /// It is gone.
+    Deleted,
+}
+
+/// A path at which a container's root is not its image's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathChange {
+    /// From the root.
+    pub path: String,
+    /// What became of it.
+    pub kind: PathChangeKind,
+}
+
 /// How an archive is unpacked in a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnpackOptions {

@@ -239,7 +239,8 @@ fn stop_options(call: Call, options: &StopOptions) -> Call {
         Duration::MAX => "-1".to_owned(),
         timeout => (timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)).to_string(),
     });
-    call.option("t", seconds.as_deref()).flag(extension::SKIP_DEAF, options.skip_deaf)
+    let signal = options.signal.map(|signal| signal.to_string());
+    call.option("t", seconds.as_deref()).option("signal", signal.as_deref()).flag(extension::SKIP_DEAF, options.skip_deaf)
 }
 
 /// A tar of files; folders on their way are made by whoever unpacks it.

@@ -119,7 +119,7 @@ async fn failures_keep_their_words_and_what_needs_no_change_is_none() {
     });
     let client = engine.client().await;
     client.start_container("web").await.expect("it runs already");
-    let options = StopOptions { timeout: Some(std::time::Duration::from_millis(1500)), skip_deaf: true };
+    let options = StopOptions { timeout: Some(std::time::Duration::from_millis(1500)), signal: None, skip_deaf: true };
     client.stop_container("web", &options).await.expect("it does not run");
     assert_eq!(client.rename_container("web", "db").await, Err(Failure::conflict("name in use")));
     assert_eq!(client.stop_engine().await.expect_err("not ours").kind, FailureKind::Unsupported);

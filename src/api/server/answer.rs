@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::api::server::activity::UnderWay;
 use crate::api::server::build_session::BuildSession;
 use crate::api::server::hijack::{Hijack, Takeover};
+use crate::api::server::web_socket::WebSocket;
 use crate::api::wire::error;
 use crate::resource::failure::{Failure, FailureKind};
 
@@ -39,6 +40,12 @@ impl From<Response<Body>> for Outcome {
 impl From<Hijack> for Outcome {
     fn from(hijack: Hijack) -> Self {
         Self::Takeover(Takeover::Streams(hijack))
+    }
+}
+
+impl From<WebSocket> for Outcome {
+    fn from(socket: WebSocket) -> Self {
+        Self::Takeover(Takeover::WebSocket(socket))
     }
 }
 

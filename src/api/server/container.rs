@@ -14,10 +14,10 @@ use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::wire::answer::{Pruned, created_to_json, exit_to_json, processes_to_json, prune_to_json};
 use crate::api::wire::container::{inspect, summary, whole};
-use crate::api::wire::error::WireError;
 use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
 use crate::engine::clock;
+use crate::engine::container::signal;
 use crate::resource::container::{ContainerFilter, ExitStatus, StopOptions, Stopped, WaitCondition};
 use crate::resource::failure::Failure;
 
@@ -27,7 +27,15 @@ pub(super) async fn list(mut call: Call) -> Answer {
     let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|&limit| limit > 0);
     // The last so many, running or not.
     let all = call.query.flag("all") || limit.is_some();
-    let filters = call.query.filters()?;
+    let mut filters = call.query.filters()?;
+    // What older clients write beside the filters.
+    for key in ["before", "since"] {
+        if let Some(name) = call.query.text(key) {
+            filters.entry(key.to_owned()).or_default().push(name);
+        }
+    }
+    // A wish of the oldest clients that dockerd no longer knows.
+    call.query.flag("trunc_cmd");
     let (is_whole, is_sized) = (call.query.flag(WHOLE), call.query.flag("size"));
     call.query.finish()?;
     let mut containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
@@ -36,7 +44,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
         return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
     }
     let now = clock::now();
-    let mut lines: Vec<Value> = containers.iter().map(|info| summary::to_json(info, now)).collect();
+    let mut lines: Vec<Value> = containers.iter().map(|info| summary::to_json(info, &call.engine.image_name(info), now)).collect();
     if is_sized {
         for (line, info) in lines.iter_mut().zip(&containers) {
             summary::add_sizes(line, call.engine.container_size(info).await?);
@@ -66,11 +74,9 @@ pub(super) async fn inspect(mut call: Call) -> Answer {
 }
 
 pub(super) async fn processes(mut call: Call) -> Answer {
-    if let Some(arguments) = call.query.text("ps_args").filter(|arguments| arguments.trim() != "-ef") {
-        return Err(WireError::unsupported("ps_args", &arguments.into()).into());
-    }
+    let arguments = call.query.text("ps_args").unwrap_or_default();
     let (engine, name) = call.only_name()?;
-    let list = engine.container_processes(&name).await?;
+    let list = engine.container_processes(&name, &arguments).await?;
     Ok(answer::ok(&processes_to_json(&list.titles, &list.rows)))
 }
 
@@ -81,8 +87,8 @@ pub(super) async fn is_busy(call: Call) -> Answer {
 }
 
 pub(super) async fn start(call: Call) -> Answer {
-    // Two bytes are `{}`, which some clients send.
-    if call.body.size_hint().lower() > 2 {
+    // Up to seven bytes are `{}` or `null` and white space, which some clients send; dockerd lets as many pass.
+    if call.body.size_hint().lower() > 7 {
         let message = "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24";
         return Err(Failure::invalid(message));
     }
@@ -113,7 +119,8 @@ pub(super) async fn restart(mut call: Call) -> Answer {
 fn stop_options(query: &mut Query) -> Result<StopOptions, Failure> {
     let seconds: Option<i64> = query.number("t")?;
     let timeout = seconds.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs));
-    Ok(StopOptions { timeout, skip_deaf: query.flag(SKIP_DEAF) })
+    let signal = query.text("signal").map(|text| signal::parse(&text)).transpose()?;
+    Ok(StopOptions { timeout, signal, skip_deaf: query.flag(SKIP_DEAF) })
 }
 
 pub(super) async fn kill(mut call: Call) -> Answer {
@@ -171,8 +178,13 @@ pub(super) async fn resize(mut call: Call) -> Answer {
 }
 
 pub(super) async fn remove(mut call: Call) -> Answer {
-    let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));
+    let (force, volumes, link) = (call.query.flag("force"), call.query.flag("v"), call.query.flag("link"));
     let (engine, name) = call.only_name()?;
+    if link {
+        engine.container(&name).await?;
+        // A link would be called `container/alias`, which is no container's name.
+        return Err(Failure::conflict("Conflict, cannot remove the default link name of the container"));
+    }
     engine.remove_container(&name, force, volumes).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
@@ -194,9 +206,11 @@ mod tests {
         let read = |text: &str| stop_options(&mut Query::parse(text).expect("a good query"));
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(read(""), Ok(StopOptions::default()));
-        assert_eq!(read("t=0&skip-deaf=1"), Ok(StopOptions { timeout: seconds(0), skip_deaf: true }));
-        assert_eq!(read("t=7"), Ok(StopOptions { timeout: seconds(7), skip_deaf: false }));
-        assert_eq!(read("t=-1"), Ok(StopOptions { timeout: Some(Duration::MAX), skip_deaf: false }));
+        assert_eq!(read("t=0&skip-deaf=1"), Ok(StopOptions { timeout: seconds(0), signal: None, skip_deaf: true }));
+        assert_eq!(read("t=7"), Ok(StopOptions { timeout: seconds(7), ..StopOptions::default() }));
+        assert_eq!(read("t=-1"), Ok(StopOptions { timeout: Some(Duration::MAX), ..StopOptions::default() }));
+        assert_eq!(read("signal=SIGINT"), Ok(StopOptions { signal: Some(2), ..StopOptions::default() }));
+        assert!(read("signal=NONE").is_err());
         assert!(read("t=soon").is_err());
     }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::api::server::build_session::BuildSession;
 use crate::api::server::listener::{self, HangUp, Stream};
 use crate::api::server::router::ApiVersion;
+use crate::api::server::web_socket::WebSocket;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
 
 /// Bytes on their way from a process to a client, at most; one frame of Docker's.
@@ -19,6 +20,8 @@ const PIECE: usize = 32 << 10;
 pub(super) enum Takeover {
     /// The streams of a process.
     Streams(Hijack),
+    /// The same as messages.
+    WebSocket(WebSocket),
     /// One build.
     Build(BuildSession),
 }
@@ -28,6 +31,7 @@ impl Takeover {
     pub(super) async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
         match self {
             Self::Streams(hijack) => hijack.carry(stream, early).await,
+            Self::WebSocket(socket) => socket.carry(stream, early).await,
             Self::Build(session) => session.carry(stream, early).await,
         }
     }

@@ -95,7 +95,7 @@ async fn import(mut call: Call) -> Answer {
 }
 
 /// A repository and a tag beside it, if there is one; the repository may have it, too.
-fn named_reference(repository: &str, tag: Option<&str>) -> Result<ImageReference, Failure> {
+pub(super) fn named_reference(repository: &str, tag: Option<&str>) -> Result<ImageReference, Failure> {
     match tag {
         Some(tag) => parse(&format!("{repository}:{tag}")),
         None => parse(repository),

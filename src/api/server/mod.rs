@@ -9,6 +9,7 @@ mod build;
 pub(super) mod build_session;
 mod build_settings;
 mod call;
+mod change;
 mod connection;
 mod container;
 mod event;
@@ -24,6 +25,7 @@ mod router;
 mod stats;
 mod system;
 mod volume;
+mod web_socket;
 
 use std::io;
 use std::time::Duration;

@@ -41,6 +41,12 @@ impl Query {
         self.text(name).is_some_and(|value| is_yes(&value))
     }
 
+    /// Takes a truth value that is not "no" where it is absent.
+    pub(super) fn flag_or(&mut self, name: &str, absent: bool) -> bool {
+        // A name without a value is a "no".
+        self.all(name).into_iter().next().map_or(absent, |value| is_yes(&value))
+    }
+
     /// Takes a number.
     pub(super) fn number<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };

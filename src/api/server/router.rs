@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{archive, attach, build, container, event, exec, image, log, network, stats, system, volume};
+use crate::api::server::{archive, attach, build, change, container, event, exec, image, log, network, stats, system, volume};
 use crate::api::wire::extension::{BUILD, BUILD_CACHE, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
@@ -80,6 +80,10 @@ const ROUTES: &[Route] = routes! {
     POST   "/containers/{name}/resize"     => container::resize;
     POST   "/containers/{name}/attach"     => attach::container;
     POST   "/containers/{name}/exec"       => exec::create;
+    POST   "/containers/{name}/update"     => change::update;
+    GET    "/containers/{name}/changes"    => change::changes;
+    GET    "/containers/{name}/attach/ws"  => attach::web_socket;
+    POST   "/commit"                       => change::commit;
     DELETE "/containers/{name}"            => container::remove;
 
     POST   "/exec/{name}/start"            => attach::exec;
@@ -114,12 +118,8 @@ const ROUTES: &[Route] = routes! {
 
 /// What dockerd serves and this engine does not: the answer says so, instead of knowing no such page.
 const ELSEWHERE: &[&str] = &[
-    "/commit",
     "/configs",
-    "/containers/{name}/attach/ws",
-    "/containers/{name}/changes",
     "/containers/{name}/checkpoints",
-    "/containers/{name}/update",
     "/distribution/{name*}/json",
     "/images/search",
     "/images/{name*}/push",
@@ -326,8 +326,7 @@ mod tests {
         check(Method::PUT, "/containers/json", "page not found");
         check(Method::GET, "/containers//json", "page not found");
         check(Method::GET, "/containers/a/b/json", "page not found");
-        check(Method::POST, "/v1.43/commit", "`POST /commit` is not supported by this engine");
-        check(Method::POST, "/containers/a/update", "`POST /containers/a/update` is not supported by this engine");
+        check(Method::POST, "/v1.43/containers/a/checkpoints", "`POST /containers/a/checkpoints` is not supported by this engine");
     }
 
     #[test]

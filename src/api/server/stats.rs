@@ -12,7 +12,7 @@ use crate::resource::failure::Failure;
 /// A line of JSON for each look, one a second; or a single one, behind one that it is compared with.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     // Docker streams unless told otherwise.
-    let stream = call.query.text("stream").is_none_or(|text| !matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "none"));
+    let stream = call.query.flag_or("stream", true);
     let one_shot = call.query.flag("one-shot");
     if stream && one_shot {
         return Err(Failure::invalid("cannot have stream=true and one-shot=true"));

@@ -8,10 +8,21 @@ use serde_json::{Value, json};
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::container::ExitStatus;
+use crate::resource::id::ImageId;
 
 /// Writes the id of a container, image or command that was made.
 pub fn created_to_json(id: impl Display) -> Value {
     json!({ "Id": id.to_string(), "Warnings": [] })
+}
+
+/// Writes the id of an image that was made of a container.
+pub fn committed_to_json(image: &ImageId) -> Value {
+    json!({ "Id": image })
+}
+
+/// Writes that a container was changed, and that there is nothing to warn of, which dockerd writes as `null` here.
+pub fn updated_to_json() -> Value {
+    json!({ "Warnings": null })
 }
 
 /// Reads the id of something that was made.

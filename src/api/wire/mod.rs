@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod build;
+pub mod change;
 pub mod container;
 pub mod error;
 pub mod event;

@@ -49,6 +49,13 @@ pub(super) fn spec(spec: &ContainerSpec) -> Result<(), Failure> {
     security::of(spec).map(drop)
 }
 
+/// Limits that are to be changed, and what they come to together with those that stay.
+pub(super) fn change(change: &Resources, together: &Resources) -> Result<(), Failure> {
+    // A limit of memory and swap alone is one beside the limit of memory that is there.
+    limits(&Resources { memory_swap: change.memory_swap.filter(|_| change.memory.is_some()), ..change.clone() }, processors())?;
+    limits(together, processors())
+}
+
 /// How many processors there are.
 fn processors() -> u64 {
     // What may be used by this thread is not what there is: a container's own choice is not bound to it.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// A table of processes in the form of `ps -ef`.
+use crate::engine::container::process_format::Format;
+
+/// A table of processes in the form of `ps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessList {
     /// The names of the columns.
@@ -16,15 +18,58 @@ pub struct ProcessList {
 /// Ticks of processor time a second: what the kernel tells user space, whatever its own clock is.
 const TICKS: u64 = 100;
 
-/// Reads what `ps -ef` would show of these processes; those that ended meanwhile are left out. `proc` is `/proc`.
-pub(in crate::engine) fn list(proc: &Path, processes: &[i32]) -> ProcessList {
-    let uptime = read(proc, "uptime").and_then(|text| text.split('.').next()?.parse().ok()).unwrap_or(0);
-    let boot = read(proc, "stat").and_then(|text| text.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok())).unwrap_or(0);
-    let users = users();
-    ProcessList {
-        titles: ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"].map(str::to_owned).into(),
-        rows: processes.iter().filter_map(|pid| row(proc, *pid, boot, uptime, &users)).collect(),
-    }
+/// What is the same for all processes of a machine.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    /// When it started, in seconds since 1970.
+    pub(super) boot: u64,
+    /// Seconds since then.
+    pub(super) uptime: u64,
+    /// Kibibytes of memory.
+    pub(super) memory: u64,
+    /// The host's own users, as Docker's `ps` names them.
+    pub(super) users: BTreeMap<u32, String>,
+    /// Its groups.
+    pub(super) groups: BTreeMap<u32, String>,
+}
+
+/// One process (proc_pid_stat(5), proc_pid_status(5)).
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) name: String,
+    /// As it was called; empty where it is the kernel's or has thrown that away.
+    pub(super) command: String,
+    pub(super) state: char,
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    pub(super) session: i32,
+    pub(super) terminal: u64,
+    /// The group that has the terminal.
+    pub(super) foreground: i32,
+    /// Seconds of processor time.
+    pub(super) used: u64,
+    pub(super) priority: i64,
+    pub(super) nice: i64,
+    pub(super) threads: u64,
+    /// Seconds from the machine's start to its own.
+    pub(super) began: u64,
+    /// Kibibytes of addresses.
+    pub(super) addresses: u64,
+    /// Kibibytes of memory.
+    pub(super) resident: u64,
+    pub(super) processor: u64,
+    /// The real one and the one that counts.
+    pub(super) user: (u32, u32),
+    /// Likewise.
+    pub(super) gid: (u32, u32),
+}
+
+/// Reads what `ps` would show of these processes; those that ended meanwhile are left out. `proc` is `/proc`.
+pub(in crate::engine) fn list(proc: &Path, processes: &[i32], format: &Format) -> ProcessList {
+    let machine = Machine::read(proc);
+    let rows = processes.iter().filter_map(|pid| Process::read(proc, *pid)).map(|process| format.row(&process, &machine));
+    ProcessList { titles: format.titles(), rows: rows.collect() }
 }
 
 /// Whether any of these processes runs, or waits for a processor or a disk (proc_pid_stat(5)). So are those that have just ended: there
@@ -38,61 +83,71 @@ fn read(proc: &Path, name: &str) -> Option<String> {
     fs::read(proc.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The host's own users, as Docker's `ps` names them; read from its file, for no NSS is loaded.
-fn users() -> BTreeMap<u32, String> {
-    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |line: &str| {
+/// Names by number; read from their file, for no NSS is loaded.
+fn names(path: &str) -> BTreeMap<u32, String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let name = |line: &str| {
         let mut fields = line.split(':');
         let name = fields.next()?.to_owned();
         Some((fields.nth(1)?.parse().ok()?, name))
     };
-    text.lines().rev().filter_map(user).collect()
+    text.lines().rev().filter_map(name).collect()
 }
 
-fn row(proc: &Path, pid: i32, boot: u64, uptime: u64, users: &BTreeMap<u32, String>) -> Option<Vec<String>> {
-    let stat = read(proc, &format!("{pid}/stat"))?;
-    // The name may hold anything, parentheses too.
-    let (before, after) = stat.rsplit_once(')')?;
-    let name = before.split_once('(')?.1;
-    let fields: Vec<&str> = after.split_whitespace().collect();
-    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
-    // Counted from the third of the fields in proc_pid_stat(5).
-    let (parent, terminal) = (fields.get(1)?, number(4)?);
-    let used = (number(11)? + number(12)?) / TICKS;
-    let began = number(19)? / TICKS;
-    let age = uptime.saturating_sub(began);
-    let share = (used * 100).checked_div(age).unwrap_or(0).min(99);
-    let status = read(proc, &format!("{pid}/status"))?;
-    let uid: u32 = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())?;
-    let command = read(proc, &format!("{pid}/cmdline")).unwrap_or_default();
-    let command = command.trim_end_matches('\0').replace('\0', " ");
-    Some(vec![
-        users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()),
-        pid.to_string(),
-        (*parent).to_owned(),
-        share.to_string(),
-        start(boot + began, age),
-        tty(terminal),
-        format!("{:02}:{:02}:{:02}", used / 3600, used / 60 % 60, used % 60),
-        if command.is_empty() { format!("[{name}]") } else { command },
-    ])
+impl Machine {
+    fn read(proc: &Path) -> Self {
+        let number = |file: &str, word: &str| {
+            read(proc, file)?.lines().find_map(|line| line.strip_prefix(word)?.split_whitespace().next()?.parse().ok())
+        };
+        Self {
+            boot: number("stat", "btime ").unwrap_or(0),
+            uptime: read(proc, "uptime").and_then(|text| text.split('.').next()?.parse().ok()).unwrap_or(0),
+            memory: number("meminfo", "MemTotal:").unwrap_or(0),
+            users: names("/etc/passwd"),
+            groups: names("/etc/group"),
+        }
+    }
 }
 
-/// The time of day of a start, or its day when it is longer ago than one; in UTC, as all times of this engine.
-fn start(at: u64, age: u64) -> String {
-    let instant = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
-    let format = if age < 24 * 3600 { "%H:%M" } else { "%b%d" };
-    instant.map_or_else(|| "?".to_owned(), |instant| instant.strftime(format).to_string())
-}
-
-/// The name of a terminal by its device number.
-fn tty(device: u64) -> String {
-    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
-    match major {
-        136..=143 => format!("pts/{}", (major - 136) * 256 + minor),
-        4 if minor < 64 => format!("tty{minor}"),
-        4 => format!("ttyS{}", minor - 64),
-        _ => "?".to_owned(),
+impl Process {
+    fn read(proc: &Path, pid: i32) -> Option<Self> {
+        let stat = read(proc, &format!("{pid}/stat"))?;
+        // The name may hold anything, parentheses too.
+        let (before, after) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        // Counted from the third of the fields in proc_pid_stat(5).
+        let signed = |index: usize| fields.get(index).and_then(|field| field.parse::<i64>().ok());
+        let number = |index: usize| signed(index).and_then(|number| u64::try_from(number).ok());
+        let id = |index: usize| signed(index).and_then(|number| i32::try_from(number).ok());
+        let status = read(proc, &format!("{pid}/status"))?;
+        let words = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::split_whitespace);
+        let pair = |name: &str| {
+            let mut numbers = words(name)?.filter_map(|word| word.parse::<u32>().ok());
+            Some((numbers.next()?, numbers.next()?))
+        };
+        let size = |name: &str| words(name).and_then(|mut words| words.next()?.parse().ok()).unwrap_or(0);
+        let command = read(proc, &format!("{pid}/cmdline")).unwrap_or_default();
+        Some(Self {
+            pid,
+            name: before.split_once('(')?.1.to_owned(),
+            command: command.trim_end_matches('\0').replace('\0', " "),
+            state: fields.first()?.chars().next()?,
+            parent: id(1)?,
+            group: id(2)?,
+            session: id(3)?,
+            terminal: number(4)?,
+            foreground: id(5)?,
+            used: (number(11)? + number(12)?) / TICKS,
+            priority: signed(15)?,
+            nice: signed(16)?,
+            threads: number(17)?,
+            began: number(19)? / TICKS,
+            addresses: size("VmSize:"),
+            resident: size("VmRSS:"),
+            processor: number(36).unwrap_or(0),
+            user: pair("Uid:")?,
+            gid: pair("Gid:").unwrap_or_default(),
+        })
     }
 }
 
@@ -110,13 +165,17 @@ mod tests {
         };
         write("uptime", "5000.25 1.0\n");
         write("stat", "cpu 1\nbtime 1700000000\n");
+        write("meminfo", "MemTotal:  1000000 kB\n");
         write("7/stat", "7 (a) b) S 1 7 7 34816 7 0 0 0 0 0 300 200 0 0 20 0 1 0 400000 0 0\n");
-        write("7/status", "Name:\ta) b\nUid:\t0\t4000000\t0\t0\n");
+        write("7/status", "Name:\ta) b\nUid:\t0\t4000000\t0\t0\nGid:\t0\t0\t0\t0\nVmSize:\t  2048 kB\nVmRSS:\t 25000 kB\n");
         write("7/cmdline", "server\0--port\x0080\0");
-        let list = list(proc.path(), &[7, 8]);
+        let rows = |arguments: &str| list(proc.path(), &[7, 8], &Format::parse(arguments).expect("a format")).rows;
         assert!(!is_busy(proc.path(), &[7]));
         assert!(is_busy(proc.path(), &[7, 8]) && is_busy(proc.path(), &[]), "one has just gone, all have");
-        assert_eq!(list.rows, [["4000000", "7", "1", "0", "23:20", "pts/0", "00:00:05", "server --port 80"].map(str::to_owned)]);
+        assert_eq!(rows("-ef"), [["4000000", "7", "1", "0", "23:20", "pts/0", "00:00:05", "server --port 80"].map(str::to_owned)]);
+        let expect = ["4000000", "7", "0.5", "2.5", "2048", "25000", "pts/0", "Ss+", "23:20", "0:05", "server --port 80"];
+        assert_eq!(rows("aux"), [expect.map(str::to_owned)]);
+        assert_eq!(rows("-o pid,comm"), [["7", "a) b"].map(str::to_owned)]);
         write("7/stat", "7 (a) S) R 1 7 7 34816\n");
         assert!(is_busy(proc.path(), &[7]));
     }

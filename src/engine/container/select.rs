@@ -1,12 +1,12 @@
 //! Which containers a list is to hold, by Docker's filters.
 
 use crate::engine::filter::Filters;
-use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerPort, Protocol};
+use crate::resource::container::{ContainerFilter, ContainerInfo, NetworkMode, Protocol};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 use crate::resource::time::Timestamp;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 15] = [
     "ancestor",
     "before",
     "exited",
@@ -16,7 +16,6 @@ const KEYS: [&str; 16] = [
     "is-task",
     "isolation",
     "label",
-    "label!",
     "name",
     "network",
     "publish",
@@ -52,7 +51,6 @@ impl<'a> Selection<'a> {
         };
         known("status", &STATES)?;
         known("health", &["starting", "healthy", "unhealthy", "none"])?;
-        known("isolation", &["", "default"])?;
         known("is-task", &["0", "1", "true", "false"])?;
         for key in ["expose", "publish"] {
             filters.values(key).iter().try_for_each(|value| ports(value).map(drop).ok_or_else(|| wrong(key, value)))?;
@@ -61,8 +59,8 @@ impl<'a> Selection<'a> {
         let bound = |key: &str| filters.values(key).first().map(|name| created(name)).transpose();
         Ok(Self {
             filters,
-            // Who asks for a state, or for the neighbours of a container, means those that do not run, too.
-            all: filter.all || ["status", "before", "since"].iter().any(|key| !filters.values(key).is_empty()),
+            // Who asks for a state means those that do not run, too.
+            all: filter.all || !filters.values("status").is_empty(),
             images: filters.values("ancestor").iter().filter_map(|name| image(name)).collect(),
             exited: exited.collect::<Result<_, _>>()?,
             before: bound("before")?,
@@ -71,42 +69,72 @@ impl<'a> Selection<'a> {
     }
 
     /// Whether the list is to hold a container.
-    pub(in crate::engine) fn selects(&self, info: &ContainerInfo) -> Result<bool, Failure> {
+    pub(in crate::engine) fn selects(&self, info: &ContainerInfo) -> bool {
+        use crate::resource::container::ContainerState::Restarting;
+        let filters = &self.filters;
         let health = info.health.as_ref().map_or("none", |health| health.status.word());
-        let named = self.filters.occurs("name", info.name.as_str())? || self.filters.occurs("name", &format!("/{}", info.name))?;
-        Ok((self.all || info.state.is_running())
-            && named
-            && self.filters.occurs("id", &info.id.to_string())?
-            && self.filters.labels(&info.effective.labels)
-            && self.filters.any("status", |value| value == info.state.word())
-            && self.filters.any("health", |value| value == health)
-            && self.filters.any("is-task", |value| matches!(value, "0" | "false"))
-            && self.filters.any("ancestor", |_| self.images.contains(&info.image))
-            && self.filters.any("exited", |_| exit_code(info).is_some_and(|code| self.exited.contains(&code)))
-            && self.filters.any("network", |value| {
-                info.endpoints.iter().any(|endpoint| endpoint.network_name == value || endpoint.network.to_string() == value)
-            })
-            && self
-                .filters
-                .any("volume", |value| info.mounts.iter().any(|mount| mount.name.as_deref() == Some(value) || mount.target == value))
-            && self.filters.any("expose", |value| info.effective.exposed.iter().any(|port| is_among(*port, value)))
-            && self.filters.any("publish", |value| info.spec.ports.iter().any(|binding| is_among(binding.container, value)))
+        let id = info.id.to_string();
+        // One that is between two lives counts as running, as with Docker.
+        (self.all || info.state.is_running() || matches!(info.state, Restarting { .. }))
+            && (filters.occurs("name", info.name.as_str()) || filters.occurs("name", &format!("/{}", info.name)))
+            && filters.any("id", |value| id.starts_with(value))
+            && filters.labels(&info.effective.labels)
+            && filters.any("status", |value| value == info.state.word())
+            && filters.any("health", |value| value == health)
+            && filters.any("is-task", |value| matches!(value, "0" | "false"))
+            && filters.any("ancestor", |_| self.images.contains(&info.image))
+            && filters.any("exited", |_| exit_code(info).is_some_and(|code| self.exited.contains(&code)))
+            && filters.any("network", |value| is_on(info, value))
+            && filters.any("volume", |value| mounts(info, value))
+            && self.has_port(info)
             && self.before.is_none_or(|before| info.created < before)
-            && self.since.is_none_or(|since| info.created > since))
+            && self.since.is_none_or(|since| info.created > since)
     }
+
+    /// Whether one of the ports asked for is a container's: by `expose` its own, by `publish` the host's. Who does not run has none.
+    fn has_port(&self, info: &ContainerInfo) -> bool {
+        let (expose, publish) = (self.filters.values("expose"), self.filters.values("publish"));
+        let leads = info.published.iter().map(|port| (port.container.port, port.host_port, port.container.protocol));
+        let own = info.effective.exposed.iter().map(|port| (port.port, 0, port.protocol));
+        let is_among = |port: u16, protocol: Protocol, value: &String| {
+            ports(value).is_some_and(|(first, last, wanted)| protocol == wanted && (first..=last).contains(&port))
+        };
+        expose.is_empty() && publish.is_empty()
+            || info.state.is_running()
+                && leads.chain(own).any(|(inside, outside, protocol)| {
+                    expose.iter().any(|value| is_among(inside, protocol, value))
+                        || publish.iter().any(|value| is_among(outside, protocol, value))
+                })
+    }
+}
+
+/// Whether a container is on a network, told by its name or the start of its id.
+fn is_on(info: &ContainerInfo, value: &str) -> bool {
+    match info.spec.network {
+        NetworkMode::Host => value == "host",
+        NetworkMode::None => value == "none",
+        _ => info.endpoints.iter().any(|endpoint| endpoint.network_name == value || endpoint.network.to_string().starts_with(value)),
+    }
+}
+
+/// Whether a container has a volume, or a bind by its path on the host, or anything at this place.
+fn mounts(info: &ContainerInfo, value: &str) -> bool {
+    info.mounts.iter().any(|mount| {
+        mount.target == value
+            || match &mount.name {
+                Some(name) => name == value,
+                None => mount.source.as_os_str() == value,
+            }
+    })
 }
 
 /// How a container ended that has run and does no more.
 fn exit_code(info: &ContainerInfo) -> Option<i32> {
-    use crate::resource::container::ContainerState::{Exited, Restarting};
+    use crate::resource::container::ContainerState::Exited;
     match &info.state {
-        Exited { status, .. } | Restarting { status, .. } => Some(status.code),
+        Exited { status, started_at: Some(_), .. } => Some(status.code),
         _ => None,
     }
-}
-
-fn is_among(port: ContainerPort, value: &str) -> bool {
-    ports(value).is_some_and(|(first, last, protocol)| port.protocol == protocol && (first..=last).contains(&port.port))
 }
 
 /// Reads `80`, `80/udp` or `8000-8080/tcp`.
@@ -120,7 +148,7 @@ fn ports(text: &str) -> Option<(u16, u16, Protocol)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::container::{ContainerSpec, ContainerState, EffectiveConfig, ExitStatus};
+    use crate::resource::container::{ContainerPort, ContainerSpec, ContainerState, EffectiveConfig, ExitStatus, MountInfo, PublishedPort};
     use crate::resource::id::{ContainerId, Digest};
     use std::collections::BTreeMap;
 
@@ -139,8 +167,20 @@ mod tests {
                 ..EffectiveConfig::default()
             },
             endpoints: Vec::new(),
-            published: Vec::new(),
-            mounts: Vec::new(),
+            published: vec![PublishedPort {
+                host_ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
+                host_port: 8080,
+                container: ContainerPort { port: 80, protocol: Protocol::Tcp },
+            }],
+            mounts: vec![MountInfo {
+                kind: "bind".to_owned(),
+                name: None,
+                source: "/srv".into(),
+                target: "/inside".to_owned(),
+                writable: true,
+                anonymous: false,
+                propagation: String::new(),
+            }],
             restart_count: 0,
             log_path: None,
             file_digests: BTreeMap::new(),
@@ -152,7 +192,7 @@ mod tests {
         let filters = filters.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
         let filter = ContainerFilter { all: false, filters };
         let image = |name: &str| (name == "app").then(|| Digest::from_bytes([1; 32]));
-        Selection::new(&filter, image, |_| Ok(Timestamp::from_nanos(4)))?.selects(info)
+        Ok(Selection::new(&filter, image, |_| Ok(Timestamp::from_nanos(4)))?.selects(info))
     }
 
     #[test]
@@ -162,10 +202,12 @@ mod tests {
         check("name", "^/web-1$", true);
         check("name", "web", true);
         check("name", "db", false);
+        check("name", "^(web|db)-[0-9]$", true);
         check("id", "a5a5", true);
+        check("id", "5a5a", false);
         check("label", "tier=front", true);
         check("label", "tier=back", false);
-        check("label!", "tier", false);
+        check("isolation", "hyperv", true);
         check("status", "running", true);
         check("status", "exited", false);
         check("health", "none", true);
@@ -175,10 +217,16 @@ mod tests {
         check("volume", "/data", false);
         check("expose", "70-90", true);
         check("expose", "80/udp", false);
+        check("publish", "80", false);
+        check("publish", "8080", true);
+        check("volume", "/srv", true);
+        check("volume", "data", false);
         check("since", "db", true);
         check("before", "db", false);
         check("exited", "0", false);
-        for (key, value) in [("status", "gone"), ("health", "good"), ("exited", "x"), ("publish", "http"), ("colour", "red")] {
+        for (key, value) in
+            [("status", "gone"), ("health", "good"), ("exited", "x"), ("publish", "http"), ("colour", "red"), ("label!", "x")]
+        {
             assert!(selects(&[(key, value)], &running).is_err(), "{key}={value}");
         }
     }

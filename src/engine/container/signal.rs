@@ -8,7 +8,7 @@ use crate::resource::failure::Failure;
 const REAL_TIME: (i32, i32) = (34, 64);
 
 /// Parses `TERM`, `SIGTERM`, `sigterm`, `15`, `RTMIN+3`.
-pub(super) fn parse(text: &str) -> Result<i32, Failure> {
+pub fn parse(text: &str) -> Result<i32, Failure> {
     let invalid = || Failure::invalid(format!("invalid signal: {text}"));
     if let Ok(number) = text.parse::<i32>() {
         return if (1..=REAL_TIME.1).contains(&number) { Ok(number) } else { Err(invalid()) };

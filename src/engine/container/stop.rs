@@ -136,10 +136,8 @@ impl Engine {
 
     async fn stop_running(&self, container: &Arc<Container>, task: Task, ends: u64, options: &StopOptions) -> Result<Stopped, Failure> {
         let record = container.record();
-        let number = match &record.effective.stop_signal {
-            Some(text) => signal::parse(text).unwrap_or(SIGTERM),
-            None => SIGTERM,
-        };
+        let own = || record.effective.stop_signal.as_deref().and_then(|text| signal::parse(text).ok());
+        let number = options.signal.or_else(own).unwrap_or(SIGTERM);
         let mut watch = container.watch();
         let grace = options.timeout.or(record.spec.stop_grace).unwrap_or(GRACE);
         let frozen = matches!(container.life().state, ContainerState::Running { paused: true, .. });
@@ -243,6 +241,11 @@ impl Engine {
     /// Freezes a container.
     pub(in crate::engine) async fn freeze(&self, container: &Container) -> Result<(), Failure> {
         let _turn = container.turn().await;
+        self.freeze_held(container).await
+    }
+
+    /// Freezes a container whose turn the caller holds.
+    pub(super) async fn freeze_held(&self, container: &Container) -> Result<(), Failure> {
         let id = container.id();
         match container.life().state {
             ContainerState::Running { paused: false, .. } => {}
@@ -261,6 +264,11 @@ impl Engine {
     /// Thaws it.
     pub(in crate::engine) async fn thaw(&self, container: &Container) -> Result<(), Failure> {
         let _turn = container.turn().await;
+        self.thaw_held(container).await
+    }
+
+    /// Thaws a container whose turn the caller holds.
+    pub(super) async fn thaw_held(&self, container: &Container) -> Result<(), Failure> {
         if !matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
             return Err(Failure::conflict(format!("Container {} is not paused", container.id())));
         }

@@ -1,10 +1,44 @@
-//! The lines of a Dockerfile that change an image without running anything: `docker import --change`.
+//! The lines of a Dockerfile that change an image without running anything: `docker import --change`, `docker commit --change`.
 
 use crate::dockerfile::{Inherited, Instruction, Kind, Problem, Scope, Step};
 use crate::engine::image::document::{DockerHealth, Empty, RunConfig};
 
-/// Applies one line, or says what is wrong with it.
-pub(super) fn apply(config: &mut RunConfig, line: &str) -> Result<(), String> {
+/// Applies lines one after the other, or says what is wrong with the first that is. An entry point drops the command that was there before
+/// all of them.
+pub(in crate::engine) fn apply_all(config: &mut RunConfig, lines: &[String]) -> Result<(), String> {
+    let mut own_command = false;
+    for line in instructions(lines) {
+        match apply(config, &line)? {
+            Kind::Cmd => own_command = true,
+            Kind::Entrypoint if !own_command => config.cmd.clear(),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The instructions in these texts, as a Dockerfile has them: a text may hold several lines, and a line may go on in the next.
+fn instructions(texts: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut whole = String::new();
+    for line in texts.iter().flat_map(|text| text.split('\n')) {
+        let line = line.trim_end();
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        whole.push_str(line);
+        if line.ends_with('\\') {
+            whole.push('\n');
+        } else {
+            found.push(std::mem::take(&mut whole));
+        }
+    }
+    found.extend(Some(whole).filter(|rest| !rest.is_empty()));
+    found
+}
+
+/// Applies one line, and says which kind it is, or what is wrong with it.
+fn apply(config: &mut RunConfig, line: &str) -> Result<Kind, String> {
     let line = line.trim();
     let say = |problem: Problem| problem.to_string();
     let instruction = Instruction::parse(line).map_err(say)?;
@@ -33,7 +67,7 @@ pub(super) fn apply(config: &mut RunConfig, line: &str) -> Result<(), String> {
             return Err(format!("{name} is not a valid change command"));
         }
     }
-    Ok(())
+    Ok(instruction.kind)
 }
 
 #[cfg(test)]
@@ -69,6 +103,21 @@ mod tests {
         );
         check(&["HEALTHCHECK CMD x y"], r#"{"Healthcheck":{"Test":["CMD-SHELL","x y"]}}"#);
         check(&["HEALTHCHECK NONE"], r#"{"Healthcheck":{"Test":["NONE"]}}"#);
+    }
+
+    #[test]
+    fn an_entry_point_drops_the_command_that_was_there() {
+        let check = |lines: &[&str], expect: &str| {
+            let mut config = RunConfig { cmd: vec!["old".to_owned()], ..RunConfig::default() };
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            apply_all(&mut config, &lines).expect("good lines");
+            assert_eq!(config.cmd.join(" "), expect, "{lines:?}");
+        };
+        check(&["USER 1"], "old");
+        check(&["ENTRYPOINT [\"e\"]"], "");
+        check(&["ENTRYPOINT [\"e\"]", "CMD [\"new\"]"], "new");
+        check(&["CMD [\"new\"]", "ENTRYPOINT [\"e\"]"], "new");
+        check(&["# a note\nCMD [\"new\", \\\n\n  \"er\"]\nUSER 1\n"], "new er");
     }
 
     #[test]

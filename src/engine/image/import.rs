@@ -27,9 +27,7 @@ impl Shared {
             return Err(ImageError::TagWithDigest(reference.familiar()));
         }
         let mut config = RunConfig::default();
-        for line in changes {
-            change::apply(&mut config, line).map_err(ImageError::Change)?;
-        }
+        change::apply_all(&mut config, changes).map_err(ImageError::Change)?;
         let partial = self.layers.begin()?;
         let mut source = Tee::new(archive, self.content.create()?);
         let unpacked = pipeline::unpack(&mut source, partial.path())

@@ -1,6 +1,6 @@
 //! Images: blobs by digest, unpacked layers, names, and the ways in and out.
 
-mod change;
+pub(in crate::engine) mod change;
 mod config;
 mod content;
 pub(crate) mod decompress;

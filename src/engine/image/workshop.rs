@@ -108,11 +108,17 @@ impl Workshop {
     ) -> Result<Option<Digest>, ImageError> {
         let work = Arc::clone(&self.work);
         blocking("built", move || {
-            let layer = work.shared().layer_of(&upper, rules);
+            let layer = work.shared().layer_of(&upper, rules, Upper::Taken);
             drop(held);
             layer
         })
         .await
+    }
+
+    /// Makes a layer of what an overlay's upper folder holds, which stays as it is; `None` where it holds nothing.
+    pub(in crate::engine) async fn copy(&self, upper: PathBuf) -> Result<Option<Digest>, ImageError> {
+        let work = Arc::clone(&self.work);
+        blocking("committed", move || work.shared().layer_of(&upper, LayerRules::default(), Upper::Stays)).await
     }
 
     /// Waits for whoever does this step, and keeps others from it as long as the guard lives.
@@ -168,10 +174,20 @@ impl Workshop {
 /// Bytes of a layer's blob hardly matter as long as it stays here; the time to make it does.
 const LEVEL: i32 = 1;
 
+/// What becomes of the folder that a layer is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upper {
+    /// It is the layer's, or nobody's.
+    Taken,
+    /// Whoever writes to it goes on with that.
+    Stays,
+}
+
 impl Shared {
-    fn layer_of(self: &Arc<Self>, upper: &Path, rules: LayerRules) -> Result<Option<Digest>, ImageError> {
+    fn layer_of(self: &Arc<Self>, upper: &Path, rules: LayerRules, then: Upper) -> Result<Option<Digest>, ImageError> {
         let blob = zstd::Encoder::new(self.content.create()?, LEVEL).map_err(ImageError::disk("compress", upper))?;
-        let clamped = rules.newest.is_some();
+        // What runs here is to be what the digest says, times and all.
+        let unpacks = rules.newest.is_some() || then == Upper::Stays;
         let mut tar = Fork::new(Digester::new(), blob);
         let packed = pack_layer(upper, &mut tar, rules).map_err(ImageError::Pack)?;
         if packed.is_empty() {
@@ -182,8 +198,7 @@ impl Shared {
         let _turn = self.layers.reserve_blocking(&diff);
         if self.layers.unpacked(&diff).is_none() {
             let (blob, _) = blob.finish().map_err(ImageError::disk("compress", upper))?.finish(None)?;
-            if clamped {
-                // What runs here is to be what the digest says, times and all.
+            if unpacks {
                 self.unpack_blob(&diff, &blob)?;
             } else {
                 self.layers.adopt(upper, Layer { diff, blob, tar_size, size: packed.bytes })?;

@@ -16,6 +16,7 @@ use crate::engine::runtime::error::LaunchError;
 use crate::engine::runtime::exit::ExitRecord;
 use crate::engine::runtime::packet;
 use crate::engine::runtime::task::{AttachRequest, ExecIo};
+use crate::resource::container::Resources;
 use crate::resource::exec::TerminalSize;
 use crate::resource::id::ExecId;
 use crate::resource::time::Timestamp;
@@ -45,6 +46,8 @@ pub(super) enum Order {
         /// Rows and columns.
         size: TerminalSize,
     },
+    /// Other limits, while it runs. Answered by `Limited`.
+    Limit(Resources),
     /// Who runs there? Answered by `Running`.
     Describe,
 }
@@ -76,6 +79,8 @@ pub(super) enum Notice {
         /// When its command was executed.
         started_at: Timestamp,
     },
+    /// The limits are in force, or the first of them that cannot be.
+    Limited(Result<(), LaunchError>),
     /// Nothing of it is left, its log is complete and its end is on disk; the shim ends.
     Ended(ExitRecord),
     /// The command of an exec was executed.

@@ -135,6 +135,8 @@ struct Shared {
     started_at: Timestamp,
     ended: watch::Sender<Option<ExitRecord>>,
     execs: Mutex<BTreeMap<ExecId, Expected>>,
+    /// Who waits for other limits to be in force.
+    limits: Mutex<Option<oneshot::Sender<Result<(), LaunchError>>>>,
 }
 
 /// Who waits for an exec.
@@ -148,8 +150,8 @@ impl Task {
     /// A container that runs, with its process 1 and that one's pidfd. What its shim says is heard from now on.
     pub(super) fn new(claim: Claim, shim: ShimProcess, process: (i32, OwnedFd), started_at: Timestamp) -> Self {
         let (pid, pidfd) = process;
-        let (ended, execs) = (watch::Sender::new(None), Mutex::default());
-        let task = Self { shared: Arc::new(Shared { claim, shim, pid, pidfd, started_at, ended, execs }) };
+        let (ended, execs, limits) = (watch::Sender::new(None), Mutex::default(), Mutex::default());
+        let task = Self { shared: Arc::new(Shared { claim, shim, pid, pidfd, started_at, ended, execs, limits }) };
         tokio::spawn(task.clone().follow());
         task
     }
@@ -174,8 +176,9 @@ impl Task {
             None => self.bury().await,
         };
         claim.end(shim);
-        // Whoever waits for an exec hears that it will not be heard of again.
+        // Whoever waits for an exec, or for limits, hears that it will not be heard of again.
         self.shared.execs().clear();
+        drop(self.shared.limits().take());
         self.shared.ended.send_replace(Some(record));
     }
 
@@ -257,6 +260,18 @@ impl Task {
         Ok(leaf.usage())
     }
 
+    /// Sets other limits; returns once they are in force. One caller at a time.
+    pub async fn limit(&self, resources: &Resources) -> Result<(), LimitError> {
+        let gone = || TaskError::Gone { id: self.id() };
+        let (tell, told) = oneshot::channel();
+        *self.shared.limits() = Some(tell);
+        let ordered = self.shared.shim.order(&Order::Limit(resources.clone()), &[]).await;
+        if ordered.is_err() || self.shared.ended.borrow().is_some() {
+            return Err(gone().into());
+        }
+        told.await.map_err(|_| gone())?.map_err(LimitError::Launch)
+    }
+
     /// Freezes every process of it.
     pub async fn pause(&self) -> Result<(), TaskError> {
         self.freeze(true, "pause").await
@@ -324,12 +339,17 @@ impl Task {
 }
 
 impl Shared {
+    fn limits(&self) -> MutexGuard<'_, Option<oneshot::Sender<Result<(), LaunchError>>>> {
+        // One value is put in the place of another.
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn execs(&self) -> MutexGuard<'_, BTreeMap<ExecId, Expected>> {
         // Each change is whole before the lock is released.
         self.execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes on what the shim says of an exec.
+    /// Passes on what the shim says of an exec, or of limits.
     fn note(&self, notice: Notice) {
         match notice {
             Notice::ExecStarted { id, pid } => {
@@ -344,6 +364,10 @@ impl Shared {
             Notice::ExecEnded { id, code, processor_time, out_of_memory } => {
                 let expected = self.execs().remove(&id);
                 expected.map(|expected| expected.ended.send((code, processor_time, out_of_memory)));
+            }
+            Notice::Limited(limited) => {
+                let waits = self.limits().take();
+                waits.map(|waits| waits.send(limited));
             }
             notice => tracing::warn!("the shim of container {} said {notice:?} out of turn", self.claim.id),
         }
@@ -394,6 +418,17 @@ impl ExecTask {
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
     }
+}
+
+/// Limits of a running container that could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// There is nobody to limit.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The kernel, or this machine, does not give them.
+    #[error(transparent)]
+    Launch(LaunchError),
 }
 
 /// A request to a running container that failed.

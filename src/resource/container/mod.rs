@@ -18,7 +18,9 @@ pub use crate::resource::container::device::{Device, DeviceKind, DeviceRule, are
 pub use crate::resource::container::log::{LOG_OPTIONS, LogDetails, LogOptionError, LogSpec, fill_tag};
 pub use crate::resource::container::mount::{BindRecursion, Mount, MountInfo, MountSource};
 pub use crate::resource::container::port::{ContainerPort, PortBinding, Protocol, PublishedPort};
-pub use crate::resource::container::request::{AttachOptions, ContainerFilter, StopOptions, Stopped, WaitCondition};
+pub use crate::resource::container::request::{
+    AttachOptions, CommitOptions, ContainerChange, ContainerFilter, StopOptions, Stopped, WaitCondition,
+};
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
 use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;

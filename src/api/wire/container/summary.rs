@@ -6,14 +6,14 @@ use crate::api::wire::container::{inspect, state};
 use crate::resource::container::{ContainerInfo, ContainerPort};
 use crate::resource::time::Timestamp;
 
-/// Writes a container in short.
-pub fn to_json(info: &ContainerInfo, now: Timestamp) -> Value {
+/// Writes a container in short. `image` is what its image is called now.
+pub fn to_json(info: &ContainerInfo, image: &str, now: Timestamp) -> Value {
     let networks: Map<String, Value> =
         info.endpoints.iter().map(|state| (state.network_name.clone(), inspect::endpoint(info, state))).collect();
     json!({
         "Id": info.id,
         "Names": [format!("/{}", info.name)],
-        "Image": info.spec.image,
+        "Image": image,
         "ImageID": info.image,
         "Command": command(info),
         "Created": info.created.as_seconds(),

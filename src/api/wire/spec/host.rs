@@ -216,7 +216,7 @@ fn restart_to_json(policy: RestartPolicy) -> Value {
     json!({ "Name": name, "MaximumRetryCount": maximum })
 }
 
-fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, WireError> {
+pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, WireError> {
     let name = fields.text("Name")?.unwrap_or_default();
     let maximum = fields.get::<u32>("MaximumRetryCount", "a number that is not negative")?.unwrap_or_default();
     let policy = match name.as_str() {

@@ -11,6 +11,7 @@ mod limit;
 mod log;
 mod mount;
 mod port;
+mod update;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use self::endpoint::{endpoint_from_fields, endpoint_id, endpoint_to_json};
 pub use self::health::{health_from_fields, health_to_json};
 pub use self::host::host_config_to_json;
 pub use self::port::{parse_port, ports_to_key_set};
+pub use self::update::change_from_json;
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
@@ -78,6 +80,15 @@ pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec,
     extension.finish()?;
     fields.finish()?;
     Ok(spec)
+}
+
+/// Reads what is to count before a container's own configuration, if the body says anything.
+pub fn override_from_json(body: Value) -> Result<Option<ContainerSpec>, WireError> {
+    match &body {
+        Value::Null => Ok(None),
+        Value::Object(fields) if fields.values().all(Value::is_null) => Ok(None),
+        _ => from_json(body, None).map(Some),
+    }
 }
 
 /// Reads what an engine's inspect tells of a spec: the image's configuration is merged in already.

@@ -108,6 +108,11 @@ impl Group {
         })
     }
 
+    /// The number that one of its files holds; what is written in words is none.
+    pub(super) fn bytes(&self, name: &str) -> Option<u64> {
+        self.read(name).ok()?.trim().parse().ok()
+    }
+
     /// The number behind a word in one of its files, as in `memory.events`.
     pub(super) fn number(&self, name: &str, word: &str) -> Option<u64> {
         let text = self.read(name).ok()?;

@@ -100,24 +100,40 @@ pub(super) fn set_unified(group: &Group, controllers: &[String], resources: &Res
     if let Some(cpuset) = resources.cpuset.as_ref().filter(|_| sets("cpuset")) {
         group.set("cpuset.cpus", cpuset)?;
     }
-    if let Some(pids) = resources.pids.filter(|_| sets("pids")) {
-        group.set("pids.max", &pids.to_string())?;
+    if let Some(pids) = resources.pids.filter(|_| has("pids")) {
+        group.set("pids.max", &tasks(pids))?;
     }
     Ok(())
+}
+
+/// A limit of processes; what is not positive is none.
+fn tasks(pids: i64) -> String {
+    if pids > 0 { pids.to_string() } else { "max".to_owned() }
 }
 
 /// Sets those limits that `group` of version 1 has the controllers for.
 pub(super) fn set_legacy(parents: &[&Group], group: &Group, controllers: &[String], resources: &Resources) -> Result<(), LaunchError> {
     let has = |controller: &str| controllers.iter().any(|known| known == controller);
     if has("memory") {
+        let both = memory_and_swap(resources);
+        // Neither may pass the other on its way: what grows together grows first.
+        let grows =
+            both.is_some_and(|both| both < 0 || group.bytes("memory.memsw.limit_in_bytes").is_some_and(|now| both.cast_unsigned() > now));
+        let set_both = || match both {
+            Some(both) => set_swap(group, "memory.memsw.limit_in_bytes", &both.to_string(), resources),
+            None => Ok(()),
+        };
+        if grows {
+            set_both()?;
+        }
         if let Some(memory) = resources.memory {
             group.set("memory.limit_in_bytes", &memory.to_string())?;
         }
+        if !grows {
+            set_both()?;
+        }
         if let Some(reservation) = resources.memory_reservation {
             group.set("memory.soft_limit_in_bytes", &reservation.to_string())?;
-        }
-        if let Some(both) = memory_and_swap(resources) {
-            set_swap(group, "memory.memsw.limit_in_bytes", &both.to_string(), resources)?;
         }
         if let Some(swappiness) = resources.memory_swappiness {
             group.set("memory.swappiness", &swappiness.to_string())?;
@@ -145,8 +161,8 @@ pub(super) fn set_legacy(parents: &[&Group], group: &Group, controllers: &[Strin
         }
         group.set("cpuset.cpus", cpuset)?;
     }
-    if let Some(pids) = resources.pids.filter(|pids| *pids > 0 && has("pids")) {
-        group.set("pids.max", &pids.to_string())?;
+    if let Some(pids) = resources.pids.filter(|_| has("pids")) {
+        group.set("pids.max", &tasks(pids))?;
     }
     Ok(())
 }

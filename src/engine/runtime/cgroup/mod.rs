@@ -20,6 +20,7 @@ pub use crate::engine::runtime::cgroup::usage::GroupUsage;
 use crate::engine::runtime::device;
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::launch::{CgroupSpec, LaunchSpec};
+use crate::resource::container::Resources;
 
 /// The controllers by which this machine can set limits; none where it cannot be told.
 pub fn controllers() -> BTreeSet<String> {
@@ -77,27 +78,90 @@ impl Leaf {
             unified.read("cgroup.controllers").is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
         });
         limit::set_unified(&unified, &controllers, resources)?;
-
-        let mut legacy = Vec::new();
-        for controller in hierarchy::wanted(resources) {
-            if controllers.iter().any(|known| known == controller) {
-                continue;
-            }
-            let found = hierarchies.legacy(controller).ok_or_else(|| limit::unavailable(controller))?;
-            if legacy.iter().any(|group: &Legacy| group.controllers == found.controllers) {
-                continue;
-            }
-            let root = open_legacy(found)?;
-            let parent = root.make(above)?;
-            let group = parent.make_fresh(name)?;
-            limit::set_legacy(&[&root, &parent], &group, &found.controllers, resources)?;
-            legacy.push(Legacy { controllers: found.controllers.clone(), parent, group });
-        }
-        let mut leaf = Self { name: name.to_owned(), parent, unified, legacy, hierarchies };
+        let mut leaf = Self { name: name.to_owned(), parent, unified, legacy: Vec::new(), hierarchies };
+        let needed = leaf.needed(&controllers, resources)?;
+        leaf.make_legacy(above, &needed, resources)?;
         if let Some(rules) = device::rules(spec)? {
             leaf.filter_devices(above, &rules)?;
         }
         Ok(leaf)
+    }
+
+    /// The hierarchies of version 1 that limits need beside these controllers of version 2; a limit that none of them has is an error.
+    fn needed(&self, controllers: &[String], resources: &Resources) -> Result<Vec<Hierarchy>, LaunchError> {
+        let mut needed: Vec<Hierarchy> = Vec::new();
+        for controller in hierarchy::wanted(resources) {
+            if controllers.iter().any(|known| known == controller) {
+                continue;
+            }
+            let found = self.hierarchies.legacy(controller).ok_or_else(|| limit::unavailable(controller))?;
+            if !needed.contains(found) {
+                needed.push(found.clone());
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Makes groups with these limits in those hierarchies of version 1 where it has none yet. Nobody is in them.
+    fn make_legacy(&mut self, above: &str, needed: &[Hierarchy], resources: &Resources) -> Result<(), LaunchError> {
+        for found in needed {
+            if self.legacy.iter().any(|legacy| legacy.controllers == found.controllers) {
+                continue;
+            }
+            let root = open_legacy(found)?;
+            let parent = root.make(above)?;
+            let group = parent.make_fresh(&self.name)?;
+            if let Err(error) = limit::set_legacy(&[&root, &parent], &group, &found.controllers, resources) {
+                // Nobody is to join a group without its limits; the failure is what matters.
+                let _ = parent.remove_empty(&self.name);
+                return Err(error);
+            }
+            self.legacy.push(Legacy { controllers: found.controllers.clone(), parent, group });
+        }
+        Ok(())
+    }
+
+    /// Sets other limits while it is in use. Where a limit needs a hierarchy of version 1 that its processes are not in yet, they are moved
+    /// there: what they use from then on counts.
+    pub(super) fn limit(&mut self, spec: &CgroupSpec) -> Result<(), LaunchError> {
+        let resources = &spec.resources;
+        limit::check(resources)?;
+        let (above, _) = split(spec)?;
+        let controllers = self.unified.read("cgroup.controllers").unwrap_or_default();
+        let controllers: Vec<String> = controllers.split_whitespace().filter(|word| DELEGATED.contains(word)).map(str::to_owned).collect();
+        // What cannot be had is found before anything is changed.
+        let needed = self.needed(&controllers, resources)?;
+        limit::set_unified(&self.unified, &controllers, resources)?;
+        let before = self.legacy.len();
+        for legacy in &self.legacy {
+            limit::set_legacy(&[], &legacy.group, &legacy.controllers, resources)?;
+        }
+        let made = self.make_legacy(above, &needed, resources);
+        for legacy in &self.legacy[before..] {
+            self.gather(legacy)?;
+        }
+        made
+    }
+
+    /// Moves all its processes into a group of version 1. Children of those that have been moved are born there.
+    fn gather(&self, legacy: &Legacy) -> Result<(), LaunchError> {
+        let mut moved = BTreeSet::new();
+        loop {
+            let outside: Vec<i32> = self.processes()?.into_iter().filter(|pid| !moved.contains(pid)).collect();
+            if outside.is_empty() {
+                return Ok(());
+            }
+            for pid in outside {
+                match legacy.group.write("cgroup.procs", &pid.to_string()) {
+                    // It has ended meanwhile.
+                    Ok(()) | Err(Errno(libc::ESRCH)) => _ = moved.insert(pid),
+                    Err(error) => {
+                        let step = format!("move process {pid} into the control group of {}", legacy.controllers.join(","));
+                        return Err(LaunchError::step(step, error));
+                    }
+                }
+            }
+        }
     }
 
     fn filter_devices(&mut self, above: &str, rules: &[device::Rule]) -> Result<(), LaunchError> {

@@ -51,22 +51,18 @@ impl Leaf {
     }
 }
 
-fn number(group: &Group, name: &str) -> Option<u64> {
-    group.read(name).ok()?.trim().parse().ok()
-}
-
 /// A limit that is one: not `max`, and not the largest number there is.
 fn limit(group: &Group, name: &str) -> Option<u64> {
-    number(group, name).filter(|limit| *limit < NONE)
+    group.bytes(name).filter(|limit| *limit < NONE)
 }
 
 fn memory(group: &Group, used: &str, most: &str) -> Option<(u64, Option<u64>, BTreeMap<String, u64>)> {
     let account = words(&group.read("memory.stat").unwrap_or_default());
-    Some((number(group, used)?, limit(group, most), account))
+    Some((group.bytes(used)?, limit(group, most), account))
 }
 
 fn tasks(group: &Group) -> Option<(u64, Option<u64>)> {
-    Some((number(group, "pids.current")?, limit(group, "pids.max")))
+    Some((group.bytes("pids.current")?, limit(group, "pids.max")))
 }
 
 /// Numbers behind words, a line each.

@@ -151,6 +151,11 @@ impl Shim {
                     exec.process.streams.resize(size);
                 }
             }
+            (Order::Limit(resources), Phase::Running { .. }) => {
+                self.spec.cgroup.resources = resources;
+                let limited = self.leaf.limit(&self.spec.cgroup);
+                self.engine.tell(Notice::Limited(limited), &[]);
+            }
             (Order::Describe, &Phase::Running { since }) => {
                 let notice = Notice::Running { pid: self.container.pid, started_at: since };
                 self.engine.tell(notice, &[self.container.pidfd.as_fd()]);
@@ -158,7 +163,7 @@ impl Shim {
             // The engine that knew its network is gone.
             (Order::Describe, Phase::Preparing) => self.end(Outcome::Failed(LaunchError::Vanished)),
             // An end is told without being asked for; a client sees its socket close; a network that comes too late is of no use.
-            (Order::Describe | Order::Attach(_) | Order::Proceed | Order::Launch, _) => {}
+            (Order::Describe | Order::Limit(_) | Order::Attach(_) | Order::Proceed | Order::Launch, _) => {}
         }
     }
 
