@@ -98,8 +98,10 @@ impl Engine {
 
     /// Tells a container's terminal its size.
     pub async fn resize_container(&self, name: &str, size: TerminalSize) -> Result<(), Failure> {
-        let task = self.shared.containers.find(name)?.task()?;
-        Ok(task.resize(None, size).await?)
+        let container = self.shared.containers.find(name)?;
+        container.task()?.resize(None, size).await?;
+        self.tell(&container, "resize", &[("height", size.rows.to_string()), ("width", size.columns.to_string())]);
+        Ok(())
     }
 
     /// Returns the processes of a running container, in the columns that arguments of `ps` choose.

@@ -50,6 +50,16 @@ impl DetachKeys {
         keys.map(Self).ok_or_else(|| Failure::invalid(format!("Invalid escape keys ({text}) provided")))
     }
 
+    /// The bytes that a terminal sends for them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The keys that a terminal sends these bytes for, if there are any.
+    pub fn of_bytes(bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty()).then_some(Self(bytes))
+    }
+
     /// Looks for these keys in what will be typed.
     pub fn watch(self) -> DetachWatch {
         DetachWatch { keys: self.0, seen: 0 }

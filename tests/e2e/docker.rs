@@ -75,7 +75,14 @@ impl<'bottle> Docker<'bottle> {
 
     /// The `docker` command line on it.
     pub(crate) fn docker(&self, arguments: &[&str]) -> Outcome {
-        run(self.bottle.command(foreign("usr/bin/docker")).arg("-H").arg(self.host()).args(arguments))
+        run(self.command().args(arguments))
+    }
+
+    /// The same, to be run elsewhere.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = self.bottle.command(foreign("usr/bin/docker"));
+        command.arg("-H").arg(self.host());
+        command
     }
 
     /// Docker Compose on it, in the bottle's project.

@@ -1,6 +1,7 @@
 //! Scenarios: real projects on a real engine, each in a bottle of its own (network, mount and UTS namespaces, its own root).
 
 mod api;
+mod api_container;
 mod attribute;
 mod bad_input;
 mod bottle;

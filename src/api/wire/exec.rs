@@ -1,9 +1,12 @@
 //! Commands run in a container beside its own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
+use crate::resource::detach::DetachKeys;
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
 
 /// What a start request says.
@@ -75,6 +78,18 @@ pub fn start_from_json(body: Value) -> Result<ExecStart, WireError> {
     Ok(start)
 }
 
+/// Keys as Go writes bytes, in base64.
+fn keys_to_text(spelled: Option<&str>) -> String {
+    let keys = spelled.and_then(|keys| DetachKeys::parse(keys).ok());
+    keys.map(|keys| STANDARD.encode(keys.bytes())).unwrap_or_default()
+}
+
+fn keys_from_text(text: Option<&str>) -> Result<Option<String>, WireError> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = STANDARD.decode(text).map_err(|_| WireError::malformed("DetachKeys", "bytes in base64"))?;
+    Ok(DetachKeys::of_bytes(bytes).map(|keys| keys.to_string()))
+}
+
 /// Writes what is known of a command.
 pub fn to_json(info: &ExecInfo) -> Value {
     let mut words = info.spec.command.iter();
@@ -95,7 +110,7 @@ pub fn to_json(info: &ExecInfo) -> Value {
         "OpenStdout": info.spec.stdout,
         "CanRemove": !info.running && info.exit_code.is_some(),
         "ContainerID": info.container,
-        "DetachKeys": info.spec.detach_keys.as_deref().unwrap_or_default(),
+        "DetachKeys": keys_to_text(info.spec.detach_keys.as_deref()),
         "Pid": info.pid.unwrap_or_default(),
     })
 }
@@ -119,7 +134,7 @@ pub fn from_json(body: Value) -> Result<ExecInfo, WireError> {
             stdin: fields.flag("OpenStdin")?,
             stdout: fields.flag("OpenStdout")?,
             stderr: fields.flag("OpenStderr")?,
-            detach_keys: fields.text("DetachKeys")?,
+            detach_keys: keys_from_text(fields.text("DetachKeys")?.as_deref())?,
             ..ExecSpec::default()
         },
         running: fields.flag("Running")?,
@@ -158,6 +173,7 @@ mod tests {
         for (running, exit_code, pid) in [(true, None, Some(4)), (false, Some(7), None)] {
             let id = ExecId::from_bytes([1; 32]);
             let info = ExecInfo { id, container: ContainerId::from_bytes([2; 32]), spec: told.clone(), running, exit_code, pid };
+            assert_eq!(to_json(&info)["DetachKeys"], "EBE=");
             assert_eq!(from_json(to_json(&info)).expect("good"), info);
         }
         assert!(create_from_json(json!({"Cmd": "sh"})).is_err());

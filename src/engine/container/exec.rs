@@ -92,8 +92,8 @@ impl Execs {
     /// Takes a command to start it; each is started once.
     pub(in crate::engine) fn take(&self, id: &ExecId) -> Result<(), Failure> {
         match self.table().get_mut(id) {
-            Some(entry) if entry.info.running => Err(Failure::conflict(format!("Error: Exec command {id} is already running"))),
-            Some(entry) if entry.started => Err(Failure::conflict(format!("Error: Exec command {id} has already run"))),
+            Some(entry) if entry.info.running => Err(Failure::conflict(format!("exec command {id} is already running"))),
+            Some(entry) if entry.started => Err(Failure::conflict(format!("exec command {id} has already run"))),
             Some(entry) => {
                 entry.started = true;
                 Ok(())
@@ -136,9 +136,9 @@ mod tests {
         execs.add(id, ContainerId::from_bytes([1; 32]), ExecSpec::default());
         execs.take(&id).expect("the first");
         execs.runs(&id, 7);
-        assert_eq!(execs.take(&id).expect_err("runs").message, format!("Error: Exec command {id} is already running"));
+        assert_eq!(execs.take(&id).expect_err("runs").message, format!("exec command {id} is already running"));
         execs.ended(&id, 3);
-        assert_eq!(execs.take(&id).expect_err("has run").message, format!("Error: Exec command {id} has already run"));
+        assert_eq!(execs.take(&id).expect_err("has run").message, format!("exec command {id} has already run"));
         let info = execs.find(&id.to_string()).expect("known");
         assert_eq!((info.running, info.exit_code, info.pid), (false, Some(3), Some(7)));
         assert_eq!(execs.find("abc").expect_err("unknown").message, "No such exec instance: abc");
