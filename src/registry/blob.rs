@@ -160,9 +160,12 @@ impl<'a> Blob<'a> {
 }
 
 /// Whether another attempt may help.
-fn passes(error: &RegistryError) -> bool {
+pub(super) fn passes(error: &RegistryError) -> bool {
     match error {
-        RegistryError::Unreachable { .. } | RegistryError::Broken { .. } | RegistryError::TooMany { .. } => true,
+        RegistryError::Unreachable { .. }
+        | RegistryError::Broken { .. }
+        | RegistryError::BrokenUpload { .. }
+        | RegistryError::TooMany { .. } => true,
         RegistryError::Answer { status, .. } => *status >= 500,
         _ => false,
     }

@@ -19,6 +19,16 @@ pub(super) enum Challenge {
     },
 }
 
+impl Challenge {
+    /// The same where the scope is for us to say.
+    pub(super) fn of_any_scope(self) -> Self {
+        match self {
+            Self::Bearer { realm, service, .. } => Self::Bearer { realm, service, scope: None },
+            Self::Basic => Self::Basic,
+        }
+    }
+}
+
 /// Reads all that a registry offers; what is not understood is left out.
 pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
     headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).flat_map(parse).collect()

@@ -1,10 +1,14 @@
 //! HTTP as registries need it: connections kept for each host, redirects followed without carrying secrets elsewhere, bounded answers.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
@@ -19,7 +23,7 @@ use crate::registry::dial::Dial;
 use crate::registry::endpoint::{Endpoint, check_mirror};
 use crate::registry::error::{RegistryError, reason_of};
 use crate::registry::proxy::Proxies;
-use crate::registry::session::Session;
+use crate::registry::session::{Right, Session};
 use crate::registry::tls;
 use crate::resource::image::{Credentials, DOCKER_HUB, ImageReference};
 
@@ -30,7 +34,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// So many times an answer may send us elsewhere.
 const REDIRECTS: usize = 10;
 
-type Http = Client<HttpsConnector<Dial>, Full<Bytes>>;
+/// The body of a request, whole or as it is read.
+pub(super) type Payload = UnsyncBoxBody<Bytes, io::Error>;
+
+type Http = Client<HttpsConnector<Dial>, Payload>;
 
 /// All registries, as an engine is configured to reach them: cheap to clone, every clone the same connections.
 #[derive(Clone, Debug)]
@@ -67,7 +74,17 @@ impl Registries {
 
     /// Begins to speak of one repository.
     pub async fn session(&self, reference: &ImageReference, credentials: Option<Credentials>) -> Result<Session, RegistryError> {
-        Session::begin(self.clone(), reference.clone(), credentials).await
+        Session::begin(self.clone(), reference.clone(), credentials, Right::Pull).await
+    }
+
+    /// Begins to speak of one repository that something is sent to, with what others of its registry have. Mirrors are not spoken to.
+    pub async fn push_session(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<Credentials>,
+        others: &[String],
+    ) -> Result<Session, RegistryError> {
+        Session::begin(self.clone(), reference.clone(), credentials, Right::Push { others: others.to_vec() }).await
     }
 
     /// The configuration.
@@ -127,9 +144,36 @@ impl Registries {
     }
 
     async fn send_once(&self, ask: &Ask) -> Result<Response<Incoming>, RegistryError> {
+        let request = self.request(ask, Full::new(ask.body.clone()).map_err(|never| match never {}).boxed_unsync())?;
+        match timeout(PATIENCE, request).await {
+            Ok(answered) => answered,
+            Err(_) => Err(silent(host_of(&ask.uri))),
+        }
+    }
+
+    /// Sends a body as it is read, to no other place than the one asked. `sent` tells that it goes on.
+    pub(super) async fn send_payload(&self, ask: &Ask, payload: Payload, sent: &AtomicU64) -> Result<Response<Incoming>, RegistryError> {
+        let mut request = pin!(self.request(ask, payload)?);
+        loop {
+            let before = sent.load(Ordering::Relaxed);
+            match timeout(PATIENCE, &mut request).await {
+                Ok(answered) => return answered,
+                // However long all of it takes: something goes out.
+                Err(_) if sent.load(Ordering::Relaxed) != before => {}
+                Err(_) => return Err(silent(host_of(&ask.uri))),
+            }
+        }
+    }
+
+    /// What is sent, and the answer to it when it begins.
+    fn request(
+        &self,
+        ask: &Ask,
+        payload: Payload,
+    ) -> Result<impl Future<Output = Result<Response<Incoming>, RegistryError>> + Send + use<>, RegistryError> {
         let host = host_of(&ask.uri);
         let client = self.client(&host, ask.insecure)?;
-        let mut request = Request::new(Full::new(ask.body.clone()));
+        let mut request = Request::new(payload);
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = ask.uri.clone();
         *request.headers_mut() = ask.headers.clone();
@@ -140,11 +184,8 @@ impl Registries {
         if let Some(value) = plain_proxy.and_then(|proxy| proxy.authorization.as_deref()?.parse().ok()) {
             headers.insert(PROXY_AUTHORIZATION, value);
         }
-        match timeout(PATIENCE, client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(RegistryError::Unreachable { reason: reason_of(&error, &host), host }),
-            Err(_) => Err(RegistryError::Unreachable { host, reason: format!("it does not answer within {} seconds", PATIENCE.as_secs()) }),
-        }
+        let answered = client.request(request);
+        Ok(async move { answered.await.map_err(|error| RegistryError::Unreachable { reason: reason_of(&error, &host), host }) })
     }
 
     /// Asks an endpoint for something below `/v2/`.
@@ -154,13 +195,17 @@ impl Registries {
     }
 }
 
+fn silent(host: String) -> RegistryError {
+    RegistryError::Unreachable { host, reason: format!("it does not answer within {} seconds", PATIENCE.as_secs()) }
+}
+
 /// Host and port of a URL, for messages.
 pub(super) fn host_of(uri: &Uri) -> String {
     uri.authority().map_or_else(String::new, |authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned())
 }
 
 /// Where a `Location` leads from a URL; only to HTTP.
-fn resolve(from: &Uri, to: &str) -> Option<Uri> {
+pub(super) fn resolve(from: &Uri, to: &str) -> Option<Uri> {
     let to = to.split('#').next().unwrap_or_default();
     let scheme = from.scheme_str()?;
     let whole = if to.contains("://") {

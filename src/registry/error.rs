@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use crate::registry::manifest::ManifestError;
 use crate::resource::failure::FailureKind;
@@ -27,6 +28,35 @@ pub enum RegistryError {
         what: String,
         /// Why.
         reason: String,
+    },
+    /// The connection broke off while something was sent, again and again.
+    #[error("the connection to the registry {host} broke off while {what} was sent: {reason}")]
+    BrokenUpload {
+        /// Host and port.
+        host: String,
+        /// What was sent.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something of ours that was to be sent cannot be read.
+    #[error("cannot read {}, which was to be sent", path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Nothing may be sent to the repository.
+    #[error("push access denied for {repository}: {reason} (log in: `docker login {host}`)")]
+    PushDenied {
+        /// The repository as people write it.
+        repository: String,
+        /// The registry's word.
+        reason: String,
+        /// Host and port.
+        host: String,
     },
     /// Docker's words for a repository that is not there or not ours to see: registries do not tell which.
     #[error("pull access denied for {repository}, repository does not exist or may require 'docker login': {reason}")]
@@ -131,15 +161,16 @@ impl RegistryError {
     /// What kind of failure it is for whoever asked.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::TooMany { .. } => FailureKind::Unavailable,
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::BrokenUpload { .. } | Self::TooMany { .. } => FailureKind::Unavailable,
             // As Docker: whoever may not see a repository is told that it does not exist.
             Self::Denied { .. } | Self::ManifestUnknown { .. } | Self::NameUnknown { .. } => FailureKind::NotFound,
-            Self::Unauthorized { .. } => FailureKind::Denied,
+            Self::Unauthorized { .. } | Self::PushDenied { .. } => FailureKind::Denied,
             Self::BlobUnknown { .. }
             | Self::Answer { .. }
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::Manifest { .. }
+            | Self::Source { .. }
             | Self::Config(_) => FailureKind::Internal,
         }
     }

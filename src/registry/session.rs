@@ -3,25 +3,29 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LINK};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::registry::blob::Blob;
 use crate::registry::challenge::{Challenge, challenges};
-use crate::registry::client::{Registries, read_all};
+use crate::registry::client::{Ask, Registries, read_all};
 use crate::registry::endpoint::{Endpoint, endpoints};
 use crate::registry::error::RegistryError;
 use crate::registry::manifest::{ACCEPTED, Descriptor, Manifest};
 use crate::registry::token::authorize;
 use crate::resource::id::Digest;
 use crate::resource::image::{Credentials, ImageReference};
+use crate::resource::percent;
 
 /// Manifests are no larger (what registries accept, and Docker reads).
 const DOCUMENT_LIMIT: usize = 4 << 20;
+/// So many tags are asked for at a time.
+const TAGS: usize = 1000;
 /// What is read of a refusal.
 const REFUSAL_LIMIT: usize = 256 << 10;
 
@@ -31,16 +35,38 @@ pub struct Session {
     registries: Registries,
     reference: ImageReference,
     credentials: Option<Credentials>,
+    right: Right,
     places: Vec<Place>,
     /// The place that answered last; those before it have failed.
     current: AtomicUsize,
 }
 
+/// What is to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    /// To read.
+    Pull,
+    /// To write, too, and to take blobs from other repositories of the registry.
+    Push {
+        /// Their names there.
+        others: Vec<String>,
+    },
+}
+
 /// A place to ask, and what lets us in there.
 #[derive(Debug)]
-struct Place {
-    endpoint: Endpoint,
+pub(super) struct Place {
+    pub(super) endpoint: Endpoint,
     authorization: Mutex<Option<HeaderValue>>,
+}
+
+/// One request of a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) method: &'a Method,
+    pub(super) wanted: Wanted<'a>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a Bytes,
 }
 
 /// A manifest as a registry gave it.
@@ -48,6 +74,10 @@ struct Place {
 pub struct Document {
     /// Its digest.
     pub digest: Digest,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What the registry calls it, where it says so.
+    pub content_type: Option<String>,
     /// What it says.
     pub manifest: Manifest,
 }
@@ -57,10 +87,12 @@ impl Session {
         registries: Registries,
         reference: ImageReference,
         credentials: Option<Credentials>,
+        right: Right,
     ) -> Result<Self, RegistryError> {
-        let found = endpoints(registries.config(), reference.registry()).await?;
+        let mut found = endpoints(registries.config(), reference.registry()).await?;
+        found.retain(|endpoint| right == Right::Pull || !endpoint.mirror);
         let places = found.into_iter().map(|endpoint| Place { endpoint, authorization: Mutex::default() }).collect();
-        Ok(Self { registries, reference, credentials, places, current: AtomicUsize::new(0) })
+        Ok(Self { registries, reference, credentials, right, places, current: AtomicUsize::new(0) })
     }
 
     /// Reads the manifest that the reference names: by its digest, if it has one, else by its tag.
@@ -69,6 +101,30 @@ impl Session {
             (None, Some(tag)) => self.document(tag, None).await,
             (Some(digest), _) => self.manifest_of(&digest).await,
             (None, None) => self.document("latest", None).await,
+        }
+    }
+
+    /// Reads the tags of the repository, in the registry's order.
+    pub async fn tags(&self) -> Result<Vec<String>, RegistryError> {
+        let mut tags: Vec<String> = Vec::new();
+        loop {
+            let last = tags.last().cloned();
+            let wanted = Wanted::Tags(last.as_deref());
+            let (host, response) = self.ask(wanted, &HeaderMap::new()).await?;
+            let goes_on = response.headers().contains_key(LINK);
+            let bytes = read_all(response, DOCUMENT_LIMIT, &host, "the list of tags").await?;
+            let page: Tags = serde_json::from_slice(&bytes).map_err(|error| RegistryError::Answer {
+                host,
+                what: wanted.to_string(),
+                status: 200,
+                reason: format!("it is malformed: {error}"),
+            })?;
+            let page = page.tags.unwrap_or_default();
+            let is_last = !goes_on || page.is_empty() || page.last() == last.as_ref();
+            tags.extend(page);
+            if is_last {
+                return Ok(tags);
+            }
         }
     }
 
@@ -93,7 +149,7 @@ impl Session {
         }
         let manifest = Manifest::parse(&bytes, content_type.as_deref())
             .map_err(|source| RegistryError::Manifest { reference: self.reference.familiar(), source })?;
-        Ok(Document { digest, manifest })
+        Ok(Document { digest, bytes, content_type, manifest })
     }
 
     /// Begins to read a blob. Its digest is for the reader to verify.
@@ -120,6 +176,11 @@ impl Session {
         Ok(bytes)
     }
 
+    /// What it speaks of.
+    pub(super) fn reference(&self) -> &ImageReference {
+        &self.reference
+    }
+
     /// The connections.
     pub(super) fn registries(&self) -> &Registries {
         &self.registries
@@ -140,14 +201,20 @@ impl Session {
         mirror
     }
 
-    /// Asks one place after the other; returns who answered well, and what.
+    /// Asks one place after the other for something to read; returns who answered well, and what.
     pub(super) async fn ask(&self, wanted: Wanted<'_>, headers: &HeaderMap) -> Result<(String, Response<Incoming>), RegistryError> {
+        let (place, response) = self.put(Question { method: &Method::GET, wanted, headers, body: &Bytes::new() }).await?;
+        Ok((place.endpoint.authority.to_string(), response))
+    }
+
+    /// Puts a question to one place after the other; returns who answered well, and what.
+    pub(super) async fn put(&self, question: Question<'_>) -> Result<(&Place, Response<Incoming>), RegistryError> {
         let mut failed = None;
         for (at, place) in self.places.iter().enumerate().skip(self.current.load(Ordering::Relaxed)) {
-            match self.ask_place(place, wanted, headers).await {
+            match self.ask_place(place, question).await {
                 Ok(response) => {
                     self.current.store(at, Ordering::Relaxed);
-                    return Ok((place.endpoint.authority.to_string(), response));
+                    return Ok((place, response));
                 }
                 // Plain HTTP is tried only where TLS did not come about at all; whoever speaks TLS is not asked in the open.
                 Err(error) if place.endpoint.mirror || matches!(error, RegistryError::Unreachable { .. }) => {
@@ -160,38 +227,71 @@ impl Session {
         Err(failed.unwrap_or_else(|| RegistryError::Config(format!("there is nobody to ask for {}", self.reference.familiar()))))
     }
 
-    async fn ask_place(&self, place: &Place, wanted: Wanted<'_>, headers: &HeaderMap) -> Result<Response<Incoming>, RegistryError> {
-        let path = format!("{}/{}", self.reference.repository(), wanted.path());
-        let used = place.authorization.lock().await.clone();
-        let response = self.registries.get(&place.endpoint, &path, with(headers, used.as_ref())).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.judge(place, wanted, response).await;
-        }
-        let offered = challenges(response.headers());
-        let Some(fresh) = self.let_in(place, &offered, used.as_ref()).await? else {
-            return self.judge(place, wanted, response).await;
+    async fn ask_place(&self, place: &Place, question: Question<'_>) -> Result<Response<Incoming>, RegistryError> {
+        let uri = self.url(place, question.wanted)?;
+        let ask = |authorization: Option<&HeaderValue>| Ask {
+            method: question.method.clone(),
+            uri: uri.clone(),
+            headers: with(question.headers, authorization),
+            body: question.body.clone(),
+            insecure: place.endpoint.insecure,
         };
-        let response = self.registries.get(&place.endpoint, &path, with(headers, Some(&fresh))).await?;
-        self.judge(place, wanted, response).await
+        let used = place.authorization.lock().await.clone();
+        let response = self.registries.send(&ask(used.as_ref())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return self.judge(place, question.wanted, response).await;
+        }
+        let Some(fresh) = self.let_in(place, response.headers(), used.as_ref()).await? else {
+            return self.judge(place, question.wanted, response).await;
+        };
+        let response = self.registries.send(&ask(Some(&fresh))).await?;
+        self.judge(place, question.wanted, response).await
     }
 
-    /// What lets us in, drawn once for all who were refused with the same.
-    async fn let_in(&self, place: &Place, offered: &[Challenge], used: Option<&HeaderValue>) -> Result<Option<HeaderValue>, RegistryError> {
+    /// Where something lies at a place.
+    pub(super) fn url(&self, place: &Place, wanted: Wanted<'_>) -> Result<Uri, RegistryError> {
+        place.endpoint.url(&format!("{}/{}", self.reference.repository(), wanted.path()))
+    }
+
+    /// What let us in at a place last.
+    pub(super) async fn pass(&self, place: &Place) -> Option<HeaderValue> {
+        place.authorization.lock().await.clone()
+    }
+
+    /// What lets us in after a refusal, drawn once for all who were refused with the same.
+    pub(super) async fn let_in(
+        &self,
+        place: &Place,
+        refusal: &HeaderMap,
+        used: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, RegistryError> {
         let mut held = place.authorization.lock().await;
         if held.as_ref() != used {
             return Ok(held.clone());
         }
         let credentials = if place.endpoint.mirror { None } else { self.credentials.as_ref() };
-        let scope = format!("repository:{}:pull", self.reference.repository());
-        let fresh = authorize(&self.registries, offered, &scope, credentials, place.endpoint.insecure).await?;
+        let mut offered = challenges(refusal);
+        let mut scope = format!("repository:{}:pull", self.reference.repository());
+        if let Right::Push { others } = &self.right {
+            scope.push_str(",push");
+            others.iter().for_each(|other| scope.push_str(&format!(" repository:{other}:pull")));
+            // One token for all there is to do: a registry asks for what the request at hand needs.
+            offered = offered.into_iter().map(Challenge::of_any_scope).collect();
+        }
+        let fresh = authorize(&self.registries, &offered, &scope, credentials, place.endpoint.insecure).await?;
         held.clone_from(&fresh);
         Ok(fresh)
     }
 
     /// Tells a good answer from a refusal.
-    async fn judge(&self, place: &Place, wanted: Wanted<'_>, response: Response<Incoming>) -> Result<Response<Incoming>, RegistryError> {
+    pub(super) async fn judge(
+        &self,
+        place: &Place,
+        wanted: Wanted<'_>,
+        response: Response<Incoming>,
+    ) -> Result<Response<Incoming>, RegistryError> {
         let status = response.status();
-        if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        if status.is_success() {
             return Ok(response);
         }
         let host = place.endpoint.authority.to_string();
@@ -202,7 +302,15 @@ impl Session {
         let code = said.as_ref().map(|(code, _)| code.as_str()).unwrap_or_default();
         let or = |default: &str| said.as_ref().map_or_else(|| default.to_owned(), |(_, text)| text.clone());
         let repository = self.reference.familiar_name();
+        let pushes = self.right != Right::Pull;
         Err(match (status, wanted) {
+            (StatusCode::UNAUTHORIZED, _) if pushes && self.credentials.is_none() => {
+                // Docker's words: the registry's are the same for whoever shows nothing and whoever shows the wrong thing.
+                RegistryError::PushDenied { repository, reason: "no basic auth credentials".to_owned(), host }
+            }
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) if pushes => {
+                RegistryError::PushDenied { repository, reason: or("denied: requested access to the resource is denied"), host }
+            }
             (StatusCode::UNAUTHORIZED, _) if self.credentials.is_some() && code != "DENIED" => {
                 RegistryError::Unauthorized { host, reason: or("unauthorized: incorrect username or password") }
             }
@@ -230,6 +338,10 @@ pub(super) enum Wanted<'a> {
     Manifest(&'a str),
     /// A blob.
     Blob(&'a Digest),
+    /// The upload of a blob, which another repository may have.
+    Upload(&'a Digest, Option<&'a str>),
+    /// All tags, after this one where there is one.
+    Tags(Option<&'a str>),
 }
 
 impl Wanted<'_> {
@@ -237,6 +349,14 @@ impl Wanted<'_> {
         match self {
             Self::Manifest(name) => format!("manifests/{name}"),
             Self::Blob(digest) => format!("blobs/{digest}"),
+            Self::Upload(_, None) => "blobs/uploads/".to_owned(),
+            Self::Upload(digest, Some(other)) => {
+                let mut path = format!("blobs/uploads/?mount={digest}&from=");
+                percent::encode(other, b"", &mut path);
+                path
+            }
+            Self::Tags(None) => "tags/list".to_owned(),
+            Self::Tags(Some(last)) => format!("tags/list?last={last}&n={TAGS}"),
         }
     }
 }
@@ -246,16 +366,25 @@ impl fmt::Display for Wanted<'_> {
         match self {
             Self::Manifest(name) => write!(formatter, "manifest {name}"),
             Self::Blob(digest) => write!(formatter, "blob {digest}"),
+            Self::Upload(digest, None) => write!(formatter, "the upload of blob {digest}"),
+            Self::Upload(digest, Some(other)) => write!(formatter, "blob {digest} from the repository {other}"),
+            Self::Tags(_) => formatter.write_str("the list of tags"),
         }
     }
 }
 
-fn with(headers: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
+pub(super) fn with(headers: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
     let mut headers = headers.clone();
     if let Some(value) = authorization {
         headers.insert(AUTHORIZATION, value.clone());
     }
     headers
+}
+
+/// A page of a repository's tags.
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<String>>,
 }
 
 /// A registry's word about a refusal (distribution specification, error codes).

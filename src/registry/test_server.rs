@@ -1,15 +1,14 @@
 //! A registry in this process, for tests: each answers as it is told, and remembers what it was asked.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, RANGE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -22,9 +21,13 @@ use crate::resource::id::Digest;
 /// What was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: String,
     pub(crate) range: String,
+    pub(crate) content_range: String,
+    /// What came of the body before the connection was cut, if it was.
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is answered.
@@ -57,6 +60,7 @@ impl Reply {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    cut: Arc<Mutex<Option<usize>>>,
 }
 
 impl Server {
@@ -65,17 +69,29 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (answer, noted) = (Arc::new(answer), Arc::clone(&asked));
+        let cut: Arc<Mutex<Option<usize>>> = Arc::default();
+        let (answer, noted, cuts) = (Arc::new(answer), Arc::clone(&asked), Arc::clone(&cut));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, noted) = (Arc::clone(&answer), Arc::clone(&noted));
+                let (answer, noted, cuts) = (Arc::clone(&answer), Arc::clone(&noted), Arc::clone(&cuts));
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let header = |name| request.headers().get(name).map_or("", |value| value.to_str().expect("text")).to_owned();
-                    let path = request.uri().to_string();
-                    let asked = Asked { path, authorization: header(AUTHORIZATION), range: header(RANGE) };
-                    noted.lock().expect("no panic").push(asked.clone());
-                    let reply = answer(&asked);
-                    async move { Ok::<_, Infallible>(response(reply)) }
+                    let (answer, noted, cuts) = (Arc::clone(&answer), Arc::clone(&noted), Arc::clone(&cuts));
+                    async move {
+                        let (head, body) = request.into_parts();
+                        let header = |name| head.headers.get(name).map_or("", |value| value.to_str().expect("text")).to_owned();
+                        let (body, is_cut) = read(body, &cuts).await?;
+                        let asked = Asked {
+                            method: head.method.to_string(),
+                            path: head.uri.to_string(),
+                            authorization: header(AUTHORIZATION),
+                            range: header(RANGE),
+                            content_range: header(CONTENT_RANGE),
+                            body,
+                        };
+                        noted.lock().expect("no panic").push(asked.clone());
+                        let reply = answer(&asked);
+                        if is_cut { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok::<_, io::Error>(response(reply)) }
+                    }
                 });
                 // Clients that speak TLS at first are turned away here.
                 tokio::spawn(
@@ -83,7 +99,7 @@ impl Server {
                 );
             }
         });
-        Self { address, asked }
+        Self { address, asked, cut }
     }
 
     /// Host and port.
@@ -91,10 +107,29 @@ impl Server {
         self.address.to_string()
     }
 
+    /// The next body that is longer is cut after so many bytes, and its connection.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        *self.cut.lock().expect("no panic") = Some(bytes);
+    }
+
     /// What was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no panic").clone()
     }
+}
+
+/// Reads a body, or as much of it as is to be read.
+async fn read(mut body: Incoming, cut: &Mutex<Option<usize>>) -> io::Result<(Vec<u8>, bool)> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        bytes.extend(frame.map_err(io::Error::other)?.into_data().unwrap_or_default());
+        let mut cut = cut.lock().expect("no panic");
+        if let Some(length) = cut.take_if(|length| *length < bytes.len()) {
+            bytes.truncate(length);
+            return Ok((bytes, true));
+        }
+    }
+    Ok((bytes, false))
 }
 
 type Body = StreamBody<stream::BoxStream<'static, io::Result<Frame<Bytes>>>>;

@@ -104,15 +104,17 @@ impl Service<'_> {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut fields = Vec::new();
         fields.extend(self.service.map(|service| ("service", service)));
-        // Who only shows himself wants nothing.
-        fields.extend(Some(("scope", self.scope)).filter(|(_, scope)| !scope.is_empty()));
         let (method, realm, body) = match credentials {
             Some(Credentials::IdentityToken(token)) => {
+                // Who only shows himself wants nothing.
+                fields.extend(Some(("scope", self.scope)).filter(|(_, scope)| !scope.is_empty()));
                 fields.extend([("grant_type", "refresh_token"), ("client_id", "gantry"), ("refresh_token", token)]);
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
                 (Method::POST, self.realm.to_owned(), form(&fields))
             }
             _ => {
+                // Here each scope is a field of its own; there they are one text.
+                fields.extend(self.scope.split(' ').filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope)));
                 if let Some(Credentials::Password { username, password }) = credentials {
                     fields.push(("account", username));
                     headers.insert(AUTHORIZATION, secret(&basic(username, password))?);

@@ -19,6 +19,8 @@ pub mod observation;
 pub mod operation;
 pub mod path;
 pub mod percent;
+pub mod push;
+pub mod remote_image;
 pub mod stats;
 pub mod sysctl;
 pub mod system;
