@@ -1,6 +1,6 @@
 //! The engine's verbs on images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
 use crate::engine::Engine;
@@ -9,34 +9,89 @@ use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 use crate::resource::image::{
-    Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, Platform, PlatformError,
+    Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, ImageUsage, ImportOptions, LoadedImage,
+    Platform, PlatformError,
 };
+use crate::resource::push::{PushNews, PushTarget};
+use crate::resource::remote_image::RemoteImage;
+use crate::resource::time::Timestamp;
 
 impl Engine {
     /// Returns the images that filters (`reference`, `label`, `dangling`, `before`, `since`, `until`) select, newest first.
     pub async fn images(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<Vec<ImageInfo>, Failure> {
-        let filters = Filters::of(filters, &["reference", "label", "label!", "dangling", "before", "since", "until"])?;
+        let filters = Filters::of(filters, &["reference", "label", "dangling", "before", "since", "until"])?;
         let dangling = filters.flag("dangling")?;
-        let until = filters.until()?;
-        let bound = |key: &str| filters.values(key).first().map(|name| self.shared.images.get(name)).transpose();
-        let (before, since) = (bound("before")?, bound("since")?);
+        let bounds = |key: &str| -> Result<Vec<Timestamp>, Failure> {
+            let created = |name: &String| Ok(self.shared.images.get(name)?.created);
+            filters.values(key).iter().filter_map(|name| created(name).transpose()).collect()
+        };
+        // Of several all count.
+        let before = bounds("before")?.into_iter().chain(filters.until()?).min();
+        let since = bounds("since")?.into_iter().max();
+        let by_name = !filters.values("reference").is_empty();
         let mut images = self.shared.images.list();
         images.retain(|image| {
-            dangling.is_none_or(|wanted| is_dangling(image) == wanted)
-                && until.is_none_or(|until| image.created.is_some_and(|created| created < until))
-                && before.as_ref().is_none_or(|bound| image.created < bound.created)
-                && since.as_ref().is_none_or(|bound| image.created > bound.created)
+            before.is_none_or(|bound| image.created.is_some_and(|created| created < bound))
+                && since.is_none_or(|bound| image.created.is_some_and(|created| created > bound))
                 && filters.labels(&image.config.labels)
         });
-        // Names that do not match are not told either.
-        if !filters.values("reference").is_empty() {
-            for image in &mut images {
-                image.tags.retain(|name| filters.any("reference", |pattern| is_called(name, pattern)));
-                image.repo_digests.retain(|name| filters.any("reference", |pattern| is_called(name, pattern)));
-            }
-            images.retain(|image| !image.tags.is_empty() || !image.repo_digests.is_empty());
+        for image in images.iter_mut().filter(|_| by_name) {
+            // Names that do not match are not told either.
+            image.tags.retain(|name| filters.any("reference", |pattern| is_called(name, pattern)));
+            image.repo_digests.retain(|name| filters.any("reference", |pattern| is_called(name, pattern)));
         }
+        images.retain(|image| match (is_dangling(image), image.repo_digests.is_empty()) {
+            (true, true) => dangling != Some(false) && !by_name,
+            (is_dangling, _) => is_dangling || dangling != Some(true),
+        });
         Ok(images)
+    }
+
+    /// Tells who shares each image; what layers they share only if that is asked for.
+    pub async fn image_usage(&self, sizes: bool) -> BTreeMap<ImageId, ImageUsage> {
+        let users = self.shared.containers.image_users();
+        let shared = if sizes { Some(self.shared.images.shared_sizes()) } else { None };
+        let of = |id: &ImageId| ImageUsage {
+            containers: users.get(id).copied().unwrap_or_default(),
+            shared_size: shared.as_ref().map(|sizes| sizes.get(id).copied().unwrap_or_default()),
+        };
+        self.shared.images.list().iter().map(|image| (image.id, of(&image.id))).collect()
+    }
+
+    /// Says so where an image is for other machines than `platform`'s.
+    pub async fn check_image_platform(&self, name: &str, platform: &Platform) -> Result<(), Failure> {
+        Ok(self.shared.images.check_platform(name, platform)?)
+    }
+
+    /// Tells what a registry has under a name.
+    pub async fn remote_image(&self, reference: &ImageReference, credentials: Option<Credentials>) -> Result<RemoteImage, Failure> {
+        Ok(self.shared.images.inspect_remote(reference, credentials).await?)
+    }
+
+    /// Brings an image, or every tag of a repository, to its registry.
+    pub async fn push_image(
+        &self,
+        target: &PushTarget,
+        credentials: Option<Credentials>,
+        news: impl Fn(PushNews) + Send + Sync + 'static,
+    ) -> Result<(), Failure> {
+        self.shared.images.push(target, credentials, news).await?;
+        self.tell_image(&target_name(target), &target.reference.familiar_name(), "push");
+        Ok(())
+    }
+
+    /// Brings in every tag of a repository.
+    pub async fn pull_images(
+        &self,
+        reference: &ImageReference,
+        platform: Option<&str>,
+        credentials: Option<Credentials>,
+        progress: impl Fn(ImageProgress) + Send + Sync + 'static,
+    ) -> Result<(), Failure> {
+        let platform = platform.map(parse_platform).transpose()?;
+        self.shared.images.pull_all(reference, platform.as_ref(), credentials, progress).await?;
+        self.tell_image(&reference.familiar_name(), &reference.familiar_name(), "pull");
+        Ok(())
     }
 
     /// Returns an image by reference, id or unambiguous start of an id.
@@ -57,8 +112,7 @@ impl Engine {
         credentials: Option<Credentials>,
         progress: impl Fn(ImageProgress) + Send + Sync + 'static,
     ) -> Result<ImageId, Failure> {
-        let wrong = |error: PlatformError| Failure::invalid(error.to_string());
-        let platform: Option<Platform> = platform.map(str::parse).transpose().map_err(wrong)?;
+        let platform = platform.map(parse_platform).transpose()?;
         let id = self.shared.images.pull(reference, platform.as_ref(), credentials, progress).await?;
         self.tell_image(&reference.familiar(), &reference.familiar_name(), "pull");
         Ok(id)
@@ -69,33 +123,40 @@ impl Engine {
         Ok(self.shared.images.login(registry, credentials).await?)
     }
 
-    /// Makes an image of a tar of its root file system; `changes` are lines of a Dockerfile.
-    pub async fn import_image(
-        &self,
-        archive: impl Read + Send + 'static,
-        reference: Option<&ImageReference>,
-        changes: &[String],
-        message: &str,
-    ) -> Result<ImageId, Failure> {
-        let id = self.shared.images.import(archive, reference, None, changes, message).await?;
-        self.tell_image(&id.to_string(), &id.to_string(), "import");
+    /// Makes an image of a tar of its root file system.
+    pub async fn import_image(&self, archive: impl Read + Send + 'static, options: ImportOptions) -> Result<ImageId, Failure> {
+        let reference = options.reference.clone();
+        let id = self.shared.images.import(archive, options).await?;
+        self.tell_import(&id, reference.as_ref());
         Ok(id)
     }
 
-    /// Brings in the images of a `docker save` archive or an OCI layout; returns their names, or ids where they have none.
+    /// Makes an image of such a tar behind a URL.
+    pub async fn import_image_from(
+        &self,
+        url: &str,
+        options: ImportOptions,
+        progress: impl Fn(ImageProgress) + Send + Sync + 'static,
+    ) -> Result<ImageId, Failure> {
+        let reference = options.reference.clone();
+        let id = self.shared.images.import_url(url, options, progress).await?;
+        self.tell_import(&id, reference.as_ref());
+        Ok(id)
+    }
+
+    /// Brings in the images of a `docker save` archive or an OCI layout, those for `platform` where one is given.
     pub async fn load_image(
         &self,
         archive: impl Read + Send + 'static,
+        platform: Option<&Platform>,
         progress: impl Fn(ImageProgress) + Send + Sync + 'static,
-    ) -> Result<Vec<String>, Failure> {
-        let names = self.shared.images.load(archive, progress).await?;
-        for name in &names {
-            // Whoever is quick enough may have removed it again.
-            if let Ok(image) = self.shared.images.get(name) {
-                self.tell_image(&image.id.to_string(), &image.id.to_string(), "load");
-            }
+    ) -> Result<Vec<LoadedImage>, Failure> {
+        let loaded = self.shared.images.load(archive, platform, progress).await?;
+        let mut told = BTreeSet::new();
+        for image in loaded.iter().filter(|image| told.insert(image.id)) {
+            self.tell_image(&image.id.to_string(), &image.id.to_string(), "load");
         }
-        Ok(names)
+        Ok(loaded)
     }
 
     /// Writes images as one `docker save` archive.
@@ -120,7 +181,11 @@ impl Engine {
     pub async fn remove_image(&self, name: &str, force: bool, _no_prune: bool) -> Result<Vec<ImageRemoval>, Failure> {
         let image = self.shared.images.get(name)?;
         let removed = self.shared.images.remove(name, force, |id| self.shared.containers.image_use(id))?;
-        self.tell_removals(&image.id.to_string(), &removed);
+        let by_id = image.id.to_string().starts_with(name) || image.id.hex().starts_with(name);
+        let names = removed.iter().filter(|removal| matches!(removal, ImageRemoval::Untagged(_)));
+        // Docker does not tell of the digests that go with the last tag of their repository.
+        let told = if by_id { names.count() } else { names.count().min(1) };
+        self.tell_removal(&image.id, told, removed.iter().any(|removal| *removal == ImageRemoval::Deleted(image.id.to_string())));
         Ok(removed)
     }
 
@@ -134,25 +199,38 @@ impl Engine {
                 && until.is_none_or(|until| image.created.is_some_and(|created| created < until))
                 && filters.labels(&image.config.labels)
         };
+        let before: BTreeSet<ImageId> = self.shared.images.list().iter().map(|image| image.id).collect();
         let pruned = self.shared.images.prune(selects, |id| self.shared.containers.image_use(id))?;
+        let mut names = 0;
         for removal in &pruned.removed {
-            if let ImageRemoval::Deleted(id) = removal {
-                self.tell_image(id, id, "delete");
+            match removal {
+                ImageRemoval::Untagged(_) => names += 1,
+                // What is deleted beside images are their layers.
+                ImageRemoval::Deleted(gone) => {
+                    if let Some(id) = before.iter().find(|id| id.to_string() == *gone) {
+                        self.tell_removal(id, std::mem::take(&mut names), true);
+                    }
+                }
             }
         }
         self.tell_prune(EventKind::Image, pruned.reclaimed);
         Ok(pruned)
     }
 
-    fn tell_removals(&self, id: &str, removed: &[ImageRemoval]) {
-        for removal in removed {
-            match removal {
-                ImageRemoval::Untagged(_) => self.tell_image(id, id, "untag"),
-                ImageRemoval::Deleted(gone) if gone == id => self.tell_image(id, id, "delete"),
-                // A layer.
-                ImageRemoval::Deleted(_) => {}
-            }
+    fn tell_removal(&self, id: &ImageId, names: usize, is_gone: bool) {
+        let id = id.to_string();
+        (0..names).for_each(|_| self.tell_image(&id, &id, "untag"));
+        if is_gone {
+            self.tell_image(&id, &id, "delete");
         }
+    }
+
+    fn tell_import(&self, id: &ImageId, reference: Option<&ImageReference>) {
+        let id = id.to_string();
+        if let Some(reference) = reference {
+            self.tell_image(&id, &reference.familiar(), "tag");
+        }
+        self.tell_image(&id, &id, "import");
     }
 
     pub(in crate::engine) fn tell_image(&self, actor: &str, name: &str, action: &str) {
@@ -166,6 +244,15 @@ impl Engine {
     pub(in crate::engine) fn tell_prune(&self, kind: EventKind, reclaimed: u64) {
         self.shared.ring.emit(kind, "prune", "", BTreeMap::from([("reclaimed".to_owned(), reclaimed.to_string())]));
     }
+}
+
+/// What an event calls a push.
+fn target_name(target: &PushTarget) -> String {
+    if target.all { target.reference.familiar_name() } else { target.reference.familiar() }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, Failure> {
+    text.parse().map_err(|error: PlatformError| Failure::invalid(error.to_string()))
 }
 
 fn is_dangling(image: &ImageInfo) -> bool {

@@ -12,6 +12,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::resource::container::{ContainerSpec, ContainerState, EndpointSpec, Mount, MountSource, NetworkMode, WaitCondition};
 use crate::resource::event::EventFilter;
 use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::image::ImportOptions;
 use crate::resource::network::NetworkSpec;
 use crate::resource::time::Timestamp;
 
@@ -32,9 +33,10 @@ async fn open(folder: &Path) -> Engine {
 async fn with_image(folder: &Path) -> Engine {
     let engine = open(folder).await;
     let archive = tar::Builder::new(Vec::new()).into_inner().expect("an archive");
-    let changes = ["CMD [\"/bin/x\"]", "VOLUME /data", "LABEL from=image", "EXPOSE 80"].map(str::to_owned);
-    let reference = "app".parse().expect("a reference");
-    engine.import_image(Cursor::new(archive), Some(&reference), &changes, "").await.expect("an image");
+    let changes = ["CMD [\"/bin/x\"]", "VOLUME /data", "LABEL from=image", "EXPOSE 80"].map(str::to_owned).to_vec();
+    let reference = Some("app".parse().expect("a reference"));
+    let options = ImportOptions { reference, changes, ..ImportOptions::default() };
+    engine.import_image(Cursor::new(archive), options).await.expect("an image");
     engine
 }
 

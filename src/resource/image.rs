@@ -211,6 +211,8 @@ pub struct ImageConfig {
     pub shell: Vec<String>,
     /// What images built on it do first, as lines of a Dockerfile.
     pub on_build: Vec<String>,
+    /// Docker's mark that the command is written as the system takes it.
+    pub args_escaped: bool,
 }
 
 /// What an engine tells of an image.
@@ -238,8 +240,58 @@ pub struct ImageInfo {
     pub config: ImageConfig,
     /// Author.
     pub author: String,
+    /// A remark of whoever made it, or of its last step.
+    pub comment: String,
+    /// The version of the Docker that made it, if one did.
+    pub docker_version: String,
+    /// Version of the operating system.
+    pub os_version: String,
+    /// The folders of its layers on the engine's disk, topmost first; none where one is not unpacked.
+    pub folders: Vec<String>,
     /// When a name last came to point to it here.
     pub last_tagged: Option<Timestamp>,
+}
+
+/// Who shares an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageUsage {
+    /// Containers that were made of it.
+    pub containers: u64,
+    /// Bytes of its layers that other images have, too; absent where nobody asked.
+    pub shared_size: Option<u64>,
+}
+
+/// An image that a load brought in, under one of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedImage {
+    /// The image.
+    pub id: ImageId,
+    /// The name; absent where it has none.
+    pub name: Option<String>,
+    /// The image that had the name before.
+    pub replaced: Option<ImageId>,
+}
+
+impl fmt::Display for LoadedImage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => formatter.write_str(name),
+            None => write!(formatter, "{}", self.id),
+        }
+    }
+}
+
+/// How a tar of a root file system becomes an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The name it gets.
+    pub reference: Option<ImageReference>,
+    /// What it is for; the engine's own machine where nobody says.
+    pub platform: Option<Platform>,
+    /// Lines of a Dockerfile.
+    pub changes: Vec<String>,
+    /// A remark for its history.
+    pub message: String,
 }
 
 /// One step of a pull, import or load, told while it goes on.

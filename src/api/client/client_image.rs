@@ -20,6 +20,7 @@ use crate::api::wire::{extension, image, system};
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ImageId;
 use crate::resource::image::{Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval};
+use crate::resource::push::{PushTarget, PushedTag};
 
 /// What a `docker load` says of each image it brought in, by name or without one.
 const LOADED: [&str; 2] = ["Loaded image: ", "Loaded image ID: "];
@@ -86,6 +87,39 @@ impl Client {
         Ok(())
     }
 
+    /// Brings an image, or every tag of a repository, to its registry; returns the tags as they are there now. Without credentials, those of
+    /// `~/.docker/config.json` are sent along.
+    pub async fn push_image(
+        &self,
+        target: &PushTarget,
+        credentials: Option<Credentials>,
+        mut progress: impl FnMut(ImageProgress),
+    ) -> Result<Vec<PushedTag>, Failure> {
+        let reference = &target.reference;
+        let mut call = Call::post(format!("/images/{}/push", segment(&reference.familiar_name())));
+        if !target.all {
+            call = call.option("tag", reference.tag());
+        }
+        let credentials = match credentials {
+            Some(credentials) => Some(credentials),
+            None => self.stored_credentials(reference.registry()).await?,
+        };
+        // dockerd insists on the header, even if it says nothing.
+        let value =
+            credentials.map_or_else(system::no_credentials_to_header, |it| system::credentials_to_header(&it, reference.registry()));
+        call = call.header(HeaderName::from_static("x-registry-auth"), &value)?;
+        let mut lines = self.transport.send(&call).await?.lines();
+        let mut pushed = Vec::new();
+        while let Some(step) = next_step(&mut lines).await? {
+            match step {
+                Line::Step(step) => progress(step),
+                Line::Pushed(tag) => pushed.push(tag),
+                Line::Text(_) | Line::Failed(_) => {}
+            }
+        }
+        Ok(pushed)
+    }
+
     /// The credentials that Docker's configuration has for a registry.
     pub(super) async fn stored_credentials(&self, registry: &str) -> Result<Option<Credentials>, Failure> {
         let Some(folder) = self.docker_config.clone() else { return Ok(None) };
@@ -127,7 +161,7 @@ impl Client {
         archive: impl AsyncRead + Send + Unpin + 'static,
         mut progress: impl FnMut(ImageProgress),
     ) -> Result<Vec<String>, Failure> {
-        let mut lines = self.transport.send_body(&Call::post("/images/load"), ARCHIVE, payload(archive)).await?.lines();
+        let mut lines = self.transport.send_body(&Call::post("/images/load").query("quiet", "0"), ARCHIVE, payload(archive)).await?.lines();
         let mut loaded = Vec::new();
         while let Some(step) = next_step(&mut lines).await? {
             match step {
@@ -137,6 +171,7 @@ impl Client {
                     loaded.extend(text.lines().filter_map(name));
                 }
                 Line::Failed(failure) => return Err(failure),
+                Line::Pushed(_) => {}
             }
         }
         Ok(loaded)

@@ -27,6 +27,7 @@ use crate::resource::failure::FailureKind;
 use crate::resource::image::ImageReference;
 use crate::resource::log::{LogOptions, Stream};
 use crate::resource::observation::Observation;
+use crate::resource::push::PushTarget;
 use crate::resource::time::Timestamp;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -359,13 +360,33 @@ async fn a_pull_sends_stored_credentials_and_tells_its_steps_and_its_failure() {
 }
 
 #[tokio::test]
+async fn a_push_tells_what_the_registry_has_now() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let aux = format!(r#"{{"progressDetail":{{}},"aux":{{"Tag":"7","Digest":"{digest}","Size":527}}}}"#);
+    let engine = Engine::new(move |line, request, _| {
+        assert!(line == "POST /v1.51/images/app/push?tag=7" || line == "POST /v1.51/images/app/push", "{line}");
+        // Nobody is logged in, and the header is there all the same.
+        assert_eq!(request.headers()["x-registry-auth"], "e30=");
+        answer(200, format!("{{\"status\":\"Pushed\",\"id\":\"ab\"}}\r\n{aux}\r\n"))
+    });
+    let client = engine.client().await;
+    for all in [false, true] {
+        let target = PushTarget { reference: "app:7".parse().expect("a reference"), all };
+        let mut steps = Vec::new();
+        let pushed = client.push_image(&target, None, |step| steps.push(step.status)).await.expect("pushed");
+        assert_eq!((pushed.len(), pushed[0].tag.as_str(), pushed[0].digest.to_string()), (1, "7", digest.clone()));
+        assert_eq!(steps, ["Pushed"]);
+    }
+}
+
+#[tokio::test]
 async fn an_archive_is_sent_as_it_is_read_and_its_images_are_named() {
     let archive = vec![7; 700 << 10];
     let expect = archive.clone();
     let engine = Engine::new(move |line, _, body| match line {
         "GET /_ping" => answer(200, "OK"),
         _ => {
-            assert!(line == "POST /v1.51/images/load" && body == expect, "{line}");
+            assert!(line == "POST /v1.51/images/load?quiet=0" && body == expect, "{line}");
             answer(200, "{\"stream\":\"Loaded image: app:7\\n\"}\n{\"stream\":\"Loaded image ID: sha256:00\\n\"}\n")
         }
     });

@@ -20,6 +20,7 @@ const STEPS: usize = 1024;
 
 enum Item {
     Step(ImageProgress),
+    Line(Value),
     Ended(Result<Vec<Value>, Failure>),
 }
 
@@ -31,6 +32,14 @@ impl Steps {
     /// Tells nothing more.
     pub(super) fn silent() -> Self {
         Self(None)
+    }
+
+    /// Tells what is no step, as it is to be written.
+    pub(super) fn note(&self, line: Value) {
+        if let Some(sender) = &self.0 {
+            // As below.
+            let _ = sender.try_send(Item::Line(line));
+        }
     }
 
     /// Tells a step.
@@ -48,18 +57,38 @@ pub(super) async fn answer<F>(work: impl FnOnce(Steps) -> F) -> Result<Response<
 where
     F: Future<Output = Result<Vec<Value>, Failure>> + Send + 'static,
 {
-    let (sender, mut items) = mpsc::channel(STEPS);
+    let (mut items, mut tasks) = begin(work);
+    match next(&mut items, &mut tasks).await {
+        Item::Ended(Err(failure)) => Err(failure),
+        first => Ok(told(Some(first), items, tasks)),
+    }
+}
+
+/// The same with every failure among the steps, as dockerd answers loads and pushes: the status is good in any case.
+pub(super) fn answer_in_any_case<F>(work: impl FnOnce(Steps) -> F) -> Response<Body>
+where
+    F: Future<Output = Result<Vec<Value>, Failure>> + Send + 'static,
+{
+    let (items, tasks) = begin(work);
+    told(None, items, tasks)
+}
+
+fn begin<F>(work: impl FnOnce(Steps) -> F) -> (mpsc::Receiver<Item>, JoinSet<()>)
+where
+    F: Future<Output = Result<Vec<Value>, Failure>> + Send + 'static,
+{
+    let (sender, items) = mpsc::channel(STEPS);
     let work = work(Steps(Some(sender.clone())));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let ended = work.await;
         let _ = sender.send(Item::Ended(ended)).await;
     });
-    let first = match next(&mut items, &mut tasks).await {
-        Item::Ended(Err(failure)) => return Err(failure),
-        item => item,
-    };
-    let rest = stream::unfold((Some(first), items, tasks, false), |(first, mut items, mut tasks, ended)| async move {
+    (items, tasks)
+}
+
+fn told(first: Option<Item>, items: mpsc::Receiver<Item>, tasks: JoinSet<()>) -> Response<Body> {
+    let rest = stream::unfold((first, items, tasks, false), |(first, mut items, mut tasks, ended)| async move {
         if ended {
             return None;
         }
@@ -70,7 +99,7 @@ where
         let ended = matches!(item, Item::Ended(_));
         Some((Ok::<_, io::Error>(text(item)), (None, items, tasks, ended)))
     });
-    Ok(answer::stream("application/json", rest))
+    answer::stream("application/json", rest)
 }
 
 async fn next(items: &mut mpsc::Receiver<Item>, tasks: &mut JoinSet<()>) -> Item {
@@ -85,6 +114,7 @@ async fn next(items: &mut mpsc::Receiver<Item>, tasks: &mut JoinSet<()>) -> Item
 fn text(item: Item) -> Bytes {
     let lines = match item {
         Item::Step(step) => vec![progress::step_to_json(&step)],
+        Item::Line(line) => vec![line],
         Item::Ended(Ok(lines)) => lines,
         Item::Ended(Err(failure)) => vec![progress::failure_to_json(&failure)],
     };
@@ -119,6 +149,11 @@ mod tests {
         assert_eq!(lines(late.await).await, r#"{"status":"a"};{"errorDetail":{"code":404,"message":"gone"},"error":"gone"};"#);
         let early = answer(|_| async { Err(Failure::not_found("gone")) });
         assert_eq!(early.await.expect_err("a failure"), Failure::not_found("gone"));
+        let told = answer_in_any_case(|steps| async move {
+            steps.note(progress::text_to_json("a"));
+            Err(Failure::not_found("gone"))
+        });
+        assert_eq!(lines(Ok(told)).await, r#"{"stream":"a"};{"errorDetail":{"code":404,"message":"gone"},"error":"gone"};"#);
         let broken = answer(|_| async { panic!("a bug") });
         assert!(broken.await.expect_err("a failure").message.contains("bug"));
     }

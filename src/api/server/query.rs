@@ -91,7 +91,7 @@ impl Query {
 }
 
 /// Docker's `BoolValue`.
-fn is_yes(value: &str) -> bool {
+pub(super) fn is_yes(value: &str) -> bool {
     !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none")
 }
 

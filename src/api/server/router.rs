@@ -94,12 +94,15 @@ const ROUTES: &[Route] = routes! {
     POST   "/images/create"                => image::create;
     POST   "/images/load"                  => image::load;
     GET    "/images/get"                   => image::save;
+    GET    "/images/search"                => image::search;
     POST   "/images/prune"                 => image::prune;
     GET    "/images/{name*}/json"          => image::inspect;
     GET    "/images/{name*}/history"       => image::history;
     GET    "/images/{name*}/get"           => image::save;
+    POST   "/images/{name*}/push"          => image::push;
     POST   "/images/{name*}/tag"           => image::tag;
     DELETE "/images/{name*}"               => image::remove;
+    GET    "/distribution/{name*}/json"    => image::remote;
 
     GET    "/networks"                     => network::list;
     POST   "/networks/create"              => network::create;
@@ -120,9 +123,6 @@ const ROUTES: &[Route] = routes! {
 const ELSEWHERE: &[&str] = &[
     "/configs",
     "/containers/{name}/checkpoints",
-    "/distribution/{name*}/json",
-    "/images/search",
-    "/images/{name*}/push",
     "/nodes",
     "/plugins",
     "/secrets",

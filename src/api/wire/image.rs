@@ -8,7 +8,8 @@ use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::api::wire::{spec, time};
 use crate::resource::id::ImageId;
-use crate::resource::image::{HistoryEntry, ImageConfig, ImageInfo, ImagePrune, ImageRemoval};
+use crate::resource::image::{HistoryEntry, ImageConfig, ImageInfo, ImagePrune, ImageRemoval, ImageUsage, Platform};
+use crate::resource::remote_image::{RemoteImage, RemotePlatform};
 use crate::resource::time::Timestamp;
 
 /// Writes an image as `GET /images/{name}/json` shows it.
@@ -18,14 +19,14 @@ pub fn to_json(info: &ImageInfo) -> Value {
         "RepoTags": info.tags,
         "RepoDigests": info.repo_digests,
         "Parent": "",
-        "Comment": "",
-        "DockerVersion": "",
+        "Comment": info.comment,
+        "DockerVersion": info.docker_version,
         "Author": info.author,
         "Config": config_to_json(&info.config),
         "Architecture": info.architecture,
         "Os": info.os,
         "Size": info.size,
-        "GraphDriver": { "Data": null, "Name": "overlay2" },
+        "GraphDriver": { "Data": folders_to_json(&info.folders), "Name": "overlay2" },
         "RootFS": { "Type": "layers", "Layers": info.layers },
         "Metadata": { "LastTagTime": time::to_json(info.last_tagged) },
     });
@@ -35,23 +36,97 @@ pub fn to_json(info: &ImageInfo) -> Value {
     if let Some(variant) = &info.variant {
         value["Variant"] = json!(variant);
     }
+    if !info.os_version.is_empty() {
+        value["OsVersion"] = json!(info.os_version);
+    }
     value
 }
 
-/// Writes an image as a line of `GET /images/json`.
-pub fn summary_to_json(info: &ImageInfo) -> Value {
+/// The same for a client that speaks an older version of the API, which expects more; `before` tells whether it does not know 1.x yet.
+pub fn old_to_json(info: &ImageInfo, before: impl Fn(u16) -> bool) -> Value {
+    let mut value = to_json(info);
+    if before(44) {
+        value["VirtualSize"] = json!(info.size);
+        if info.created.is_none() {
+            value["Created"] = json!(Timestamp::NEVER_TEXT);
+        }
+    }
+    if before(45) {
+        // Nobody made it by running a container.
+        value["ContainerConfig"] = old_config_to_json(&ImageConfig::default());
+    }
+    if before(50) {
+        value["Config"] = old_config_to_json(&info.config);
+    }
+    value
+}
+
+/// Where the layers lie, as overlay2 says it.
+fn folders_to_json(folders: &[String]) -> Value {
+    match folders {
+        [] => Value::Null,
+        [upper] => json!({ "UpperDir": upper }),
+        [upper, lower @ ..] => json!({ "LowerDir": lower.join(":"), "UpperDir": upper }),
+    }
+}
+
+/// Writes an image as a line of `GET /images/json`, for a client of any age (see [`old_to_json`]).
+pub fn summary_to_json(info: &ImageInfo, usage: &ImageUsage, before: impl Fn(u16) -> bool) -> Value {
     let dangling = info.tags.is_empty() && info.repo_digests.is_empty();
-    json!({
-        "Containers": -1,
+    let names = |names: &[String], none: &str| match (names, before(43)) {
+        ([], true) if dangling => json!([none]),
+        ([], true) => Value::Null,
+        _ => json!(names),
+    };
+    let mut value = json!({
+        "Containers": if before(51) { json!(-1) } else { json!(usage.containers) },
         "Created": info.created.map_or(0, Timestamp::as_seconds),
         "Id": info.id,
         "Labels": if info.config.labels.is_empty() { Value::Null } else { json!(info.config.labels) },
         "ParentId": "",
-        "RepoDigests": info.repo_digests,
-        "RepoTags": if dangling { json!([]) } else { json!(info.tags) },
-        "SharedSize": -1,
+        "RepoDigests": names(&info.repo_digests, "<none>@<none>"),
+        "RepoTags": names(&info.tags, "<none>:<none>"),
+        "SharedSize": usage.shared_size.map_or(json!(-1), |size| json!(size)),
         "Size": info.size,
+    });
+    if before(44) {
+        value["VirtualSize"] = json!(info.size);
+    }
+    value
+}
+
+/// Writes the answer of `GET /distribution/{name}/json`.
+pub fn remote_to_json(image: &RemoteImage) -> Value {
+    let platform = |platform: &RemotePlatform| {
+        let mut value = json!({ "architecture": platform.architecture, "os": platform.os });
+        let mut set = |name: &str, text: &str| {
+            if !text.is_empty() {
+                value[name] = json!(text);
+            }
+        };
+        set("os.version", &platform.os_version);
+        set("variant", &platform.variant);
+        if !platform.os_features.is_empty() {
+            value["os.features"] = json!(platform.os_features);
+        }
+        value
+    };
+    let platforms = Value::Array(image.platforms.iter().map(platform).collect());
+    json!({
+        "Descriptor": { "mediaType": image.media_type, "digest": image.digest, "size": image.size },
+        "Platforms": if image.platforms.is_empty() { Value::Null } else { platforms },
     })
+}
+
+/// Reads a platform as it stands in a query: as JSON.
+pub fn platform_from_text(text: &str) -> Result<Platform, WireError> {
+    let wrong = || WireError::malformed("platform", "a JSON object with `os` and `architecture`");
+    let mut fields = Fields::of("platform", serde_json::from_str(text).map_err(|_| wrong())?, Mood::Request)?;
+    let (os, architecture, variant) = (fields.text("os")?, fields.text("architecture")?, fields.text("variant")?);
+    fields.finish()?;
+    let (Some(os), Some(architecture)) = (os, architecture) else { return Err(wrong()) };
+    let whole = variant.map_or_else(|| format!("{os}/{architecture}"), |variant| format!("{os}/{architecture}/{variant}"));
+    whole.parse().map_err(|_| wrong())
 }
 
 /// Reads an image from an inspect.
@@ -61,6 +136,8 @@ pub fn from_json(body: Value) -> Result<ImageInfo, WireError> {
     let mut root = fields.object("RootFS")?;
     let mut metadata = fields.object("Metadata")?;
     let mut config = fields.object("Config")?;
+    let mut driver = fields.object("GraphDriver")?;
+    let mut folders = driver.object("Data")?;
     Ok(ImageInfo {
         id: id.parse().map_err(|_| WireError::malformed("Id", "a sha256 digest"))?,
         tags: fields.texts("RepoTags")?.into_iter().filter(|tag| tag != "<none>:<none>").collect(),
@@ -73,26 +150,37 @@ pub fn from_json(body: Value) -> Result<ImageInfo, WireError> {
         layers: root.get("Layers", "a list of digests")?.unwrap_or_default(),
         config: config_from_fields(&mut config)?,
         author: fields.text("Author")?.unwrap_or_default(),
+        comment: fields.text("Comment")?.unwrap_or_default(),
+        docker_version: fields.text("DockerVersion")?.unwrap_or_default(),
+        os_version: fields.text("OsVersion")?.unwrap_or_default(),
+        folders: [folders.text("UpperDir")?, folders.text("LowerDir")?]
+            .iter()
+            .flatten()
+            .flat_map(|text| text.split(':').map(str::to_owned))
+            .collect(),
         last_tagged: metadata.text("LastTagTime")?.and_then(|text| time::from_text(&text)),
     })
+}
+
+/// The same with what is a container's alone, as it was written before 1.50.
+fn old_config_to_json(config: &ImageConfig) -> Value {
+    let mut value = config_to_json(config);
+    for name in ["Hostname", "Domainname", "Image"] {
+        value[name] = json!("");
+    }
+    for name in ["AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"] {
+        value[name] = json!(false);
+    }
+    value
 }
 
 fn config_to_json(config: &ImageConfig) -> Value {
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
     let volumes: Map<String, Value> = config.volumes.iter().map(|path| (path.clone(), json!({}))).collect();
     let mut value = json!({
-        "Hostname": "",
-        "Domainname": "",
         "User": config.user,
-        "AttachStdin": false,
-        "AttachStdout": false,
-        "AttachStderr": false,
-        "Tty": false,
-        "OpenStdin": false,
-        "StdinOnce": false,
-        "Env": config.environment,
+        "Env": or_null(&config.environment),
         "Cmd": or_null(&config.command),
-        "Image": "",
         "Volumes": if volumes.is_empty() { Value::Null } else { Value::Object(volumes) },
         "WorkingDir": config.working_dir,
         "Entrypoint": or_null(&config.entrypoint),
@@ -108,6 +196,9 @@ fn config_to_json(config: &ImageConfig) -> Value {
     }
     if let Some(check) = &config.health {
         set("Healthcheck", spec::health_to_json(check));
+    }
+    if config.args_escaped {
+        set("ArgsEscaped", json!(true));
     }
     if !config.shell.is_empty() {
         set("Shell", json!(config.shell));
@@ -134,6 +225,7 @@ fn config_from_fields(fields: &mut Fields) -> Result<ImageConfig, WireError> {
         health: spec::health_from_fields(&mut check)?,
         shell: fields.texts("Shell")?,
         on_build: fields.texts("OnBuild")?,
+        args_escaped: fields.flag("ArgsEscaped")?,
     })
 }
 
@@ -278,12 +370,18 @@ mod tests {
                 }),
                 shell: texts(&["/bin/ash", "-c"]),
                 on_build: vec!["RUN x".to_owned()],
+                args_escaped: true,
             },
             author: "me".to_owned(),
+            comment: "a remark".to_owned(),
+            docker_version: "28.5.2".to_owned(),
+            os_version: "1".to_owned(),
+            folders: texts(&["/layers/b", "/layers/a"]),
             last_tagged: Some(Timestamp::from_nanos(2)),
         };
         assert_eq!(from_json(to_json(&info)).expect("good"), info);
-        assert_eq!(id_of_summary(&summary_to_json(&info)), Some(info.id));
+        assert_eq!(from_json(old_to_json(&info, |_| true)).expect("good"), info);
+        assert_eq!(id_of_summary(&summary_to_json(&info, &ImageUsage::default(), |_| false)), Some(info.id));
         let step = |size| HistoryEntry {
             created: Some(Timestamp::from_nanos(1_000_000_000)),
             created_by: "RUN x".to_owned(),
@@ -300,5 +398,28 @@ mod tests {
         assert_eq!(build_prune_from_json(build_prune_to_json(&kept.0, kept.1)).expect("good"), kept);
         let nothing = ImagePrune::default();
         assert_eq!(prune_from_json(prune_to_json(&nothing)).expect("good"), nothing);
+    }
+
+    #[test]
+    fn every_age_of_clients_is_told_what_it_expects() {
+        let info = from_json(json!({ "Id": format!("sha256:{}", "0".repeat(64)), "Size": 7 })).expect("good");
+        let usage = ImageUsage { containers: 2, shared_size: Some(5) };
+        let line = |minor: u16| summary_to_json(&info, &usage, |it| minor < it);
+        assert_eq!((line(51)["Containers"].clone(), line(50)["Containers"].clone()), (json!(2), json!(-1)));
+        assert_eq!((line(51)["SharedSize"].clone(), line(43)["VirtualSize"].clone()), (json!(5), json!(7)));
+        assert_eq!((line(43)["RepoTags"].clone(), line(42)["RepoTags"].clone()), (json!([]), json!(["<none>:<none>"])));
+        let whole = |minor: u16| old_to_json(&info, |it| minor < it);
+        assert!(whole(50)["Config"].get("Hostname").is_none() && whole(49)["Config"]["Hostname"] == "");
+        assert!(whole(45).get("ContainerConfig").is_none() && whole(44)["ContainerConfig"].is_object());
+        assert!(whole(44).get("Created").is_none() && whole(43)["Created"] == Timestamp::NEVER_TEXT);
+    }
+
+    #[test]
+    fn a_platform_in_a_query_is_json() {
+        let check = |text: &str| platform_from_text(text).map(|it| it.to_string()).ok();
+        assert_eq!(check(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).as_deref(), Some("linux/arm64"));
+        for text in ["linux/amd64", "{}", r#"{"os":"linux"}"#, r#"{"os":"li nux","architecture":"x"}"#] {
+            assert_eq!(check(text), None, "{text}");
+        }
     }
 }

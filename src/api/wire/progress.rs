@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::image::ImageProgress;
+use crate::resource::push::PushedTag;
 
 /// One line of such a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// A step.
     Step(ImageProgress),
+    /// A tag is pushed.
+    Pushed(PushedTag),
     /// Text for people, with its own line breaks: the outcome of a load.
     Text(String),
     /// The end, and not a good one.
@@ -38,6 +41,16 @@ pub fn step_to_json(step: &ImageProgress) -> Value {
     value
 }
 
+/// Writes that a tag is pushed.
+pub fn pushed_to_json(pushed: &PushedTag) -> Value {
+    json!({ "progressDetail": {}, "aux": { "Tag": pushed.tag, "Digest": pushed.digest, "Size": pushed.size } })
+}
+
+fn pushed_from_json(aux: &Value) -> Option<PushedTag> {
+    let text = |name: &str| aux.get(name)?.as_str();
+    Some(PushedTag { tag: text("Tag")?.to_owned(), digest: text("Digest")?.parse().ok()?, size: aux.get("Size")?.as_u64()? })
+}
+
 /// Writes a text.
 pub fn text_to_json(text: &str) -> Value {
     json!({ "stream": text })
@@ -60,6 +73,9 @@ pub fn from_json(value: &Value) -> Line {
             _ => FailureKind::Internal,
         };
         return Line::Failed(Failure { kind, message: message.to_owned() });
+    }
+    if let Some(pushed) = value.get("aux").and_then(pushed_from_json) {
+        return Line::Pushed(pushed);
     }
     if let Some(text) = text("stream") {
         return Line::Text(text.to_owned());
@@ -113,6 +129,7 @@ fn significant(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::id::Digest;
 
     #[test]
     fn steps_survive() {
@@ -121,6 +138,8 @@ mod tests {
             assert_eq!(from_json(&step_to_json(&step)), Line::Step(step));
         }
         assert_eq!(from_json(&text_to_json("Loaded image: a\n")), Line::Text("Loaded image: a\n".to_owned()));
+        let pushed = PushedTag { tag: "1".to_owned(), digest: Digest::from_bytes([1; 32]), size: 527 };
+        assert_eq!(from_json(&pushed_to_json(&pushed)), Line::Pushed(pushed));
         let failure = Failure::not_found("no such manifest");
         assert_eq!(from_json(&failure_to_json(&failure)), Line::Failed(failure));
         let foreign = Failure::internal("toomanyrequests");

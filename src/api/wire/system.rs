@@ -199,6 +199,11 @@ pub fn credentials_to_header(credentials: &Credentials, registry: &str) -> Strin
     URL_SAFE.encode(credentials_to_json(credentials, registry).to_string())
 }
 
+/// Writes `X-Registry-Auth` where there are no credentials.
+pub fn no_credentials_to_header() -> String {
+    URL_SAFE.encode("{}")
+}
+
 /// Reads `X-Registry-Auth`; an empty object is no credentials.
 pub fn credentials_from_header(header: &str) -> Result<Option<Credentials>, WireError> {
     credentials_from_json(header_to_json("X-Registry-Auth", header)?)

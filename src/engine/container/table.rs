@@ -137,7 +137,15 @@ impl Containers {
         uses.sort_by_key(|found| !found.running);
         uses.into_iter().next()
     }
+
+    /// How many containers each image has.
+    pub(in crate::engine) fn image_users(&self) -> BTreeMap<ImageId, u64> {
+        let mut users = BTreeMap::new();
+        self.state().containers.values().for_each(|container| *users.entry(container.record().image).or_default() += 1);
+        users
+    }
 }
+
 /// A name has its container, in dockerd's words.
 fn in_use(name: &ContainerName, by: ContainerId) -> Failure {
     Failure::conflict(format!(

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::engine::image::document::DockerHealth;
 use crate::engine::image::error::ImageError;
+use crate::registry::manifest::acceptable;
 use crate::resource::container::{ContainerPort, HealthCheck, HealthTest, Protocol};
 use crate::resource::id::Digest;
 use crate::resource::image::{HistoryEntry, ImageConfig, Platform};
@@ -18,6 +19,9 @@ pub(super) struct Understood {
     pub(super) platform: Platform,
     pub(super) created: Option<Timestamp>,
     pub(super) author: String,
+    pub(super) comment: String,
+    pub(super) docker_version: String,
+    pub(super) os_version: String,
     /// Digests of the layers' tars, lowest first.
     pub(super) layers: Vec<Digest>,
     pub(super) config: ImageConfig,
@@ -30,6 +34,10 @@ pub(super) struct Understood {
 #[serde(default)]
 struct DockerDocument {
     config: Option<DockerConfig>,
+    comment: Option<String>,
+    docker_version: Option<String>,
+    #[serde(rename = "os.version")]
+    os_version: Option<String>,
 }
 
 /// The additions to its `config`.
@@ -39,21 +47,26 @@ struct DockerConfig {
     healthcheck: Option<DockerHealth>,
     shell: Option<Vec<String>>,
     on_build: Option<Vec<String>>,
+    args_escaped: Option<bool>,
 }
 
 /// Understands a configuration; `name` is for the message.
 pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageError> {
     let wrong = |reason: String| ImageError::Config { image: name.to_owned(), reason };
     let oci: ImageConfiguration = serde_json::from_slice(document).map_err(|error| wrong(error.to_string()))?;
-    let docker: DockerDocument = serde_json::from_slice(document).map_err(|error| wrong(error.to_string()))?;
-    let docker = docker.config.unwrap_or_default();
+    let whole: DockerDocument = serde_json::from_slice(document).map_err(|error| wrong(error.to_string()))?;
+    let docker = whole.config.unwrap_or_default();
     if !matches!(oci.rootfs().typ().as_str(), "layers" | "") {
         return Err(wrong(format!("its root file system is of the type `{}`", oci.rootfs().typ())));
     }
     let layers =
         oci.rootfs().diff_ids().iter().map(|it| it.parse().map_err(|error| wrong(format!("{error}")))).collect::<Result<_, _>>()?;
-    let mut config =
-        ImageConfig { shell: docker.shell.unwrap_or_default(), on_build: docker.on_build.unwrap_or_default(), ..ImageConfig::default() };
+    let mut config = ImageConfig {
+        shell: docker.shell.unwrap_or_default(),
+        on_build: docker.on_build.unwrap_or_default(),
+        args_escaped: docker.args_escaped.unwrap_or_default(),
+        ..ImageConfig::default()
+    };
     if let Some(run) = oci.config() {
         config.environment = run.env().clone().unwrap_or_default();
         config.entrypoint = run.entrypoint().clone().unwrap_or_default();
@@ -68,13 +81,17 @@ pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageErro
         }
     }
     config.health = docker.healthcheck.and_then(|it| understand_health(&it));
-    let history = oci.history().iter().flatten().map(|step| HistoryEntry {
-        created: step.created().as_deref().and_then(parse_time),
-        created_by: step.created_by().clone().unwrap_or_default(),
-        comment: step.comment().clone().unwrap_or_default(),
-        empty_layer: step.empty_layer().unwrap_or_default(),
-        size: 0,
-    });
+    let history = oci.history().iter().flatten();
+    let history: Vec<HistoryEntry> = history
+        .map(|step| HistoryEntry {
+            created: step.created().as_deref().and_then(parse_time),
+            created_by: step.created_by().clone().unwrap_or_default(),
+            comment: step.comment().clone().unwrap_or_default(),
+            empty_layer: step.empty_layer().unwrap_or_default(),
+            size: 0,
+        })
+        .collect();
+    let comment = whole.comment.filter(|it| !it.is_empty()).or_else(|| history.last().map(|step| step.comment.clone()));
     Ok(Understood {
         platform: Platform {
             os: oci.os().to_string(),
@@ -83,10 +100,25 @@ pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageErro
         },
         created: oci.created().as_deref().and_then(parse_time),
         author: oci.author().clone().unwrap_or_default(),
+        comment: comment.unwrap_or_default(),
+        docker_version: whole.docker_version.unwrap_or_default(),
+        os_version: whole.os_version.unwrap_or_default(),
         layers,
         config,
-        history: history.collect(),
+        history,
     })
+}
+
+/// Says so where an image of one platform cannot stand for one of another.
+pub(super) fn fits(found: &Platform, wanted: &Platform, name: &str) -> Result<(), ImageError> {
+    // One spelling, so that both can be compared.
+    let found: Platform = found.to_string().parse().unwrap_or_else(|_| found.clone());
+    if acceptable(wanted).contains(&found) {
+        return Ok(());
+    }
+    Err(ImageError::Platform(format!(
+        "image with reference {name} was found but its platform ({found}) does not match the specified platform ({wanted})"
+    )))
 }
 
 /// Docker's zero time stands for "not known"; reproducible builds write it.

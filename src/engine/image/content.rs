@@ -81,6 +81,13 @@ impl Content {
         File::open(&path).map_err(ImageError::disk("open", &path))
     }
 
+    /// Waits until a blob is on the disk, name and all.
+    pub(super) fn settle(&self, digest: &Digest) -> Result<(), ImageError> {
+        let path = self.path(digest);
+        let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
+        sync(&path).and_then(|()| sync(&self.blobs)).map_err(ImageError::disk("write", &path))
+    }
+
     /// Removes a blob, if it is there; returns its size.
     pub(super) fn remove(&self, digest: &Digest) -> u64 {
         let path = self.path(digest);

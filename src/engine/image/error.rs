@@ -101,6 +101,9 @@ pub enum ImageError {
         most = MOST_LAYERS
     )]
     TooManyLayers(usize),
+    /// Docker's words for a push of nothing.
+    #[error("{0}")]
+    NothingToPush(String),
     /// An image for other machines.
     #[error("{0}")]
     Platform(String),
@@ -132,10 +135,10 @@ impl ImageError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NotFound(_) => FailureKind::NotFound,
+            // Docker does not tell several images from none.
+            Self::NotFound(_) | Self::Ambiguous(_) => FailureKind::NotFound,
             Self::InUse(_) => FailureKind::Conflict,
-            Self::Ambiguous(_)
-            | Self::Reference(_)
+            Self::Reference(_)
             | Self::TagWithDigest(_)
             | Self::Archive(_)
             | Self::ReadArchive(_)
@@ -145,7 +148,7 @@ impl ImageError {
             | Self::Layer { source: ExtractError::Name { .. } | ExtractError::Refused { .. } | ExtractError::Read(_), .. } => {
                 FailureKind::Invalid
             }
-            Self::Platform(_) => FailureKind::NotFound,
+            Self::Platform(_) | Self::NothingToPush(_) => FailureKind::NotFound,
             Self::Registry(error) => error.kind(),
             _ => FailureKind::Internal,
         }

@@ -22,7 +22,7 @@ use crate::resource::id::Digest;
 use crate::resource::image::ImageProgress;
 
 /// A layer tells of its bytes no more often.
-const PACE: Duration = Duration::from_millis(100);
+pub(super) const PACE: Duration = Duration::from_millis(100);
 /// So many pieces may lie between the network and the thread that keeps them, and between that one and the inflating thread.
 const WAITING: usize = 8;
 
@@ -197,7 +197,7 @@ impl Teller {
         (self.progress)(ImageProgress { id: self.id.clone(), status: status.into(), current: None, total: None });
     }
 
-    fn bytes(&self, status: &str, current: u64, total: u64) {
+    pub(super) fn bytes(&self, status: &str, current: u64, total: u64) {
         let (current, total) = (Some(current), Some(total));
         (self.progress)(ImageProgress { id: self.id.clone(), status: status.to_owned(), current, total });
     }

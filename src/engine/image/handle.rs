@@ -1,5 +1,6 @@
 //! The images of one root: the room's only door.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::engine::image::content::Content;
 use crate::engine::image::error::ImageError;
+use crate::engine::image::fetch::Teller;
+use crate::engine::image::import::Downloaded;
 use crate::engine::image::index::{Image, Index, IndexRecord, Name};
 use crate::engine::image::layer::Layers;
+use crate::engine::image::pull::Progress;
+use crate::engine::image::remove::chains;
 use crate::engine::image::rootfs::RootLayers;
 use crate::engine::image::step::Steps;
 use crate::engine::image::work::Stake;
@@ -17,8 +22,12 @@ use crate::engine::root::Root;
 use crate::engine::store;
 use crate::registry::client::Registries;
 use crate::registry::config::RegistryConfig;
-use crate::resource::id::ImageId;
-use crate::resource::image::{Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, Platform};
+use crate::resource::id::{Digest, ImageId};
+use crate::resource::image::{
+    Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, ImportOptions, LoadedImage, Platform,
+};
+use crate::resource::push::{PushNews, PushTarget};
+use crate::resource::remote_image::RemoteImage;
 use crate::resource::time::Timestamp;
 
 /// The images of one root: cheap to clone, every clone the same store.
@@ -128,31 +137,83 @@ impl Images {
         self.shared.pull(reference, platform, credentials, Arc::new(progress)).await
     }
 
-    /// Makes an image of a tar (plain, gzip or zstd) of its root file system; `changes` are lines of a Dockerfile.
-    pub async fn import(
+    /// Brings in every tag of a repository, telling of each step as Docker does.
+    pub async fn pull_all(
         &self,
-        archive: impl Read + Send + 'static,
-        reference: Option<&ImageReference>,
+        reference: &ImageReference,
         platform: Option<&Platform>,
-        changes: &[String],
-        message: &str,
-    ) -> Result<ImageId, ImageError> {
-        let work = self.shared.work();
-        let (reference, platform) = (reference.cloned(), platform.cloned().unwrap_or_else(Platform::host));
-        let (changes, message) = (changes.to_vec(), message.to_owned());
-        let name = reference.as_ref().map_or_else(|| "imported".to_owned(), ImageReference::familiar);
-        blocking(&name, move || work.shared().import(archive, reference.as_ref(), &platform, &changes, &message)).await
+        credentials: Option<Credentials>,
+        progress: impl Fn(ImageProgress) + Send + Sync + 'static,
+    ) -> Result<(), ImageError> {
+        self.shared.pull_all(reference, platform, credentials, Arc::new(progress)).await
     }
 
-    /// Brings in the images of a `docker save` archive or an OCI layout in a tar (plain, gzip or zstd); returns their names, or ids where
-    /// they have none.
+    /// Brings an image, or every tag of a repository, to its registry, telling of each step as Docker does.
+    pub async fn push(
+        &self,
+        target: &PushTarget,
+        credentials: Option<Credentials>,
+        news: impl Fn(PushNews) + Send + Sync + 'static,
+    ) -> Result<(), ImageError> {
+        self.shared.push(target, credentials, Arc::new(news)).await
+    }
+
+    /// Tells what a registry has under a name.
+    pub async fn inspect_remote(&self, reference: &ImageReference, credentials: Option<Credentials>) -> Result<RemoteImage, ImageError> {
+        Ok(self.shared.registries.session(reference, credentials).await?.inspect().await?)
+    }
+
+    /// Says so where an image is there and for other machines than `platform`'s.
+    pub fn check_platform(&self, name: &str, platform: &Platform) -> Result<(), ImageError> {
+        self.shared.check_platform(name, platform)
+    }
+
+    /// By image, the bytes of its layers that other images have, too.
+    pub fn shared_sizes(&self) -> BTreeMap<ImageId, u64> {
+        let state = self.shared.lock();
+        let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
+        let chains: Vec<(ImageId, Vec<(Digest, Digest)>)> = state
+            .index
+            .images()
+            .map(|(id, image)| (*id, chains(&image.understood.layers).into_iter().zip(image.understood.layers.iter().copied()).collect()))
+            .collect();
+        chains.iter().flat_map(|(_, layers)| layers).for_each(|(chain, _)| *counts.entry(*chain).or_default() += 1);
+        let size = |diff: &Digest| self.shared.layers.known(diff).map_or(0, |layer| layer.size);
+        let is_shared = |chain: &Digest| counts.get(chain).is_some_and(|count| *count > 1);
+        let sum = |layers: Vec<(Digest, Digest)>| layers.iter().filter(|(chain, _)| is_shared(chain)).map(|(_, diff)| size(diff)).sum();
+        chains.into_iter().map(|(id, layers)| (id, sum(layers))).collect()
+    }
+
+    /// Makes an image of a tar (plain or compressed) of its root file system.
+    pub async fn import(&self, archive: impl Read + Send + 'static, options: ImportOptions) -> Result<ImageId, ImageError> {
+        let work = self.shared.work();
+        let name = options.reference.as_ref().map_or_else(|| "imported".to_owned(), ImageReference::familiar);
+        blocking(&name, move || work.shared().import(archive, &options)).await
+    }
+
+    /// Makes an image of such a tar behind a URL.
+    pub async fn import_url(
+        &self,
+        url: &str,
+        options: ImportOptions,
+        progress: impl Fn(ImageProgress) + Send + Sync + 'static,
+    ) -> Result<ImageId, ImageError> {
+        let download = self.shared.registries.download(url).await?;
+        let whole = Teller::new("", &(Arc::new(progress) as Progress));
+        whole.say(format!("Downloading from {url}"));
+        self.import(Downloaded::new(download, whole), options).await
+    }
+
+    /// Brings in the images of a `docker save` archive or an OCI layout in a tar (plain or compressed), those for `platform` where one is
+    /// given. An image with several names is told as often.
     pub async fn load(
         &self,
         archive: impl Read + Send + 'static,
+        platform: Option<&Platform>,
         progress: impl Fn(ImageProgress) + Send + Sync + 'static,
-    ) -> Result<Vec<String>, ImageError> {
-        let work = self.shared.work();
-        blocking("loaded", move || work.shared().load(archive, &progress)).await
+    ) -> Result<Vec<LoadedImage>, ImageError> {
+        let (work, platform) = (self.shared.work(), platform.cloned());
+        blocking("loaded", move || work.shared().load(archive, platform.as_ref(), &progress)).await
     }
 
     /// Writes images as one archive that is both `docker save`'s and an OCI layout.
@@ -216,8 +277,18 @@ impl Shared {
             layers: understood.layers.clone(),
             config: understood.config.clone(),
             author: understood.author.clone(),
+            comment: understood.comment.clone(),
+            docker_version: understood.docker_version.clone(),
+            os_version: understood.os_version.clone(),
+            folders: self.folders_told(&understood.layers),
             last_tagged: image.last_tagged,
         }
+    }
+
+    /// The folders of layers for whoever wants to look, topmost first; all or none.
+    fn folders_told(&self, layers: &[Digest]) -> Vec<String> {
+        let folder = |diff: &Digest| self.layers.folder_of(diff).map(|path| path.display().to_string());
+        layers.iter().rev().map(folder).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Makes an image known whose configuration and layers are all there, and gives it a name.

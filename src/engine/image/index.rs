@@ -1,6 +1,6 @@
 //! Which images there are, and what they are called: `images.json`. What an image is stands in its configuration, a blob.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -110,11 +110,28 @@ impl Index {
         tags.chain(self.digests.iter().filter(|(_, it)| *it == id).map(|(key, _)| Name::Digest(key.clone()))).collect()
     }
 
+    /// Every name in a repository.
+    pub(super) fn names_in(&self, reference: &ImageReference) -> Vec<(Name, ImageId)> {
+        let repository = format!("{}/{}", reference.registry(), reference.repository());
+        let tags = self.names.iter().map(|(key, id)| (Name::Tag(key.clone()), *id));
+        let digests = self.digests.iter().map(|(key, id)| (Name::Digest(key.clone()), *id));
+        tags.chain(digests).filter(|(name, _)| name.repository() == repository).collect()
+    }
+
+    /// The other repositories of a registry that images with this layer were pulled from or pushed to.
+    pub(super) fn others_with(&self, reference: &ImageReference, layer: &Digest) -> BTreeSet<String> {
+        let has = |id: &ImageId| self.images.get(id).is_some_and(|image| image.understood.layers.contains(layer));
+        let there = self.digests.iter().filter(|(_, id)| has(id)).filter_map(|(key, _)| key.parse::<ImageReference>().ok());
+        let others = there.filter(|it| it.registry() == reference.registry() && it.repository() != reference.repository());
+        others.map(|it| it.repository().to_owned()).collect()
+    }
+
     /// Finds an image by name, id, unambiguous start of an id, or digest. The name is told where one was given.
     pub(super) fn find(&self, text: &str) -> Result<(ImageId, Option<Name>), ImageError> {
-        let missing = || ImageError::NotFound(text.to_owned());
+        // Docker names what it looked for.
+        let missing = || ImageError::NotFound(text.parse().map_or_else(|_| text.to_owned(), |it: ImageReference| it.familiar()));
         if let Ok(id) = text.parse::<ImageId>().or_else(|_| format!("sha256:{text}").parse()) {
-            return self.images.contains_key(&id).then_some((id, None)).ok_or_else(missing);
+            return self.images.contains_key(&id).then_some((id, None)).ok_or_else(|| ImageError::NotFound(id.to_string()));
         }
         if let Ok(reference) = text.parse::<ImageReference>() {
             let name = match reference.digest() {
@@ -158,10 +175,16 @@ pub(super) enum Name {
 }
 
 impl Name {
+    /// As it is stored.
+    pub(super) fn key(&self) -> &str {
+        let (Self::Tag(key) | Self::Digest(key)) = self;
+        key
+    }
+
     /// As people write it.
     pub(super) fn familiar(&self) -> String {
-        let (Self::Tag(key) | Self::Digest(key)) = self;
-        key.parse::<ImageReference>().map_or_else(|_| key.clone(), |it| it.familiar())
+        let key = self.key();
+        key.parse::<ImageReference>().map_or_else(|_| key.to_owned(), |it| it.familiar())
     }
 
     /// `registry/repository`.

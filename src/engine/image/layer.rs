@@ -215,6 +215,16 @@ impl Layers {
         Ok(())
     }
 
+    /// Says that a layer's tar lies in another blob now, which is on the disk.
+    pub(super) fn repacked(&self, diff: &Digest, blob: &Digest) -> Result<(), ImageError> {
+        let mut state = self.lock();
+        let Some(known) = state.known.get_mut(diff) else { return Err(ImageError::NoLayer(*diff)) };
+        let record = LayerRecord { layer: Layer { blob: *blob, ..known.record.layer.clone() }, ..known.record.clone() };
+        store::replace(&self.record(&known.short), &record)?;
+        known.record = record;
+        Ok(())
+    }
+
     /// Forgets layers; their folders go in the background. Returns the bytes of their files.
     pub(super) fn remove(&self, diffs: &[Digest]) -> Result<u64, ImageError> {
         let mut trash = Vec::new();

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Deserialize;
 
 use crate::archive::bounded::Bounded;
-use crate::engine::image::config;
+use crate::engine::image::config::{self, fits};
 use crate::engine::image::content::DOCUMENT_LIMIT;
 use crate::engine::image::decompress;
 use crate::engine::image::error::ImageError;
+use crate::engine::image::fetch::PACE;
 use crate::engine::image::handle::Shared;
 use crate::registry::manifest::{self, IndexEntry, Manifest};
-use crate::resource::id::Digest;
-use crate::resource::image::{ImageProgress, ImageReference, Platform};
+use crate::resource::id::{Digest, ImageId};
+use crate::resource::image::{ImageProgress, ImageReference, LoadedImage, Platform};
 
 /// Documents are kept in memory until the archive was read; all of them together are no larger.
 const DOCUMENTS_LIMIT: u64 = 64 << 20;
@@ -49,31 +51,44 @@ struct Arriving {
     /// Digests of the layers' tars, and the blobs they came in.
     layers: Vec<(Digest, Digest)>,
     references: Vec<ImageReference>,
+    platform: Platform,
 }
 
 impl Shared {
     /// Brings in the images of an archive.
-    pub(super) fn load(self: &Arc<Self>, archive: impl Read, progress: Progress<'_>) -> Result<Vec<String>, ImageError> {
+    pub(super) fn load(
+        self: &Arc<Self>,
+        archive: impl Read,
+        platform: Option<&Platform>,
+        progress: Progress<'_>,
+    ) -> Result<Vec<LoadedImage>, ImageError> {
         let contents = self.take_in(archive)?;
         let arriving = if let Some(document) = contents.documents.get(Path::new("manifest.json")) {
             self.of_docker(&contents, document)?
         } else if let Some(document) = contents.documents.get(Path::new("index.json")) {
-            self.of_layout(document)?
+            self.of_layout(document, platform)?
         } else {
             return Err(ImageError::Archive(
                 "it has neither manifest.json nor index.json: it was not written by `docker save` (`docker import` takes a root file system)".to_owned(),
             ));
         };
-        let mut names = Vec::new();
+        let mut loaded = Vec::new();
         for image in arriving {
-            self.unpack_all(&image.layers, progress)?;
-            let id = self.register(&image.document, &image.references)?;
-            if image.references.is_empty() {
-                names.push(id.to_string());
+            if platform.is_some_and(|wanted| fits(&image.platform, wanted, "").is_err()) {
+                continue;
             }
-            names.extend(image.references.iter().map(ImageReference::familiar));
+            self.unpack_all(&image.layers, progress)?;
+            let before = |name: &String| self.lock().index.find(name).ok().map(|(id, _)| id);
+            let names: Vec<String> = image.references.iter().map(ImageReference::familiar).collect();
+            let replaced: Vec<Option<ImageId>> = names.iter().map(before).collect();
+            let id = self.register(&image.document, &image.references)?;
+            if names.is_empty() {
+                loaded.push(LoadedImage { id, name: None, replaced: None });
+            }
+            let named = names.into_iter().zip(replaced);
+            loaded.extend(named.map(|(name, old)| LoadedImage { id, name: Some(name), replaced: old.filter(|old| *old != id) }));
         }
-        Ok(names)
+        Ok(loaded)
     }
 
     /// Reads the archive: blobs go to the store, documents stay in memory.
@@ -151,7 +166,7 @@ impl Shared {
     }
 
     /// Understands `index.json` of an OCI layout.
-    fn of_layout(&self, document: &[u8]) -> Result<Vec<Arriving>, ImageError> {
+    fn of_layout(&self, document: &[u8], platform: Option<&Platform>) -> Result<Vec<Arriving>, ImageError> {
         let wrong = |error| ImageError::Archive(format!("index.json: {error}"));
         let Manifest::Index(entries) = Manifest::parse(document, None).map_err(wrong)? else {
             return Err(ImageError::Archive("index.json is not an index".to_owned()));
@@ -162,17 +177,19 @@ impl Shared {
             let reference = entry.name.as_deref().filter(|name| name.contains([':', '/'])).and_then(|name| name.parse().ok());
             by_manifest.entry(entry.manifest.digest).or_insert_with(|| (entry, Vec::new())).1.extend(reference);
         }
-        by_manifest.into_values().map(|(entry, references)| self.of_manifest(&entry.manifest.digest, references, 0)).collect()
+        let wanted = platform.cloned().unwrap_or_else(Platform::host);
+        let images = by_manifest.into_values();
+        images.map(|(entry, references)| self.of_manifest(&entry.manifest.digest, references, &wanted, 0)).collect()
     }
 
-    fn of_manifest(&self, digest: &Digest, references: Vec<ImageReference>, depth: u8) -> Result<Arriving, ImageError> {
+    fn of_manifest(&self, digest: &Digest, references: Vec<ImageReference>, wanted: &Platform, depth: u8) -> Result<Arriving, ImageError> {
         let missing = |digest: &Digest| ImageError::Archive(format!("the blob {digest} is missing"));
         let document = |digest: &Digest| if self.content.has(digest) { self.content.document(digest) } else { Err(missing(digest)) };
         let wrong = |error| ImageError::Archive(format!("manifest {}: {error}", digest.short()));
         match Manifest::parse(&document(digest)?, None).map_err(wrong)? {
             Manifest::Index(entries) if depth == 0 => {
-                let chosen = manifest::choose(&entries, &Platform::host()).map_err(ImageError::Platform)?;
-                self.of_manifest(&chosen.manifest.digest, references, depth + 1)
+                let chosen = manifest::choose(&entries, wanted).map_err(ImageError::Platform)?;
+                self.of_manifest(&chosen.manifest.digest, references, wanted, depth + 1)
             }
             Manifest::Index(_) => Err(ImageError::Archive("an index lies within an index within an index".to_owned())),
             Manifest::Image { config, layers } => {
@@ -195,13 +212,18 @@ impl Shared {
         };
         let work = || {
             while let Some((diff, blob)) = next() {
-                let tell =
-                    |status: &str| progress(ImageProgress { id: diff.short(), status: status.to_owned(), current: None, total: None });
-                tell("Loading layer");
+                let told: Mutex<Option<Instant>> = Mutex::new(None);
+                let tell = |current: u64, total: u64| {
+                    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                    if current == total || told.is_none_or(|at| at.elapsed() >= PACE) {
+                        let (current, total) = (Some(current), Some(total));
+                        progress(ImageProgress { id: diff.short(), status: "Loading layer".to_owned(), current, total });
+                        *told = Some(Instant::now());
+                    }
+                };
                 let _turn = self.layers.reserve_blocking(diff);
-                match self.unpack_blob(diff, blob) {
-                    Ok(_) => tell("Load complete"),
-                    Err(error) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+                if let Err(error) = self.unpack_blob_telling(diff, blob, &tell) {
+                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             }
         };
@@ -237,7 +259,8 @@ fn arriving(document: Vec<u8>, blobs: &[Digest], references: Vec<ImageReference>
         let reason = format!("it has {} layers, and there are {} of them", understood.layers.len(), blobs.len());
         return Err(ImageError::Config { image: name.to_owned(), reason });
     }
-    Ok(Arriving { document, layers: understood.layers.into_iter().zip(blobs.iter().copied()).collect(), references })
+    let layers = understood.layers.into_iter().zip(blobs.iter().copied()).collect();
+    Ok(Arriving { document, layers, references, platform: understood.platform })
 }
 
 /// Whether an entry is a document rather than a layer, by where it lies.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::engine::image::config::{self, Understood};
+use crate::engine::image::config::{self, Understood, fits};
 use crate::engine::image::error::ImageError;
 use crate::engine::image::fetch::{Fetch, Teller};
 use crate::engine::image::handle::{Shared, now};
@@ -41,23 +41,53 @@ impl Shared {
         credentials: Option<Credentials>,
         progress: Progress,
     ) -> Result<ImageId, ImageError> {
+        let session = Arc::new(self.registries.session(reference, credentials).await?);
+        let (id, is_news) = self.pull_tag(&session, reference, platform, &progress).await?;
+        say_status(&progress, is_news, &reference.familiar());
+        Ok(id)
+    }
+
+    /// Brings in every tag of a repository.
+    pub(super) async fn pull_all(
+        self: &Arc<Self>,
+        reference: &ImageReference,
+        platform: Option<&Platform>,
+        credentials: Option<Credentials>,
+        progress: Progress,
+    ) -> Result<(), ImageError> {
+        let tags = self.registries.session(reference, credentials.clone()).await?.tags().await?;
+        let mut any = false;
+        for tag in tags {
+            let reference: ImageReference = format!("{}:{tag}", reference.familiar_name()).parse()?;
+            let session = Arc::new(self.registries.session(&reference, credentials.clone()).await?);
+            let (_, is_news) = self.pull_tag(&session, &reference, platform, &progress).await?;
+            any |= is_news;
+        }
+        say_status(&progress, any, &reference.familiar_name());
+        Ok(())
+    }
+
+    /// Brings in one image; says whether it is another one than before.
+    async fn pull_tag(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        reference: &ImageReference,
+        platform: Option<&Platform>,
+        progress: &Progress,
+    ) -> Result<(ImageId, bool), ImageError> {
         // As long as it lives, nothing of what comes in is collected.
         let work = self.work();
-        let session = Arc::new(self.registries.session(reference, credentials).await?);
-        let whole = Teller::new("", &progress);
-        let found = self.find_out(&session, reference, platform).await?;
+        let found = self.find_out(session, reference, platform).await?;
         // As in Docker nothing is told before it is known that there is such an image.
         let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
-        Teller::new(&asked, &progress).say(format!("Pulling from {}", reference.repository()));
+        Teller::new(&asked, progress).say(format!("Pulling from {}", reference.repository()));
         let id = found.config.digest;
         let before = self.lock().index.find(&reference.familiar()).ok().map(|(id, _)| id);
-        self.fetch_layers(&session, &found, &progress).await?;
+        self.fetch_layers(session, &found, progress).await?;
         self.register_pulled(&found, reference)?;
         drop(work);
-        whole.say(format!("Digest: {}", found.digest));
-        let news = if before == Some(id) { "Image is up to date" } else { "Downloaded newer image" };
-        whole.say(format!("Status: {news} for {}", reference.familiar()));
-        Ok(id)
+        Teller::new("", progress).say(format!("Digest: {}", found.digest));
+        Ok((id, before != Some(id)))
     }
 
     /// Reads the manifest, the one for the platform, and the configuration; all of them verified and consistent.
@@ -149,19 +179,19 @@ impl Shared {
     }
 }
 
+fn say_status(progress: &Progress, is_news: bool, name: &str) {
+    let news = if is_news { "Downloaded newer image" } else { "Image is up to date" };
+    Teller::new("", progress).say(format!("Status: {news} for {name}"));
+}
+
 /// Refuses what was not asked for, and what cannot run on any machine of ours.
 fn refuse_other_platform(found: &Platform, asked: Option<&Platform>, reference: &ImageReference) -> Result<(), ImageError> {
-    // One spelling, so that both can be compared.
-    let found: Platform = found.to_string().parse().unwrap_or_else(|_| found.clone());
     match asked {
-        Some(asked) if !manifest::acceptable(asked).contains(&found) => Err(ImageError::Platform(format!(
-            "image with reference {} was found but its platform ({found}) does not match the specified platform ({asked})",
-            reference.familiar()
-        ))),
+        Some(asked) => fits(found, asked, &reference.familiar()),
         None if found.os != "linux" => {
             Err(ImageError::Platform(format!("image operating system \"{}\" cannot be used on this platform", found.os)))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

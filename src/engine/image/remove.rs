@@ -42,6 +42,9 @@ impl Shared {
             }
             None => {
                 refuse_by_id(&state, &id, &names, force, used.as_ref())?;
+                let mut names = names;
+                // Docker's order: digests beside the tags of their repository.
+                names.sort_by(|one, other| one.key().cmp(other.key()));
                 for gone in &names {
                     state.index.untag(gone);
                     removed.push(ImageRemoval::Untagged(gone.familiar()));
@@ -111,25 +114,23 @@ fn is_single_reference(names: &[Name]) -> bool {
 fn refuse_by_id(state: &State, id: &ImageId, names: &[Name], force: bool, used: Option<&ImageUse>) -> Result<(), ImageError> {
     let short = id.short();
     let refuse = |reason: String| Err(ImageError::InUse(format!("unable to delete {short} {reason}")));
-    match used {
-        Some(used) if used.running => {
-            return refuse(format!("(cannot be forced) - image is being used by running container {}", used.container));
-        }
-        Some(used) if !force => return refuse(format!("(must be forced) - image is being used by stopped container {}", used.container)),
-        _ => {}
+    if let Some(used) = used.filter(|used| used.running) {
+        return refuse(format!("(cannot be forced) - image is being used by running container {}", used.container));
     }
     if state.stake.holds(id) {
         return refuse("(cannot be forced) - image is being used by a container that starts or runs".to_owned());
     }
-    let repositories: BTreeSet<&str> = names.iter().map(Name::repository).collect();
-    if repositories.len() > 1 && !force {
+    if !names.is_empty() && !is_single_reference(names) && !force {
         return refuse("(must be forced) - image is referenced in multiple repositories".to_owned());
     }
-    Ok(())
+    match used {
+        Some(used) if !force => refuse(format!("(must be forced) - image is being used by stopped container {}", used.container)),
+        _ => Ok(()),
+    }
 }
 
 /// The chain of each layer: what Docker calls a layer when it speaks of one (OCI image-spec, layer ChainID).
-fn chains(layers: &[Digest]) -> Vec<Digest> {
+pub(super) fn chains(layers: &[Digest]) -> Vec<Digest> {
     let mut chains: Vec<Digest> = Vec::with_capacity(layers.len());
     for diff in layers {
         chains.push(match chains.last() {

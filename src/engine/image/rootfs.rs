@@ -1,6 +1,8 @@
 //! An image's layers, ready for overlay.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +23,25 @@ pub struct RootLayers {
     pub dirs: Vec<PathBuf>,
     /// Holds the image and its layers against removal as long as it lives.
     pub guard: RootGuard,
+}
+
+/// A blob that tells how much of it was read.
+struct Counted<'a> {
+    inner: File,
+    done: u64,
+    total: u64,
+    tell: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.done += read as u64;
+        if read > 0 {
+            (self.tell)(self.done, self.total);
+        }
+        Ok(read)
+    }
 }
 
 impl Shared {
@@ -73,11 +94,18 @@ impl Shared {
 
     /// Unpacks a layer from its blob, unless it is there; the caller has reserved it.
     pub(super) fn unpack_blob(&self, diff: &Digest, blob: &Digest) -> Result<Layer, ImageError> {
+        self.unpack_blob_telling(diff, blob, &|_, _| {})
+    }
+
+    /// The same, telling how much of the blob was read, and how much it is.
+    pub(super) fn unpack_blob_telling(&self, diff: &Digest, blob: &Digest, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Layer, ImageError> {
         if let Some(layer) = self.layers.unpacked(diff) {
             return Ok(layer);
         }
         let partial = self.layers.begin()?;
-        let mut source = Tee::new(self.content.blob(blob)?, Digester::new());
+        let file = self.content.blob(blob)?;
+        let total = file.metadata().map_or(0, |it| it.len());
+        let mut source = Tee::new(Counted { inner: file, done: 0, total, tell }, Digester::new());
         let unpacked = pipeline::unpack(&mut source, partial.path()).map_err(|source| ImageError::Layer { layer: diff.short(), source })?;
         let (found, _) = source.into_copy().finish();
         if found != *blob {

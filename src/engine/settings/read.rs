@@ -25,12 +25,13 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Keys of Docker's that somebody may have copied, and what to know of each.
-const DOCKERS: [(&str, &str); 6] = [
+const DOCKERS: [(&str, &str); 7] = [
     ("debug", "`GANTRY_TRACE` and `gantry engine logs` tell what an engine does; leave it away"),
     ("exec-opts", "control groups are made without systemd, as with Docker's `native.cgroupdriver=cgroupfs`; leave it away"),
     ("live-restore", "containers outlive the engine in any case; leave it away"),
     ("log-driver", "json-file is what there is, and what containers get; leave it away"),
     ("max-concurrent-downloads", "layers come as many at once as the machine has processors for; leave it away"),
+    ("max-concurrent-uploads", "five layers go out at once, as with Docker's default; leave it away"),
     ("storage-driver", "overlay is what there is; leave it away"),
 ];
 

@@ -155,6 +155,8 @@ impl Follower {
                 told
             }
             Line::Text(text) => self.text(&text, at),
+            // A build pushes nothing.
+            Line::Pushed(_) => Vec::new(),
             Line::Step(step) if step.status.is_empty() => Vec::new(),
             Line::Step(ImageProgress { id, status, current, total }) => {
                 let Some((step, ..)) = self.current else { return Vec::new() };
