@@ -22,6 +22,7 @@ use crate::resource::failure::FailureKind;
 use crate::resource::image::{ImageProgress, ImageReference};
 use crate::resource::network::NetworkSpec;
 use crate::resource::operation::{Condition, Operation};
+use crate::resource::push::PushTarget;
 use crate::trace::{self, Trace};
 
 /// Applies operations of one plan; cheap to clone.
@@ -138,6 +139,8 @@ impl Applier {
         let container = |name: &str| format!("Container {name}");
         Some(match operation {
             Operation::PullImage { image, .. } => (format!("Image {image}"), "Pulling", "Pulled"),
+            // Docker Compose calls it by its name alone.
+            Operation::PushImage { image } => (image.clone(), "Pushing", "Pushed"),
             Operation::BuildImage { image, .. } => (format!("Image {image}"), "Building", "Built"),
             Operation::CreateNetwork { name, .. } => (format!("Network {name}"), "Creating", "Created"),
             Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
@@ -177,6 +180,7 @@ impl Applier {
         match operation {
             // What is large and rare is boxed: a plan has one of these for each of its operations.
             Operation::PullImage { image, platform } => Box::pin(self.pull(&image, platform.as_deref())).await?,
+            Operation::PushImage { image } => Box::pin(self.push(&image)).await?,
             Operation::BuildImage { image, build } => Box::pin(self.build(image, *build)).await?,
             Operation::CreateNetwork { name, spec } => match client.create_network(name.as_str(), &spec).await {
                 // The engine was still obeying a client that was killed, or another one beside this.
@@ -275,6 +279,15 @@ impl Applier {
         built.map(drop).map_err(|unbuilt| unbuilt.error)
     }
 
+    async fn push(&self, image: &str) -> Result<(), CommandError> {
+        let reference: ImageReference = image.parse().map_err(|error| CommandError::local(format!("{error}")))?;
+        let target = PushTarget { reference, all: false };
+        match self.client.push_image(&target, None, |step| self.progress.layer(&step)).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(CommandError::from(failure).during(&format!("cannot push image {image}"))),
+        }
+    }
+
     async fn pull(&self, image: &str, platform: Option<&str>) -> Result<(), CommandError> {
         let reference: ImageReference = image.parse().map_err(|error| CommandError::local(format!("{error}")))?;
         let layers = |step: ImageProgress| {
@@ -292,7 +305,7 @@ impl Applier {
 /// What of a project an operation's failure is about.
 fn about(operation: &Operation) -> Option<About> {
     Some(match operation {
-        Operation::PullImage { image, .. } => About::Image(image.clone()),
+        Operation::PullImage { image, .. } | Operation::PushImage { image } => About::Image(image.clone()),
         Operation::BuildImage { build, .. } => About::Build(build.spec.labels.get(label::SERVICE)?.clone()),
         Operation::CreateContainer { name, spec, .. } => {
             About::Container(spec.labels.get(label::REPLACE).unwrap_or(&name.to_string()).clone())

@@ -49,6 +49,11 @@ pub enum Operation {
         /// The platform asked for.
         platform: Option<String>,
     },
+    /// Brings an image to its registry.
+    PushImage {
+        /// The reference as written.
+        image: String,
+    },
     /// Builds an image.
     BuildImage {
         /// The name it has for its service.

@@ -172,7 +172,7 @@ pub(crate) struct ServiceBuildArgs {
     #[arg(long)]
     pub(crate) pull: bool,
     /// Push what was built
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub(crate) push: bool,
     /// Tell nothing but failures
     #[arg(short, long)]

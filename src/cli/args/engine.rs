@@ -25,6 +25,8 @@ pub(crate) enum ImageCommand {
     Prune(ImagePruneArgs),
     /// Pull images from their registries
     Pull(ImagePullArgs),
+    /// Push images to their registries
+    Push(ImagePushArgs),
     /// Remove images
     Rm(ImageRemoveArgs),
     /// Write images as one `docker save` archive
@@ -84,6 +86,20 @@ pub(crate) struct ImagePullArgs {
     /// The platform, os/arch[/variant]
     #[arg(long)]
     pub(crate) platform: Option<String>,
+    /// Do not tell of each layer
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Flags of `image push`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagePushArgs {
+    /// The images
+    #[arg(value_name = "NAME[:TAG]", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Every tag of each, instead of the one named
+    #[arg(short, long)]
+    pub(crate) all_tags: bool,
     /// Do not tell of each layer
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -313,6 +313,22 @@ pub(crate) struct RemoveArgs {
     pub(crate) all: bool,
 }
 
+/// Flags of `push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    /// Push the images of dependencies of the named services, too
+    #[arg(long)]
+    pub(crate) include_deps: bool,
+    /// Go on when an image cannot be pushed
+    #[arg(long)]
+    pub(crate) ignore_push_failures: bool,
+    /// Tell nothing
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
 /// Flags of `pull`.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {

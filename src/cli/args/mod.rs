@@ -138,6 +138,8 @@ pub(crate) enum Command {
     Build(Box<build::ServiceBuildArgs>),
     /// Pull the images of the project's services
     Pull(lifecycle::PullArgs),
+    /// Push the images that the project's services build
+    Push(lifecycle::PushArgs),
     /// List the project's containers
     Ps(inspect::PsArgs),
     /// Show what containers wrote

@@ -9,7 +9,7 @@ use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::build::{Argument, ServiceBuildArgs};
 use crate::cli::args::lifecycle::BuildArgs;
 use crate::cli::build;
-use crate::cli::command::up;
+use crate::cli::command::{push, up};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::observe;
@@ -45,12 +45,6 @@ fn refuse(args: &ServiceBuildArgs) -> Result<(), CommandError> {
     }
     if args.memory.is_some() {
         return refused("--memory is not supported: builds have no limit of memory of their own", "leave it out");
-    }
-    if args.push {
-        return refused(
-            "--push is not supported: Gantry does not push images yet",
-            "build without it, and push with `docker push` or skopeo",
-        );
     }
     for (setting, flag) in [(&args.provenance, "--provenance"), (&args.sbom, "--sbom")] {
         if setting.as_deref().is_some_and(|setting| setting != "false") {
@@ -98,6 +92,9 @@ async fn build(args: &ServiceBuildArgs, context: &Context, whole: &Project) -> R
     let progress = context.progress_as(style, "build");
     let warnings = carry_out(context, context.client().await?, &plan, progress, false).await?;
     tell(context, &warnings, args.check);
+    if args.push && !args.check {
+        push::push(context, &project, args.quiet, false).await?;
+    }
     Ok(u8::from(args.check && !warnings.is_empty()))
 }
 

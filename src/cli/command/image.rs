@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 
-use crate::cli::args::engine::{ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePruneArgs, ImagePullArgs, ImageSaveArgs};
+use crate::cli::args::engine::{
+    ImageCommand, ImageImportArgs, ImageListArgs, ImageLoadArgs, ImagePruneArgs, ImagePullArgs, ImagePushArgs, ImageSaveArgs,
+};
 use crate::cli::ask;
 use crate::cli::command::{cp, image_build, image_cache};
 use crate::cli::context::{Context, Filters};
@@ -16,6 +18,7 @@ use crate::cli::output::progress::{Status, short_size, size};
 use crate::cli::output::relative;
 use crate::resource::failure::Failure;
 use crate::resource::image::{ImageInfo, ImageProgress, ImageReference, ImageRemoval};
+use crate::resource::push::PushTarget;
 
 const LISTING: Listing<'static> = Listing {
     fields: &["Repository", "Tag", "ID", "Digest", "CreatedSince", "CreatedAt", "Size"],
@@ -31,6 +34,7 @@ pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, 
         ImageCommand::Import(args) => import(args, context).await?,
         ImageCommand::Load(args) => load(args, context).await?,
         ImageCommand::Pull(args) => pull(args, context).await?,
+        ImageCommand::Push(args) => push(args, context).await?,
         ImageCommand::Rm(args) => {
             let client = context.client().await?;
             for name in &args.names {
@@ -185,6 +189,34 @@ async fn load(args: ImageLoadArgs, context: &Context) -> Result<(), CommandError
     let loaded = loaded.map_err(|failure| untaken(failure, "load", args.input.as_deref()));
     loaded?.iter().for_each(|name| context.terminal.line(&format!("Loaded image: {name}")));
     Ok(())
+}
+
+async fn push(args: ImagePushArgs, context: &Context) -> Result<(), CommandError> {
+    let client = context.client().await?;
+    let mut pushed = Vec::new();
+    let progress = context.progress("push");
+    let mut outcome = Ok(());
+    for name in &args.names {
+        let target = PushTarget { reference: reference(name)?, all: args.all_tags };
+        progress.tell(name, Status::Working, "Pushing");
+        let layers = |step: ImageProgress| {
+            if !args.quiet {
+                progress.layer(&step);
+            }
+        };
+        match client.push_image(&target, None, layers).await {
+            Ok(tags) => pushed.extend(tags),
+            Err(failure) => {
+                progress.tell_more(name, Status::Error, "Error", &failure.message, None);
+                outcome = Err(CommandError::from(failure).during(&format!("cannot push image {name}")));
+                break;
+            }
+        }
+        progress.tell(name, Status::Done, "Pushed");
+    }
+    progress.finish();
+    pushed.iter().for_each(|tag| context.terminal.line(&format!("{}: digest: {} size: {}", tag.tag, tag.digest, tag.size)));
+    outcome
 }
 
 async fn pull(args: ImagePullArgs, context: &Context) -> Result<(), CommandError> {

@@ -20,6 +20,7 @@ mod ls;
 mod port;
 mod ps;
 mod pull;
+mod push;
 mod run;
 mod signal;
 mod start;
@@ -47,7 +48,7 @@ use crate::resource::name::ServiceName;
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
     if context.dry_run && !has_dry_run(&command) {
         return Err(CommandError::local(
-            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm, build and pull",
+            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm, build, pull and push",
         ));
     }
     match command {
@@ -69,6 +70,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Wait(args) => interruptible(wait::run(args, context)).await,
         Command::Build(args) => interruptible(build::run(*args, context)).await,
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
+        Command::Push(args) => interruptible(push::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
         Command::Logs(args) => interruptible(logs::run(args, context)).await,
         Command::Ls(args) => interruptible(ls::run(args, context)).await,
@@ -95,10 +97,11 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
 fn has_dry_run(command: &Command) -> bool {
     let makes =
         matches!(command, Command::Up(_) | Command::Create(_) | Command::Scale(_) | Command::Run(_) | Command::Build(_) | Command::Pull(_));
+    let sends = matches!(command, Command::Push(_));
     let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
     let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));
-    makes || changes || looks || lists || matches!(command, Command::Events(_) | Command::Volumes(_))
+    makes || sends || changes || looks || lists || matches!(command, Command::Events(_) | Command::Volumes(_))
 }
 
 /// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.

@@ -145,7 +145,13 @@ impl Progress {
     /// Tells how a layer of an image stands; steps of no layer in particular are not told.
     pub(crate) fn layer(&self, step: &ImageProgress) {
         if !step.id.is_empty() {
-            let done = matches!(step.status.as_str(), "Pull complete" | "Already exists" | "Loaded");
+            let is_all = step.current.is_some() && step.current == step.total;
+            let done = match step.status.as_str() {
+                "Pull complete" | "Already exists" | "Pushed" | "Layer already exists" => true,
+                // There is no other word for a layer that was loaded.
+                "Loading layer" => is_all,
+                status => status.starts_with("Mounted from "),
+            };
             let status = if done { Status::Done } else { Status::Working };
             self.tell_more(&step.id, status, &step.status, "", step.current.zip(step.total));
         }

@@ -173,6 +173,7 @@ impl World {
     pub(super) fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::PullImage { image, .. } | Operation::BuildImage { image, .. } => self.retag(image),
+            Operation::PushImage { .. } => {}
             Operation::CreateNetwork { name, spec } => {
                 assert!(!self.networks.contains_key(name.as_str()), "network {name} exists");
                 self.create_network(name.as_str(), (**spec).clone());

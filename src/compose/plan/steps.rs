@@ -136,6 +136,7 @@ impl fmt::Display for Sentence<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Operation::PullImage { image, .. } => write!(formatter, "pull image {image}"),
+            Operation::PushImage { image } => write!(formatter, "push image {image}"),
             Operation::BuildImage { image, .. } => write!(formatter, "build image {image}"),
             Operation::CreateNetwork { name, .. } => write!(formatter, "create network {name}"),
             Operation::RemoveNetwork { name } => write!(formatter, "remove network {name}"),
