@@ -2,6 +2,7 @@
 
 mod api;
 mod api_container;
+mod api_image;
 mod attribute;
 mod bad_input;
 mod bottle;
@@ -35,6 +36,7 @@ mod packages;
 mod port;
 mod program;
 mod pull;
+mod push;
 mod quickstart;
 mod reboot;
 mod reconcile;
