@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gantry::api::server::activity::Activity;
 use gantry::api::server::listener::Listener;
+use gantry::api::server::tls::Tls;
 use gantry::engine::configuration::Configuration;
 use gantry::engine::runtime::link::{KeeperLink, Leaving};
 use gantry::engine::runtime::role::EngineStart;
@@ -27,6 +28,8 @@ pub(crate) fn serve(start: EngineStart) -> Result<(), Failure> {
         .thread_name("gantry-worker")
         // Nothing recurses deeply here; stacks are touched lazily, and what was touched stays.
         .thread_stack_size(512 * 1024)
+        // A thread waits for each client that is slow to send or to take a tar; other work must not wait for them.
+        .max_blocking_threads(4096)
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("cannot start the engine's threads: {error}")))?;
@@ -50,11 +53,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 async fn run(start: EngineStart) -> Result<(), Failure> {
     let keeper = start.keeper;
+    let tls = start.tls.as_ref().map(Tls::read).transpose().map_err(|error| Failure::invalid(error.to_string()))?;
     let configuration = Configuration::of(start.settings, &environment());
     tokio::spawn(keeper.clone().attend());
     let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone(), configuration }).await?;
     let activity = Activity::default();
-    let mut servers = listen(&keeper, &engine, &activity)?;
+    let mut servers = listen(&keeper, &engine, &activity, tls.as_ref())?;
     tracing::info!("serving");
     loop {
         tokio::select! {
@@ -74,7 +78,7 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
                     leave(&keeper, Leaving::Idle);
                     return Ok(());
                 }
-                servers = listen(&keeper, &engine, &activity)?;
+                servers = listen(&keeper, &engine, &activity, tls.as_ref())?;
             }
             Some(ended) = servers.join_next() => {
                 let reason = match ended {
@@ -100,10 +104,10 @@ async fn until_idle(engine: &Engine, activity: &Activity) {
 }
 
 /// Serves at every socket the keeper has.
-fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity) -> Result<JoinSet<io::Result<()>>, Failure> {
+fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity, tls: Option<&Tls>) -> Result<JoinSet<io::Result<()>>, Failure> {
     let mut servers = JoinSet::new();
     for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
-        let listener = Listener::of(socket).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
+        let listener = Listener::of(socket, tls.cloned()).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
         servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
     }
     Ok(servers)

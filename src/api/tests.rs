@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::client::build::{self, BuildRequest, ContextSource, Prepared};
-use crate::api::server::build_session::serve;
+use crate::api::server::build_session::{Place, serve};
 use crate::engine::build::Supply;
 use crate::engine::build::agent::AgentSockets;
 use crate::engine::build::context::Contexts;
@@ -36,6 +36,10 @@ impl Bench {
         Self { folder, contexts, sockets }
     }
 
+    fn place(&self) -> Place<'_> {
+        Place { contexts: &self.contexts, sockets: &self.sockets, patience: Duration::from_secs(20) }
+    }
+
     fn at(&self, path: &str) -> std::path::PathBuf {
         self.folder.path().join(path)
     }
@@ -55,7 +59,7 @@ impl Bench {
         F: Future<Output = Result<ImageId, Failure>>,
     {
         let (mut client, server) = UnixStream::pair().expect("sockets");
-        let serving = serve(Box::new(server) as Box<dyn crate::api::server::listener::Stream>, b"", &self.contexts, &self.sockets, builder);
+        let serving = serve(Box::new(server) as Box<dyn crate::api::server::listener::Stream>, b"", self.place(), builder);
         let mut events = Vec::new();
         let building = async {
             let mut prepared = Prepared::read(request)?;
@@ -214,7 +218,7 @@ async fn a_build_ends_with_its_client() {
     let (begun, has_begun) = oneshot::channel();
     let (held, mut is_dropped) = mpsc::channel::<()>(1);
     let server = Box::new(server) as Box<dyn crate::api::server::listener::Stream>;
-    let serving = serve(server, b"", &bench.contexts, &bench.sockets, async move |_, _, _| {
+    let serving = serve(server, b"", bench.place(), async move |_, _, _| {
         let _held = held;
         begun.send(()).expect("waited for");
         std::future::pending().await
@@ -262,7 +266,7 @@ async fn a_client_that_speaks_out_of_turn_is_told_so() {
     ] {
         let (client, server) = UnixStream::pair().expect("sockets");
         let server = Box::new(server) as Box<dyn crate::api::server::listener::Stream>;
-        let serving = serve(server, b"", &bench.contexts, &bench.sockets, async |_, _, _| std::future::pending().await);
+        let serving = serve(server, b"", bench.place(), async |_, _, _| std::future::pending().await);
         let talking = async {
             let (read, mut write) = client.into_split();
             let bytes: Vec<u8> = messages.iter().flat_map(ToEngine::encode).collect();
@@ -277,5 +281,43 @@ async fn a_client_that_speaks_out_of_turn_is_told_so() {
         let (_, told) = tokio::join!(serving, talking);
         let Some(ToClient::Failed(failure)) = told else { panic!("{expect}: {told:?}") };
         assert!(failure.message.contains(expect), "{expect}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_in_its_context_is_not_waited_for() {
+    use crate::api::wire::build::connection::Incoming;
+    use crate::api::wire::build::message::{ContextOffer, Opening, ToClient, ToEngine};
+    use crate::resource::context::{ContextEntry, EntryKind};
+    let bench = Bench::new();
+    let contexts = BTreeMap::from([(String::new(), ContextOffer::Folder(ImageId::of(b"key")))]);
+    let open = ToEngine::Open(Box::new(Opening { spec: BuildSpec::default(), contexts, credentials: BTreeMap::new() }));
+    let file = ContextEntry { path: b"x".to_vec(), kind: EntryKind::File { size: 9 }, mode: 0o644, modified: 0, changed: 0 };
+    let listing = ToEngine::Listing { context: String::new(), entries: vec![file], is_last: true };
+    let half = ToEngine::Content { context: String::new(), bytes: b"half".to_vec() };
+    for messages in [vec![], vec![open.clone()], vec![open.clone(), listing.clone()], vec![open, listing, half]] {
+        let (mut client, server) = UnixStream::pair().expect("sockets");
+        let server = Box::new(server) as Box<dyn crate::api::server::listener::Stream>;
+        let place = Place { patience: Duration::from_millis(50), ..bench.place() };
+        let serving = serve(server, b"", place, async |_, _, _| std::future::pending().await);
+        let talking = async {
+            for message in &messages {
+                client.write_all(&message.encode()).await.expect("written");
+            }
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.expect("a head"));
+            }
+            let mut told = Incoming::new(client, b"");
+            loop {
+                match told.next::<ToClient>().await.expect("a message") {
+                    Some(ToClient::Want { .. }) => {}
+                    last => return last,
+                }
+            }
+        };
+        let (_, told) = tokio::join!(serving, talking);
+        let Some(ToClient::Failed(failure)) = told else { panic!("{} messages: {told:?}", messages.len()) };
+        assert!(failure.message.contains("sent nothing of the build's context"), "{failure}");
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::engine::clock;
@@ -17,6 +19,45 @@ use crate::resource::failure::Failure;
 
 /// So many events are remembered. Docker remembers 256; a stack of fifty services makes more in one `up`.
 const REMEMBERED: usize = 4096;
+
+/// And no more than so many bytes of them: an event carries all labels of its container.
+const BYTES: usize = 16 << 20;
+
+/// An event, and what it looks like to those who are told of it, which is made once for all of them.
+#[derive(Debug)]
+pub struct Told {
+    event: Event,
+    text: OnceLock<Bytes>,
+    /// Bytes of its line in the file.
+    size: usize,
+}
+
+impl Told {
+    fn new(event: Event, size: usize) -> Arc<Self> {
+        Arc::new(Self { event, text: OnceLock::new(), size })
+    }
+
+    /// The event's text, by whoever needs it first. There is one kind of text.
+    pub fn text(&self, write: impl FnOnce(&Event) -> Bytes) -> Bytes {
+        self.text.get_or_init(|| write(&self.event)).clone()
+    }
+}
+
+impl Deref for Told {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// A subscriber that fell behind by more than is remembered: what it would hear from here on is not all that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this listener was too slow: {missed} events were forgotten before it read them; look at the state of things, and listen anew")]
+pub struct Lagged {
+    /// How many events are lost to it.
+    pub missed: u64,
+}
 
 /// The engine's events: the last [`REMEMBERED`] of them, in a file of the run directory, one JSON text a line after a line with the boot
 /// they belong to.
@@ -33,12 +74,14 @@ struct Shared {
 
 #[derive(Debug)]
 struct Kept {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<Told>>,
     last: u64,
     file: Option<File>,
     path: PathBuf,
-    /// Lines in the file; when they are twice what is remembered, the file is written anew.
-    lines: usize,
+    /// Bytes of the lines of what is remembered.
+    bytes: usize,
+    /// Lines in the file, and their bytes; when either is twice what is remembered, the file is written anew.
+    written: (usize, usize),
 }
 
 impl Ring {
@@ -51,11 +94,12 @@ impl Ring {
         };
         let mut lines = text.split(|&byte| byte == b'\n');
         let same_boot = lines.next().is_some_and(|boot| boot == store::boot_id().as_bytes());
-        let mut events: VecDeque<Arc<Event>> =
-            if same_boot { lines.filter_map(|line| serde_json::from_slice(line).ok()).map(Arc::new).collect() } else { VecDeque::new() };
-        events.drain(..events.len().saturating_sub(REMEMBERED));
-        let last = events.back().map_or(0, |event| event.number);
-        let mut kept = Kept { events, last, file: None, path: path.to_owned(), lines: 0 };
+        let read = |line: &[u8]| serde_json::from_slice(line).ok().map(|event| Told::new(event, line.len() + 1));
+        let mut kept = Kept { events: VecDeque::new(), last: 0, file: None, path: path.to_owned(), bytes: 0, written: (0, 0) };
+        if same_boot {
+            lines.filter_map(read).for_each(|event| kept.remember(event));
+        }
+        let last = kept.last;
         kept.rewrite().map_err(|error| Failure::internal(format!("cannot write the events to `{}`: {error}", path.display())))?;
         Ok(Self { shared: Arc::new(Shared { kept: Mutex::new(kept), latest: watch::Sender::new(last) }) })
     }
@@ -66,14 +110,8 @@ impl Ring {
         let number = kept.last + 1;
         let event = Event { number, time: clock::now(), kind, action: action.into(), actor: actor.to_owned(), attributes };
         tracing::debug!(kind = ?event.kind, action = %event.action, actor = %event.actor, "event");
-        kept.last = number;
-        if let Err(error) = kept.append(&event) {
-            tracing::warn!(path = %kept.path.display(), %error, "an event could not be written; a later engine will not know it");
-        }
-        kept.events.push_back(Arc::new(event));
-        if kept.events.len() > REMEMBERED {
-            kept.events.pop_front();
-        }
+        let size = kept.append(&event);
+        kept.remember(Told::new(event, size));
         drop(kept);
         self.shared.latest.send_replace(number);
     }
@@ -95,29 +133,58 @@ impl Ring {
             Some(since) => kept.events.iter().find(|event| event.time >= since).map_or(kept.last, |event| event.number - 1),
             None => kept.last,
         };
-        Ok(EventReader { ring: self.clone(), latest: self.shared.latest.subscribe(), seen, selection, filter: filter.clone() })
+        Ok(EventReader {
+            ring: self.clone(),
+            latest: self.shared.latest.subscribe(),
+            seen,
+            lagged: false,
+            selection,
+            filter: filter.clone(),
+        })
     }
 
-    /// The first remembered event after the numbered one.
-    fn after(&self, number: u64) -> Option<Arc<Event>> {
+    /// The first event after the numbered one, if it is still remembered.
+    fn after(&self, number: u64) -> Result<Option<Arc<Told>>, Lagged> {
         let kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = kept.events.front()?.number;
-        let index = usize::try_from((number + 1).saturating_sub(first)).ok()?;
-        kept.events.get(index).cloned()
+        let Some(first) = kept.events.front() else { return Ok(None) };
+        let wanted = number + 1;
+        match wanted.checked_sub(first.number) {
+            Some(index) => Ok(usize::try_from(index).ok().and_then(|index| kept.events.get(index)).cloned()),
+            None => Err(Lagged { missed: first.number - wanted }),
+        }
     }
 }
 
 impl Kept {
-    fn append(&mut self, event: &Event) -> io::Result<()> {
-        if self.lines >= 2 * REMEMBERED {
+    /// Takes the newest event in, and lets go of the oldest ones; there is always one.
+    fn remember(&mut self, event: Arc<Told>) {
+        self.last = event.number;
+        self.bytes += event.size;
+        self.events.push_back(event);
+        while self.events.len() > REMEMBERED || (self.bytes > BYTES && self.events.len() > 1) {
+            self.bytes -= self.events.pop_front().map_or(0, |oldest| oldest.size);
+        }
+    }
+
+    /// Writes an event down as well as that goes; returns the length of its line.
+    fn append(&mut self, event: &Event) -> usize {
+        let mut line = serde_json::to_vec(event).unwrap_or_default();
+        line.push(b'\n');
+        if let Err(error) = self.write(&line) {
+            tracing::warn!(path = %self.path.display(), %error, "an event could not be written; a later engine will not know it");
+        }
+        line.len()
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let (lines, bytes) = self.written;
+        if lines >= 2 * REMEMBERED || bytes >= 2 * BYTES {
             self.rewrite()?;
         }
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
-        self.lines += 1;
+        self.written = (self.written.0 + 1, self.written.1 + line.len());
         match &mut self.file {
             // One write, so that a killed engine leaves a whole line or none.
-            Some(file) => file.write_all(&line),
+            Some(file) => file.write_all(line),
             None => Ok(()),
         }
     }
@@ -125,41 +192,54 @@ impl Kept {
     fn rewrite(&mut self) -> io::Result<()> {
         let mut text = format!("{}\n", store::boot_id()).into_bytes();
         for event in &self.events {
-            serde_json::to_writer(&mut text, event.as_ref())?;
+            serde_json::to_writer(&mut text, &event.event)?;
             text.push(b'\n');
         }
         let fresh = self.path.with_extension("new");
         fs::write(&fresh, text)?;
         fs::rename(&fresh, &self.path)?;
         self.file = Some(OpenOptions::new().append(true).open(&self.path)?);
-        self.lines = self.events.len();
+        self.written = (self.events.len(), self.bytes);
         Ok(())
     }
 }
 
-/// A subscription to events. One that falls behind by more than the ring remembers loses the oldest.
+/// A subscription to events. However slow its reader is, it holds nothing but its place in the ring.
 #[derive(Debug)]
 pub struct EventReader {
     ring: Ring,
     latest: watch::Receiver<u64>,
     seen: u64,
+    lagged: bool,
     selection: Selection,
     filter: EventFilter,
 }
 
 impl EventReader {
-    /// Returns the next event; `None` once the filter's end is reached. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Event> {
+    /// Returns the next event; `None` once the filter's end is reached, or after it was said that events were missed. Dropping the future
+    /// loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Arc<Told>, Lagged>> {
         loop {
+            if self.lagged {
+                return None;
+            }
             self.latest.borrow_and_update();
-            while let Some(event) = self.ring.after(self.seen) {
+            loop {
+                let event = match self.ring.after(self.seen) {
+                    Ok(Some(event)) => event,
+                    Ok(None) => break,
+                    Err(lagged) => {
+                        self.lagged = true;
+                        return Some(Err(lagged));
+                    }
+                };
                 if self.filter.until.is_some_and(|until| event.time >= until) {
                     return None;
                 }
                 self.seen = event.number;
                 let wanted = self.filter.since.is_none_or(|since| event.time >= since) && self.selection.selects(&event);
                 if wanted {
-                    return Some(event.as_ref().clone());
+                    return Some(Ok(event));
                 }
             }
             match self.time_left() {
@@ -196,6 +276,7 @@ mod tests {
         let mut reader = ring.subscribe(&filter).expect("a good filter");
         let mut found = Vec::new();
         while let Some(event) = reader.next().await {
+            let event = event.expect("in time");
             found.push(format!("{} {}", event.number, event.action));
         }
         found
@@ -224,10 +305,10 @@ mod tests {
         emit(&ring, "before");
         let mut reader = ring.subscribe(&EventFilter::default()).expect("a good filter");
         emit(&ring, "after");
-        assert_eq!(reader.next().await.expect("an event").action, "after");
+        assert_eq!(reader.next().await.expect("an event").expect("in time").action, "after");
         let waiting = tokio::spawn(async move { reader.next().await });
         emit(&ring, "later");
-        assert_eq!(waiting.await.expect("no panic").expect("an event").action, "later");
+        assert_eq!(waiting.await.expect("no panic").expect("an event").expect("in time").action, "later");
     }
 
     #[tokio::test]
@@ -241,6 +322,47 @@ mod tests {
         assert_eq!((all.len(), all[0].as_str()), (REMEMBERED, "8203 x"));
         let lines = fs::read_to_string(folder.path().join("events")).expect("readable").lines().count();
         assert!(lines <= 2 * REMEMBERED + 1, "{lines}");
+    }
+
+    #[tokio::test]
+    async fn large_events_are_forgotten_earlier() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = ring(folder.path());
+        let label = BTreeMap::from([("label".to_owned(), "x".repeat(1 << 20))]);
+        for _ in 0..40 {
+            first.emit(EventKind::Container, "x", "id", label.clone());
+        }
+        assert_eq!(actions(&first, Some(Timestamp::from_nanos(0))).await.len(), 15);
+        assert!(fs::metadata(folder.path().join("events")).expect("the file").len() < 3 * BYTES as u64);
+        assert_eq!(actions(&ring(folder.path()), Some(Timestamp::from_nanos(0))).await.first().map(String::as_str), Some("26 x"));
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_is_too_slow_is_told_so_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ring = ring(folder.path());
+        let mut reader = ring.subscribe(&EventFilter::default()).expect("a good filter");
+        for _ in 0..REMEMBERED {
+            emit(&ring, "x");
+        }
+        assert_eq!(reader.next().await.expect("an event").expect("in time").number, 1);
+        emit(&ring, "x");
+        assert_eq!(reader.next().await.expect("an event").expect("in time").number, 2);
+        for _ in 0..5 {
+            emit(&ring, "x");
+        }
+        assert_eq!(reader.next().await.expect("a word").expect_err("too late"), Lagged { missed: 4 });
+        assert!(reader.next().await.is_none());
+    }
+
+    #[test]
+    fn a_text_is_made_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ring = ring(folder.path());
+        emit(&ring, "x");
+        let told = ring.after(0).expect("remembered").expect("an event");
+        let first = told.text(|event| event.action.clone().into());
+        assert_eq!((first, told.text(|_| unreachable!("it is there"))), (Bytes::from("x"), Bytes::from("x")));
     }
 
     #[tokio::test]

@@ -131,7 +131,7 @@ fn an_engine_after_this_one_knows_what_was_made() {
         let mut events = engine.events(&filter).expect("events");
         let mut actions = Vec::new();
         while actions.last().is_none_or(|last: &String| last != "rename") {
-            actions.push(events.next().await.expect("an event").action);
+            actions.push(events.next().await.expect("an event").expect("in time").action.clone());
         }
         assert_eq!(actions, ["import", "create", "create", "rename"]);
     });

@@ -3,6 +3,8 @@
 mod api;
 mod api_container;
 mod api_image;
+mod api_client;
+mod api_listen;
 mod attribute;
 mod bad_input;
 mod bottle;

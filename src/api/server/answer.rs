@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::api::server::activity::UnderWay;
 use crate::api::server::build_session::BuildSession;
+use crate::api::server::head::Heads;
 use crate::api::server::hijack::{Hijack, Takeover};
 use crate::api::server::web_socket::WebSocket;
 use crate::api::wire::error;
@@ -95,15 +96,22 @@ pub(super) fn failure(failure: &Failure) -> Response<Body> {
     if failure.kind == FailureKind::NotModified { empty(status) } else { json(status, &error::to_json(failure)) }
 }
 
-/// A body that keeps its request under way until it is dropped.
+/// A body that keeps its request under way until it is dropped; then the next head is awaited.
 pub(super) struct Counted {
     body: Body,
+    heads: Heads,
     _under_way: UnderWay,
 }
 
 impl Counted {
-    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
-        Self { body, _under_way: under_way }
+    pub(super) fn new(body: Body, under_way: UnderWay, heads: Heads) -> Self {
+        Self { body, heads, _under_way: under_way }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.heads.answered();
     }
 }
 

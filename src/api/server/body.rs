@@ -1,6 +1,7 @@
 //! Bodies for code that blocks: a request's as something to read, an answer's as something to write.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
@@ -8,10 +9,16 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 /// Pieces that may wait between the two sides.
-const PIECES: usize = 8;
+const PIECES: usize = 4;
 
 /// Bytes that are written before they become a piece.
 const PIECE: usize = 64 << 10;
+
+/// So long nothing may come of a body that somebody waits for.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// So long what is left of a body is taken that nobody reads any more.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// A request's body, for a thread that may block.
 pub(super) struct BodyReader {
@@ -20,25 +27,43 @@ pub(super) struct BodyReader {
 }
 
 impl BodyReader {
-    /// Reads a body. It is drained even when nobody reads it to its end, so that the client can send it all and then see the answer.
-    pub(super) fn new(mut body: Incoming) -> Self {
+    /// Reads a body. It is drained for a while even when nobody reads it to its end, so that the client can send it all and then see the
+    /// answer.
+    pub(super) fn new(body: Incoming) -> Self {
+        Self::patient(body, PATIENCE)
+    }
+
+    fn patient<B>(mut body: B, patience: Duration) -> Self
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
         let (sender, pieces) = mpsc::channel(PIECES);
         tokio::spawn(async move {
-            let mut wanted = true;
-            while let Some(frame) = body.frame().await {
-                let piece = match frame.map(hyper::body::Frame::into_data) {
-                    Ok(Ok(data)) => Ok(data),
-                    Ok(Err(_trailers)) => continue,
-                    Err(error) => Err(io::Error::other(error)),
+            let late = || {
+                let text = format!("the client has sent nothing more of the request's body for {} seconds", patience.as_secs());
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            };
+            loop {
+                let piece = match tokio::time::timeout(patience, body.frame()).await {
+                    Ok(None) => return,
+                    Ok(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => Ok(data),
+                        Err(_trailers) => continue,
+                    },
+                    Ok(Some(Err(error))) => Err(io::Error::other(error)),
+                    Err(_elapsed) => Err(late()),
                 };
                 let broken = piece.is_err();
-                if wanted {
-                    wanted = sender.send(piece).await.is_ok();
-                }
+                let is_wanted = sender.send(piece).await.is_ok();
                 if broken {
+                    return;
+                }
+                if !is_wanted {
                     break;
                 }
             }
+            let drain = async { while let Some(Ok(_)) = body.frame().await {} };
+            let _ = tokio::time::timeout(DRAIN, drain).await;
         });
         Self { pieces, current: Bytes::new() }
     }
@@ -99,7 +124,24 @@ impl Drop for BodyWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt as _, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_not_waited_for_without_end() {
+        let piece = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"half")));
+        let body = StreamBody::new(stream::iter([piece()]).chain(stream::pending()));
+        let mut reader = BodyReader::patient(body, Duration::from_millis(20));
+        let mut read = Vec::new();
+        let ended = tokio::task::spawn_blocking(move || (reader.read_to_end(&mut read), read)).await.expect("no panic");
+        assert_eq!(ended.1, b"half");
+        assert_eq!(ended.0.expect_err("an end").to_string(), "the client has sent nothing more of the request's body for 0 seconds");
+    }
 
     #[tokio::test]
     async fn what_is_written_comes_out_in_order_and_a_gone_client_breaks_the_pipe() {

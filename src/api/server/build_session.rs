@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadHalf;
@@ -33,6 +34,9 @@ const EVENTS: usize = 64;
 const ENTRIES: usize = 2_000_000;
 const PATHS: usize = 256 << 20;
 
+/// So long a client may send nothing while its build waits for a context of it: who wants the same folder, or its place, waits behind it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The head of the answer, after which messages come.
 const HEAD: &str = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: gantry-build\r\n\r\n";
 
@@ -51,7 +55,8 @@ impl BuildSession {
     pub(super) async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
         let engine = &self.engine;
         let build = |spec, supply, tell| engine.build(spec, supply, tell);
-        serve(stream, &early, engine.contexts(), engine.agent_sockets(), build).await
+        let place = Place { contexts: engine.contexts(), sockets: engine.agent_sockets(), patience: PATIENCE };
+        serve(stream, &early, place, build).await
     }
 }
 
@@ -91,12 +96,20 @@ impl From<ConnectionError> for End {
     }
 }
 
+/// Where a build gets what its client has.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct Place<'a> {
+    pub(in crate::api) contexts: &'a Contexts,
+    pub(in crate::api) sockets: &'a AgentSockets,
+    /// So long a client may send nothing of what is waited for.
+    pub(in crate::api) patience: Duration,
+}
+
 /// Serves one build over a connection, by whatever builds.
 pub(in crate::api) async fn serve<S, F>(
     stream: S,
     early: &[u8],
-    contexts: &Contexts,
-    sockets: &AgentSockets,
+    place: Place<'_>,
     build: impl FnOnce(BuildSpec, Supply, mpsc::Sender<BuildEvent>) -> F,
 ) -> io::Result<()>
 where
@@ -105,13 +118,13 @@ where
 {
     let (read, mut to_client) = tokio::io::split(stream);
     let (outgoing, frames) = Outgoing::new();
-    let mut session = Session { incoming: Incoming::new(read, early), outgoing };
+    let mut session = Session { incoming: Incoming::new(read, early), outgoing, patience: place.patience };
     let writing = async {
         tokio::io::AsyncWriteExt::write_all(&mut to_client, HEAD.as_bytes()).await?;
         write(frames, &mut to_client).await
     };
     let working = async move {
-        let last = match session.run(contexts, sockets, build).await {
+        let last = match session.run(place, build).await {
             Ok(image) => ToClient::Built(image),
             Err(End::Failed(failure)) => ToClient::Failed(failure),
             Err(End::Gone) => return session.incoming,
@@ -135,19 +148,19 @@ where
 struct Session<R> {
     incoming: Incoming<R>,
     outgoing: Outgoing,
+    patience: Duration,
 }
 
 impl<S: Stream> Session<ReadHalf<S>> {
     async fn run<F>(
         &mut self,
-        contexts: &Contexts,
-        sockets: &AgentSockets,
+        Place { contexts, sockets, .. }: Place<'_>,
         build: impl FnOnce(BuildSpec, Supply, mpsc::Sender<BuildEvent>) -> F,
     ) -> Result<ImageId, End>
     where
         F: Future<Output = Result<ImageId, Failure>>,
     {
-        let ToEngine::Open(opening) = self.next().await? else { return Err(unexpected("a build opens with what it is")) };
+        let ToEngine::Open(opening) = self.soon().await? else { return Err(unexpected("a build opens with what it is")) };
         let Opening { spec, contexts: offers, credentials } = *opening;
         check_offers(&spec, &offers)?;
         let mut supply = Supply { credentials, ..Supply::default() };
@@ -179,6 +192,18 @@ impl<S: Stream> Session<ReadHalf<S>> {
         self.incoming.next().await?.ok_or(End::Gone)
     }
 
+    /// What comes next of that which the build waits for.
+    async fn soon(&mut self) -> Result<ToEngine, End> {
+        let patience = self.patience;
+        let late = |_| {
+            let seconds = patience.as_secs();
+            Failure::unavailable(format!(
+                "the client has sent nothing of the build's context for {seconds} seconds, so the build does not wait any longer: build again"
+            ))
+        };
+        tokio::time::timeout(patience, self.next()).await.map_err(late)?
+    }
+
     /// Takes secrets and contexts in, until all that was announced is there.
     async fn take_in(
         &mut self,
@@ -188,7 +213,7 @@ impl<S: Stream> Session<ReadHalf<S>> {
         contexts: &Contexts,
     ) -> Result<(), End> {
         while !(secrets.is_empty() && offers.is_empty()) {
-            let (context, tree) = match self.next().await? {
+            let (context, tree) = match self.soon().await? {
                 ToEngine::Secret { id, value } if secrets.remove(&id) => {
                     supply.secrets.insert(id, value);
                     continue;
@@ -230,7 +255,7 @@ impl<S: Stream> Session<ReadHalf<S>> {
         let paths = |entries: &[ContextEntry]| entries.iter().map(|entry| entry.path.len()).sum::<usize>();
         let mut length = paths(&listing);
         while !is_whole {
-            match self.next().await? {
+            match self.soon().await? {
                 ToEngine::Listing { context, entries, is_last } if context == name => {
                     length += paths(&entries);
                     listing.extend(entries);
@@ -278,7 +303,7 @@ impl<S: Stream> Session<ReadHalf<S>> {
             loop {
                 let bytes = match next.take() {
                     Some(bytes) => bytes,
-                    None => match self.next().await? {
+                    None => match self.soon().await? {
                         ToEngine::Content { context, bytes } if context == name => bytes,
                         _ => return Err(unexpected("what is wanted of a context comes without a pause")),
                     },

@@ -11,29 +11,36 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 
-use crate::api::server::activity::Activity;
+use crate::api::server::activity::{Activity, UnderWay};
 use crate::api::server::answer::{Counted, Outcome};
+use crate::api::server::head::{Heads, PATIENCE, Timed};
 use crate::api::server::hijack::Takeover;
-use crate::api::server::listener::Stream;
+use crate::api::server::listener::{self, Stream};
 
-/// Serves a connection until its end. When the client goes, the answer it waits for is dropped.
+/// The longest head of a request, and about what is written ahead of a client that does not read. A hundred registries' credentials fit in.
+const BUFFER: usize = 256 << 10;
+
+/// Serves a connection until its end. When the client goes, the answer it waits for is dropped. Who has connected is about to ask: that is
+/// `arrival`, until the first request.
 pub(super) async fn serve<S>(
     stream: S,
     activity: Activity,
+    arrival: UnderWay,
     answer: impl Fn(Request<Incoming>) -> BoxFuture<'static, Outcome> + Send + Sync + Unpin,
 ) where
     S: Stream + 'static,
 {
-    // Who has connected is about to ask.
-    let arrival = Mutex::new(Some(activity.begin()));
+    let arrival = Mutex::new(Some(arrival));
+    let heads = Heads::begin(PATIENCE);
     let (sender, mut takeovers) = mpsc::channel::<Takeover>(1);
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = activity.begin();
+        heads.came();
         drop(arrival.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let (answer, sender) = (answer(request), sender.clone());
+        let (answer, sender, heads) = (answer(request), sender.clone(), heads.clone());
         Box::pin(async move {
             match answer.await {
-                Outcome::Response(response) => Ok::<_, Infallible>(response.map(|body| Counted::new(body, under_way))),
+                Outcome::Response(response) => Ok::<_, Infallible>(response.map(|body| Counted::new(body, under_way, heads))),
                 Outcome::Takeover(takeover) => {
                     // The loop below takes the connection away from hyper, and this answer with it.
                     let _ = sender.send(takeover).await;
@@ -43,20 +50,29 @@ pub(super) async fn serve<S>(
         })
     });
     // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
-    let mut connection =
-        http1::Builder::new().title_case_headers(true).header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let mut connection = http1::Builder::new()
+        .title_case_headers(true)
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Timed::new(stream, heads.clone())), service);
     let takeover = tokio::select! {
         ended = &mut connection => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
+            None
+        }
+        Some(takeover) = takeovers.recv() => Some(takeover),
+        () = heads.overdue() => {
+            tracing::debug!("a client did not finish the head of its request in time");
             return;
         }
-        Some(takeover) = takeovers.recv() => takeover,
     };
-    let _under_way = activity.begin();
     let parts = connection.into_parts();
-    if let Err(error) = takeover.carry(parts.io.into_inner(), parts.read_buf).await {
+    let stream = parts.io.into_inner().into_inner();
+    let Some(takeover) = takeover else { return listener::linger(stream).await };
+    let _under_way = activity.begin();
+    if let Err(error) = takeover.carry(stream, parts.read_buf).await {
         tracing::debug!(%error, "a connection that was taken over broke");
     }
 }
@@ -74,7 +90,7 @@ mod tests {
     ) -> (DuplexStream, Activity) {
         let (client, server) = tokio::io::duplex(4096);
         let activity = Activity::default();
-        tokio::spawn(serve(server, activity.clone(), answer));
+        tokio::spawn(serve(server, activity.clone(), activity.begin(), answer));
         (client, activity)
     }
 

@@ -1,29 +1,37 @@
 //! Events as they happen.
 
+use std::io;
+
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use hyper::Response;
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::wire::event;
+use crate::engine::clock;
 use crate::resource::event::EventFilter;
 use crate::resource::failure::Failure;
 
-/// So many events that happened already go out in one piece.
-const BATCH: usize = 64;
-
-/// A line of JSON for each event; the head is sent at once, and says that the subscription holds.
+/// A line of JSON for each event; the head is sent at once, and says that the subscription holds. Every listener is sent the same bytes, so
+/// that one who does not read costs next to nothing. One who misses events reads why, and then the connection breaks off.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let since = call.query.instant("since")?;
     let until = call.query.instant("until")?;
     let filters = call.query.filters()?;
     call.query.finish()?;
     let reader = call.engine.events(&EventFilter { since, until, filters })?;
-    let events = stream::unfold(reader, |mut reader| async { reader.next().await.map(|event| (event, reader)) });
-    let lines = events.ready_chunks(BATCH).map(|events| {
-        let text: String = events.iter().map(|it| format!("{}\n", event::to_json(it))).collect();
-        Ok(Bytes::from(text))
+    let lines = stream::unfold((reader, None), |(mut reader, lagged)| async move {
+        if let Some(lagged) = lagged {
+            return Some((Err(io::Error::other(lagged)), (reader, None)));
+        }
+        match reader.next().await? {
+            Ok(told) => Some((Ok(told.text(|it| Bytes::from(format!("{}\n", event::to_json(it))))), (reader, None))),
+            Err(lagged) => {
+                let line = format!("{}\n", event::lagged_to_json(&lagged.to_string(), clock::now()));
+                Some((Ok(line.into()), (reader, Some(lagged))))
+            }
+        }
     });
     Ok(answer::stream("application/json", lines))
 }

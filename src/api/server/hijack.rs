@@ -65,6 +65,8 @@ impl Hijack {
                     0 => break,
                     length => to_client.write_all(&piece[..length]).await?,
                 }
+                // Inside of TLS, what did not fit into the socket at once would wait for the next piece.
+                to_client.flush().await?;
             }
             to_client.shutdown().await
         };
@@ -105,11 +107,13 @@ impl Hijack {
     }
 }
 
-/// Whether the client asks for the connection as HTTP has it; older ones just take it.
+/// Whether the client asks for the connection as HTTP has it; older ones just take it. One that only offers HTTP/2 asks for nothing.
 pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let asked = connection.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
-    asked && headers.contains_key(UPGRADE)
+    let words = |name| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
+    };
+    words(CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade")) && words(UPGRADE).any(|word| !word.eq_ignore_ascii_case("h2c"))
 }
 
 /// The head to the letter as dockerd writes it.
@@ -148,6 +152,8 @@ mod tests {
         check(Some("Upgrade"), Some("tcp"), true);
         check(Some("keep-alive, upgrade"), Some("tcp"), true);
         check(Some("close"), Some("tcp"), false);
+        check(Some("Upgrade, HTTP2-Settings"), Some("h2c"), false);
+        check(Some("Upgrade"), Some("h2c, tcp"), true);
         check(Some("Upgrade"), None, false);
         check(None, None, false);
     }

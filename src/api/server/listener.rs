@@ -1,19 +1,33 @@
 //! What clients connect to.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
 use rustix::net::{AddressFamily, Shutdown, getsockname};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use crate::api::server::tls::Tls;
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
     /// At a path.
     Unix(UnixListener),
-    /// At an address and a port, without TLS: the keeper opens it on loopback only, and only when told to in so many words.
-    Tcp(TcpListener),
+    /// At an address and a port. Without TLS the keeper opens it on loopback only, and only when told to in so many words.
+    Tcp(TcpListener, Option<Tls>),
+}
+
+/// A client that has connected, and has not been heard yet.
+pub(super) enum Arrival {
+    /// One that says at once what it wants.
+    Known(Box<dyn Stream>),
+    /// One that is to show who it is.
+    Stranger(TcpStream, SocketAddr, Tls),
 }
 
 /// A client's connection.
@@ -31,6 +45,12 @@ impl Stream for UnixStream {
 impl Stream for TcpStream {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.as_fd())
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.get_ref().0.as_fd())
     }
 }
 
@@ -81,27 +101,66 @@ pub(super) async fn close(mut stream: impl Stream) {
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
+/// So long a connection lives on after the last word of an answer, for a client that has not stopped talking.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Ends a connection whose answers are written. Who still sends a body that nobody wants reads the answer first and is not reset meanwhile,
+/// as he would be by a close over what has not been read (RFC 9112 §9.6).
+pub(super) async fn linger(mut stream: impl Stream) {
+    let _ = stream.descriptor().map(|socket| rustix::net::shutdown(socket, Shutdown::Write));
+    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+}
+
 impl Listener {
-    /// Takes over a listening socket of either kind.
-    pub fn of(socket: OwnedFd) -> io::Result<Self> {
+    /// Takes over a listening socket of either kind; `tls` is for the one that strangers reach.
+    pub fn of(socket: OwnedFd, tls: Option<Tls>) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         if getsockname(&socket)?.address_family() == AddressFamily::UNIX {
             Ok(Self::Unix(UnixListener::from_std(socket.into())?))
         } else {
-            Ok(Self::Tcp(TcpListener::from_std(socket.into())?))
+            Ok(Self::Tcp(TcpListener::from_std(socket.into())?, tls))
         }
     }
 
     /// Waits for the next client.
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn accept(&self) -> io::Result<Arrival> {
         match self {
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+            Self::Unix(listener) => Ok(Arrival::Known(Box::new(listener.accept().await?.0))),
+            Self::Tcp(listener, tls) => {
+                let (stream, address) = listener.accept().await?;
                 // Answers are whole when they are written. A client that has gone already is found out when it is answered.
                 let _ = stream.set_nodelay(true);
-                Ok(Box::new(stream))
+                let _ = keep_alive(&stream);
+                match tls {
+                    Some(tls) => Ok(Arrival::Stranger(stream, address, tls.clone())),
+                    None => Ok(Arrival::Known(Box::new(stream))),
+                }
             }
+        }
+    }
+}
+
+/// Has the kernel ask, at the pace of dockerd's, whether the client is still there: one whose machine was switched off says nothing.
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    const PACE: Duration = Duration::from_secs(15);
+    set_socket_keepalive(stream, true)?;
+    set_tcp_keepidle(stream, PACE)?;
+    set_tcp_keepintvl(stream, PACE)?;
+    set_tcp_keepcnt(stream, 9)
+}
+
+impl Arrival {
+    /// Has a stranger show who it is. `None` for one that does not.
+    pub(super) async fn greet(self) -> Option<Box<dyn Stream>> {
+        match self {
+            Self::Known(stream) => Some(stream),
+            Self::Stranger(stream, address, tls) => match tls.greet(stream).await {
+                Ok(stream) => Some(Box::new(stream)),
+                Err(error) => {
+                    tracing::info!(%address, %error, "a client was turned away");
+                    None
+                }
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use hyper::Response;
 
 use crate::api::server::answer::{self, Body};
@@ -16,8 +16,8 @@ use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions};
 use crate::resource::percent;
 
-/// So many lines that are there already go out in one piece; one is at most 16 KiB.
-const BATCH: usize = 128;
+/// Lines that are there already go out in pieces of about this size: what a client that does not read leaves waiting is counted in them.
+const PIECE: usize = 32 << 10;
 
 /// The lines, framed unless they are a terminal's. With `follow` the head is sent before the first line is there.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
@@ -28,18 +28,44 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let details = if is_detailed { Some(details(&call.engine.log_details(&call.name).await?)) } else { None };
     let raw = call.engine.container(&call.name).await?.spec.tty;
     let reader = call.engine.logs(&call.name, &options).await?;
-    let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line, reader)) });
-    let pieces = lines.ready_chunks(BATCH).map(move |lines| {
-        let mut piece = Vec::new();
-        for line in lines {
-            // The head has gone out; a connection that breaks off is what is left to say that this is not the end.
-            write(&mut piece, &line.map_err(io::Error::other)?, options.timestamps, details.as_deref(), raw);
-        }
-        Ok(Bytes::from(piece))
-    });
+    let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line.map_err(io::Error::other), reader)) });
+    let pieces = gather(lines, move |piece, line: &LogLine| write(piece, line, options.timestamps, details.as_deref(), raw));
     let framed = !raw && call.version >= ApiVersion::new(1, 42);
     let kind = if framed { "application/vnd.docker.multiplexed-stream" } else { "application/vnd.docker.raw-stream" };
     Ok(answer::stream(kind, pieces))
+}
+
+/// Joins what is there already into pieces. An error follows what came before it: the head has gone out, and a connection that breaks off is
+/// what is left to say that this is not the end.
+fn gather<T: Send>(
+    items: impl Stream<Item = io::Result<T>> + Send,
+    write: impl Fn(&mut Vec<u8>, &T) + Clone + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold((Box::pin(items), None), move |(mut items, failed)| {
+        let write = write.clone();
+        async move {
+            if let Some(error) = failed {
+                return Some((Err(error), (items, None)));
+            }
+            let mut next = items.next().await?;
+            let mut piece = Vec::new();
+            loop {
+                match next {
+                    Ok(item) => write(&mut piece, &item),
+                    Err(error) if piece.is_empty() => return Some((Err(error), (items, None))),
+                    Err(error) => return Some((Ok(piece.into()), (items, Some(error)))),
+                }
+                if piece.len() >= PIECE {
+                    break;
+                }
+                match items.next().now_or_never() {
+                    Some(Some(item)) => next = item,
+                    Some(None) | None => break,
+                }
+            }
+            Some((Ok(piece.into()), (items, None)))
+        }
+    })
 }
 
 fn options(query: &mut Query) -> Result<LogOptions, Failure> {
@@ -92,6 +118,17 @@ mod tests {
     use super::*;
     use crate::resource::log::Stream;
     use crate::resource::time::Timestamp;
+
+    #[tokio::test]
+    async fn pieces_are_bounded_and_an_error_comes_last() {
+        let lines = stream::iter((0..100).map(|_| Ok(vec![b'x'; 1 << 10])).chain([Err(io::Error::other("torn"))]));
+        let pieces: Vec<_> = gather(lines, |piece, line| piece.extend_from_slice(line)).collect().await;
+        let sizes: Vec<Option<usize>> = pieces.iter().map(|piece| piece.as_ref().ok().map(Bytes::len)).collect();
+        assert_eq!(sizes, [Some(PIECE), Some(PIECE), Some(PIECE), Some(4 << 10), None]);
+        let slow = stream::iter([Ok(b"first"), Ok(b"piece")]).chain(stream::pending());
+        let mut pieces = Box::pin(gather(slow, |piece, line: &&[u8; 5]| piece.extend_from_slice(*line)));
+        assert_eq!(pieces.next().await.expect("a piece").expect("good"), "firstpiece");
+    }
 
     #[test]
     fn a_query_becomes_options() {

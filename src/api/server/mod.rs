@@ -14,6 +14,7 @@ mod connection;
 mod container;
 mod event;
 mod exec;
+mod head;
 mod hijack;
 mod image;
 pub mod listener;
@@ -24,6 +25,7 @@ mod query;
 mod router;
 mod stats;
 mod system;
+pub mod tls;
 mod volume;
 mod web_socket;
 
@@ -31,7 +33,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::api::server::activity::Activity;
-use crate::api::server::listener::Listener;
+use crate::api::server::listener::{Arrival, Listener};
 use crate::engine::Engine;
 
 /// So long an engine without a free descriptor waits for one, unless a request ends before.
@@ -41,11 +43,7 @@ const BREATH: Duration = Duration::from_secs(1);
 pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io::Result<()> {
     loop {
         match listener.accept().await {
-            Ok(stream) => {
-                let engine = engine.clone();
-                let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
-                tokio::spawn(connection::serve(stream, activity.clone(), answer));
-            }
+            Ok(arrival) => _ = tokio::spawn(attend(engine.clone(), arrival, activity.clone())),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
                     tracing::warn!(%error, "a client has to wait");
@@ -57,4 +55,12 @@ pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io
             },
         }
     }
+}
+
+/// Serves a client; how long it takes to show who it is holds nobody else up.
+async fn attend(engine: Engine, arrival: Arrival, activity: Activity) {
+    let under_way = activity.begin();
+    let Some(stream) = arrival.greet().await else { return };
+    let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
+    connection::serve(stream, activity, under_way, answer).await;
 }

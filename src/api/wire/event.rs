@@ -40,6 +40,18 @@ pub fn to_json(event: &Event) -> Value {
     value
 }
 
+/// What a listener reads that missed events: an event of the engine itself, which every client can show.
+pub fn lagged_to_json(reason: &str, now: Timestamp) -> Value {
+    json!({
+        "Type": word(EventKind::Daemon),
+        "Action": "lag",
+        "Actor": { "ID": "", "Attributes": { "error": reason } },
+        "scope": "local",
+        "time": now.as_seconds(),
+        "timeNano": now.as_nanos(),
+    })
+}
+
 /// Reads an event; `None` for one about a kind of thing we do not know. Another engine's events have the number 0.
 pub fn from_json(body: Value) -> Result<Option<Event>, WireError> {
     let mut fields = Fields::of("", body, Mood::Answer)?;
@@ -81,6 +93,8 @@ mod tests {
             };
             assert_eq!(from_json(to_json(&event)).expect("good"), Some(event));
         }
+        let lagged = from_json(lagged_to_json("too slow", Timestamp::from_nanos(7))).expect("good").expect("an event");
+        assert_eq!((lagged.action.as_str(), lagged.attributes["error"].as_str()), ("lag", "too slow"));
         assert_eq!(from_json(json!({"Type": "plugin"})).expect("good"), None);
     }
 }

@@ -180,8 +180,22 @@ pub(crate) struct ImageTagArgs {
     pub(crate) target: String,
 }
 
+/// What `main` and the keeper read, before there is a command line.
+const FOREGROUND: &str = "\
+Flags of the engine in the foreground, `gantry engine [FLAGS]`:
+  -H, --host <ADDRESS>      Serve there, too: unix:///path, tcp://address:port, fd:// (sockets that systemd passes), fd://3. May be repeated
+  -G, --group <GROUP>       Open unix sockets to a group
+      --config <FILE>       Read this configuration instead of /etc/gantry/engine.json
+      --tlsverify           Speak TLS at TCP ports, and have clients show a certificate
+      --tlscacert <FILE>    The certificates of those who may vouch for clients
+      --tlscert <FILE>      The engine's own certificate
+      --tlskey <FILE>       The key to it
+      --tls                 Speak TLS; with --tlsverify=false no client shows a certificate
+      --insecure            Serve TCP on loopback to clients that show no certificate";
+
 /// `gantry engine …`; without a subcommand the engine runs in the foreground, which `main` sees to.
 #[derive(Debug, Args)]
+#[command(after_help = FOREGROUND)]
 pub(crate) struct EngineArgs {
     /// What to do with the engine that runs.
     #[command(subcommand)]

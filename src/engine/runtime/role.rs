@@ -8,7 +8,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::keeper::EngineArguments;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::runtime::{keeper, kernel, shim};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{Settings, TlsFiles};
 use crate::resource::failure::Failure;
 
 /// What an engine is started with.
@@ -20,6 +20,8 @@ pub struct EngineStart {
     pub keeper: KeeperLink,
     /// What its configuration file says.
     pub settings: Settings,
+    /// What TLS is made with at its TCP ports.
+    pub tls: Option<TlsFiles>,
     /// Where it logs to.
     pub log: PathBuf,
 }
@@ -70,7 +72,7 @@ fn engine(arguments: &[OsString], serve: fn(EngineStart) -> Result<(), Failure>)
         let settings = settings.map_err(|error| Failure::invalid(error.to_string()))?;
         let root = arguments.moved(root);
         let log = root.log();
-        serve(EngineStart { root, keeper: keeper.clone(), settings, log })
+        serve(EngineStart { root, keeper: keeper.clone(), settings, tls: arguments.tls, log })
     });
     match started {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 mod document;
 mod error;
 mod read;
+mod tls;
 
 use std::fs;
 use std::io;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use crate::engine::settings::error::SettingsError;
+pub use crate::engine::settings::tls::{TlsError, TlsFiles, TlsSettings};
 use crate::resource::container::LogSpec;
 use crate::resource::network::Subnet;
 
@@ -21,6 +23,8 @@ pub struct Settings {
     pub hosts: Vec<Placed<String>>,
     /// `group`: whom the sockets are opened to.
     pub group: Option<Placed<String>>,
+    /// `tls` and what belongs to it: how TCP ports are guarded.
+    pub tls: TlsSettings,
     /// `data-root`: where what survives a reboot lies.
     pub data_root: Option<PathBuf>,
     /// `registry-mirrors`: asked for what Docker Hub has, in order, before Docker Hub.

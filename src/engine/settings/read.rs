@@ -10,7 +10,7 @@ use crate::resource::container::{LOG_OPTIONS, LogOptionError, LogSpec};
 use crate::resource::network::Subnet;
 
 /// What is obeyed.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 16] = [
     "data-root",
     "default-address-pools",
     "dns",
@@ -22,6 +22,11 @@ const KEYS: [&str; 11] = [
     "log-opts",
     "proxies",
     "registry-mirrors",
+    "tls",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
+    "tlsverify",
 ];
 
 /// Keys of Docker's that somebody may have copied, and what to know of each.
@@ -84,7 +89,12 @@ impl File<'_> {
         match name {
             "hosts" => settings.hosts = self.texts(name, node, Ok)?,
             "group" => settings.group = Some(Placed { value: self.text(name, node)?.to_owned(), place: self.place(node.at) }),
-            "data-root" => settings.data_root = Some(self.data_root(node)?.into()),
+            "tls" => settings.tls.enabled = Some(self.truth(name, node)?),
+            "tlsverify" => settings.tls.verify = Some(self.truth(name, node)?),
+            "tlscacert" => settings.tls.authority = Some(self.path(name, node)?.into()),
+            "tlscert" => settings.tls.certificate = Some(self.path(name, node)?.into()),
+            "tlskey" => settings.tls.key = Some(self.path(name, node)?.into()),
+            "data-root" => settings.data_root = Some(self.path(name, node)?.into()),
             "registry-mirrors" => settings.mirrors = values(self.texts(name, node, mirror)?),
             "insecure-registries" => settings.insecure = values(self.texts(name, node, insecure)?),
             "proxies" => settings.proxies = self.proxies(node)?,
@@ -99,10 +109,7 @@ impl File<'_> {
                 let address = address(text).map_err(|(message, hint)| self.wrong(node.at, format!("`ip`: {message}"), hint))?;
                 settings.ip = Some(address);
             }
-            "ip-forward" => match &node.value {
-                Value::Bool(value) => settings.leave_ip_forward = !value,
-                other => return Err(self.kind(name, "true or false", other, node.at)),
-            },
+            "ip-forward" => settings.leave_ip_forward = !self.truth(name, node)?,
             _ => {
                 let dockers = DOCKERS.iter().find(|(known, _)| *known == name);
                 let hint = dockers.map_or_else(|| format!("the keys are {}", KEYS.join(", ")), |(_, hint)| (*hint).to_owned());
@@ -161,12 +168,19 @@ impl File<'_> {
         items.iter().map(placed).collect()
     }
 
-    fn data_root<'n>(&self, node: &'n Node) -> Result<&'n Path, SettingsError> {
-        let path = Path::new(self.text("data-root", node)?);
+    fn truth(&self, name: &str, node: &Node) -> Result<bool, SettingsError> {
+        match &node.value {
+            Value::Bool(value) => Ok(*value),
+            other => Err(self.kind(name, "true or false", other, node.at)),
+        }
+    }
+
+    fn path<'n>(&self, name: &str, node: &'n Node) -> Result<&'n Path, SettingsError> {
+        let path = Path::new(self.text(name, node)?);
         if path.is_absolute() {
             return Ok(path);
         }
-        Err(self.wrong(node.at, format!("`data-root`: `{}` is no absolute path", path.display()), "write it from `/` on"))
+        Err(self.wrong(node.at, format!("`{name}`: `{}` is no absolute path", path.display()), "write it from `/` on"))
     }
 
     fn proxies(&self, node: &Node) -> Result<Proxies, SettingsError> {
@@ -289,6 +303,7 @@ fn subnet(text: &str) -> Option<Subnet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::settings::TlsSettings;
     use crate::resource::container::LogDetails;
 
     fn read(text: &str) -> Result<Settings, String> {
@@ -300,12 +315,20 @@ mod tests {
         let text = r#"{"hosts": ["fd://"], "group": "gantry", "data-root": "/data", "registry-mirrors": ["http://127.0.0.1:5000", "https://m/x/"],
             "insecure-registries": ["r.example:5000", "10.0.0.0/8"], "proxies": {"http-proxy": "http://p:1", "no-proxy": "x"},
             "default-address-pools": [{"base": "10.9.0.0/16", "size": 24}], "dns": ["10.0.0.53", "fd00::1"],
-            "log-opts": {"max-size": "10m", "max-file": "3", "labels": "team"}, "ip": "127.0.0.1", "ip-forward": false}"#;
+            "log-opts": {"max-size": "10m", "max-file": "3", "labels": "team"}, "ip": "127.0.0.1", "ip-forward": false,
+            "tls": true, "tlsverify": false, "tlscacert": "/ca.pem", "tlscert": "/cert.pem", "tlskey": "/key.pem"}"#;
         let placed = |value: &str, place: &str| Placed { value: value.to_owned(), place: format!("/etc/x.json:{place}") };
         let base = Subnet { address: [10, 9, 0, 0].into(), prefix: 16 };
         let expected = Settings {
             hosts: vec![placed("fd://", "1:12")],
             group: Some(placed("gantry", "1:31")),
+            tls: TlsSettings {
+                enabled: Some(true),
+                verify: Some(false),
+                authority: Some("/ca.pem".into()),
+                certificate: Some("/cert.pem".into()),
+                key: Some("/key.pem".into()),
+            },
             data_root: Some("/data".into()),
             mirrors: vec!["http://127.0.0.1:5000".to_owned(), "https://m/x/".to_owned()],
             insecure: vec!["r.example:5000".to_owned(), "10.0.0.0/8".to_owned()],
@@ -352,6 +375,8 @@ mod tests {
         check(r#"{"data-root": "data"}"#, "1:15: `data-root`: `data` is no absolute path (write it from `/` on)");
         check(r#"{"dns": ["dns.example"]}"#, "1:10: `dns`: `dns.example` is no address (an IP address such as 10.0.0.53 is expected)");
         check(r#"{"ip": "::g"}"#, "1:8: `ip`: `::g` is no address (an IP address such as 10.0.0.53 is expected)");
+        check(r#"{"tlskey": "key.pem"}"#, "1:12: `tlskey`: `key.pem` is no absolute path (write it from `/` on)");
+        check(r#"{"tlsverify": "yes"}"#, "1:15: `tlsverify` is a text (true or false is expected)");
         check(r#"{"ip-forward": "no"}"#, "1:16: `ip-forward` is a text (true or false is expected)");
     }
 

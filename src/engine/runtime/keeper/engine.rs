@@ -118,14 +118,17 @@ impl BackOff {
     }
 }
 
-/// Ends a socket's waiting clients with a sentence, as an engine would have answered.
-pub(super) fn refuse(listener: &OwnedFd, reason: &str) {
+/// Ends a socket's waiting clients with a sentence, as an engine would have answered; strangers without a word.
+pub(super) fn refuse(listener: &OwnedFd, reason: Option<&str>) {
     use rustix::net::{SocketFlags, accept_with};
-    let body = serde_json::json!({ "message": reason }).to_string();
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let sentence = |reason: &str| {
+        let body = serde_json::json!({ "message": reason }).to_string();
+        format!(
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let answer = reason.map(sentence).unwrap_or_default();
     while is_readable(listener) {
         let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else { return };
         // Unread bytes at the close would make the kernel reset the connection under the answer.

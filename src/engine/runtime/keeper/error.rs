@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::engine::settings::SettingsError;
+use crate::engine::settings::{SettingsError, TlsError};
 
 /// A keeper that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +38,18 @@ pub(super) enum KeeperError {
     /// An address that names nothing to listen at, or a thing that is refused.
     #[error("cannot listen at {address}: {reason}")]
     Address { address: String, reason: &'static str },
+    /// A socket that was passed, and cannot be served at or is refused.
+    #[error("cannot listen at the socket that was passed as descriptor {number}: {reason}")]
+    Passed { number: u32, reason: &'static str },
     /// A group that is not in /etc/group.
     #[error("{place}: `group`: /etc/group has no group `{group}` (make it with `groupadd {group}`)")]
     Group { place: String, group: String },
     /// The configuration file.
     #[error(transparent)]
     Configuration(#[from] SettingsError),
+    /// What is said of TLS, in the configuration file or on the command line.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Something in the configuration file that only its use shows to be wrong.
     #[error("{place}: `hosts`: {source}")]
     Configured { place: String, source: Box<Self> },

@@ -92,10 +92,14 @@ pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = hold(root)?;
     group::remove(root.tag());
     let _ = fs::remove_file(claim_path(root));
+    let own = root.socket();
+    for other in estate.listeners.iter().filter_map(|(name, _)| name.strip_prefix("unix://")).filter(|path| Path::new(path) != own) {
+        let _ = fs::remove_file(other);
+    }
     // Whoever waits for the end of this keeper sees it in the socket: last, when nothing else is left. A service manager's stays: who
     // calls next is heard there.
     if !socket::is_passed(estate, root) {
-        let _ = fs::remove_file(root.socket());
+        let _ = fs::remove_file(own);
     }
     estate.listeners.clear();
     Ok(())

@@ -93,8 +93,8 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     make_folders(&options.root)?;
     let lock = leave::lock(options.root.run())?;
     let mut estate = Estate::default();
-    for passed in options.addresses.iter().filter(|address| **address == Address::Inherited) {
-        listen(&mut estate, passed, options.group)?;
+    for passed in options.addresses.iter().filter(|address| address.is_inherited()) {
+        listen(&mut estate, passed, &options)?;
     }
     let is_passed = socket::is_passed(&estate, &options.root);
     if !is_passed && socket::is_served(&options.root.socket()) {
@@ -105,8 +105,8 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     let claim = leave::claim(&options.root, before)?;
     group::leave_job(options.root.tag());
     let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
-    for address in own.iter().chain(options.addresses.iter().filter(|address| **address != Address::Inherited)) {
-        listen(&mut estate, address, options.group)?;
+    for address in own.iter().chain(options.addresses.iter().filter(|address| !address.is_inherited())) {
+        listen(&mut estate, address, &options)?;
     }
     if !foreground {
         write_to_log(options.root.log())?;
@@ -117,8 +117,8 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     Ok(Some(keeper))
 }
 
-fn listen(estate: &mut Estate, address: &Address, group: Option<u32>) -> Result<(), KeeperError> {
-    let sockets = address.listen(group)?;
+fn listen(estate: &mut Estate, address: &Address, options: &Options) -> Result<(), KeeperError> {
+    let sockets = address.listen(options.group, options.guard)?;
     estate.listeners.extend(sockets.into_iter().map(|socket| (address.name(), socket)));
     Ok(())
 }

@@ -2,50 +2,101 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
 
 use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::error::KeeperError;
+use crate::engine::settings::TlsFiles;
+
+/// Clients that may wait to be heard. The standard library asks for a queue of 128; a stack of hundreds of containers is started by as many
+/// requests at once.
+const QUEUE: i32 = 4096;
+
+/// What keeps strangers from a TCP port, for whoever reaches one is root here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Clients show a certificate.
+    Certificates,
+    /// Nothing does, and that is meant.
+    Insecure,
+    /// Nothing does.
+    Missing,
+}
+
+impl Guard {
+    /// What follows from the files of TLS and from `--insecure`.
+    pub(super) fn of(tls: Option<&TlsFiles>, is_insecure: bool) -> Self {
+        match tls {
+            Some(TlsFiles { authority: Some(_), .. }) => Self::Certificates,
+            _ if is_insecure => Self::Insecure,
+            _ => Self::Missing,
+        }
+    }
+
+    /// Whether who has connected to a socket is known to be let in.
+    pub(super) fn lets_in(self, socket: &OwnedFd) -> bool {
+        self == Self::Insecure || getsockname(socket).is_ok_and(|address| address.address_family() == AddressFamily::UNIX)
+    }
+
+    /// Says why the API is not served at an address.
+    fn refusal(self, address: IpAddr) -> Option<&'static str> {
+        match self {
+            Self::Certificates => None,
+            Self::Insecure if address.is_loopback() => None,
+            Self::Insecure => Some("a TCP port whose clients show no certificate is served on a loopback address only"),
+            Self::Missing => Some(
+                "whoever reaches a TCP port is root here: `--tlsverify` with `--tlscacert`, `--tlscert` and `--tlskey` has clients show a \
+                 certificate; on loopback, `--insecure` says that an open port is meant",
+            ),
+        }
+    }
+}
 
 /// Where an API is served, in the spelling of `-H`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     /// `unix:///path`.
     Unix(PathBuf),
-    /// `tcp://127.0.0.1:2375`; on loopback only, for there is nothing that says who calls.
+    /// `tcp://127.0.0.1:2376`.
     Tcp(SocketAddr),
-    /// `fd://`: the sockets a service manager passes.
-    Inherited,
+    /// `fd://`: the sockets a service manager passes; `fd://3`: one of them.
+    Inherited(Option<u32>),
 }
 
 impl Address {
-    /// Reads `-H`'s argument. TCP is refused unless `insecure` is spelled out, and then off loopback.
-    pub(super) fn parse(text: &str, insecure: bool) -> Result<Self, KeeperError> {
+    /// Reads `-H`'s argument. TCP is refused where nothing guards it.
+    pub(super) fn parse(text: &str, guard: Guard) -> Result<Self, KeeperError> {
         let wrong = |reason| KeeperError::Address { address: text.to_owned(), reason };
         if let Some(path) = text.strip_prefix("unix://") {
             return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(wrong("an absolute path is expected")) };
         }
-        if text == "fd://" {
-            return Ok(Self::Inherited);
+        if let Some(number) = text.strip_prefix("fd://") {
+            return match number {
+                "" | "*" => Ok(Self::Inherited(None)),
+                _ => match number.parse() {
+                    Ok(number) if number >= FIRST_PASSED => Ok(Self::Inherited(Some(number))),
+                    _ => {
+                        Err(wrong("the number of a descriptor that was passed is expected, which is 3 or more, or nothing for all of them"))
+                    }
+                },
+            };
         }
         let Some(rest) = text.strip_prefix("tcp://") else {
-            return Err(wrong("unix:///path, tcp://address:port or fd:// is expected"));
+            return Err(wrong("unix:///path, tcp://address:port, fd:// or fd://number is expected"));
         };
         let address: SocketAddr = rest.parse().map_err(|_| wrong("a numeric address and a port are expected"))?;
-        if !insecure {
-            return Err(wrong("whoever reaches a TCP port is root here; `--insecure` says that this is meant"));
+        match guard.refusal(address.ip()) {
+            Some(reason) => Err(wrong(reason)),
+            None => Ok(Self::Tcp(address)),
         }
-        if !address.ip().is_loopback() {
-            return Err(wrong("an open TCP port is served on a loopback address only"));
-        }
-        Ok(Self::Tcp(address))
     }
 
     /// The text under which the engine gets the socket.
@@ -53,20 +104,47 @@ impl Address {
         match self {
             Self::Unix(path) => format!("unix://{}", path.display()),
             Self::Tcp(address) => format!("tcp://{address}"),
-            Self::Inherited => "fd://".to_owned(),
+            Self::Inherited(None) => PASSED.to_owned(),
+            Self::Inherited(Some(number)) => format!("{PASSED}{number}"),
         }
     }
 
+    /// Whether a service manager has bound it.
+    pub(super) fn is_inherited(&self) -> bool {
+        matches!(self, Self::Inherited(_))
+    }
+
     /// Binds and listens; a socket file nobody listens at is replaced.
-    pub(super) fn listen(&self, group: Option<u32>) -> Result<Vec<OwnedFd>, KeeperError> {
-        let failed = |source| KeeperError::Listen { address: self.name(), source };
+    pub(super) fn listen(&self, group: Option<u32>, guard: Guard) -> Result<Vec<OwnedFd>, KeeperError> {
         match self {
             Self::Unix(path) => Ok(vec![bind_unix(path, group)?]),
-            Self::Tcp(address) => Ok(vec![TcpListener::bind(address).map_err(failed)?.into()]),
-            Self::Inherited => inherited(),
+            Self::Tcp(address) => {
+                let failed = |source| KeeperError::Listen { address: self.name(), source };
+                let listener = TcpListener::bind(address).map_err(failed)?;
+                rustix::net::listen(&listener, QUEUE).map_err(|error| failed(error.into()))?;
+                Ok(vec![listener.into()])
+            }
+            Self::Inherited(wanted) => inherited(*wanted, guard),
         }
     }
 }
+
+/// Each address once: a descriptor that was passed has one owner.
+pub(super) fn without_repeats(addresses: Vec<Address>) -> Vec<Address> {
+    let has_all = addresses.contains(&Address::Inherited(None));
+    let mut kept: Vec<Address> = Vec::new();
+    for address in addresses {
+        let is_among_all = has_all && matches!(address, Address::Inherited(Some(_)));
+        if !is_among_all && !kept.contains(&address) {
+            kept.push(address);
+        }
+    }
+    kept
+}
+
+/// What the names of sockets begin with that were passed, and the number of the first such descriptor.
+const PASSED: &str = "fd://";
+const FIRST_PASSED: u32 = 3;
 
 /// Whether the root's own socket is one that a service manager passed: it listens there before an engine runs, and after.
 pub(super) fn is_passed(estate: &Estate, root: &Root) -> bool {
@@ -74,8 +152,7 @@ pub(super) fn is_passed(estate: &Estate, root: &Root) -> bool {
         let listener = socket.try_clone().map(UnixListener::from).and_then(|listener| listener.local_addr());
         listener.is_ok_and(|address| address.as_pathname() == Some(&root.socket()))
     };
-    let passed = Address::Inherited.name();
-    estate.listeners.iter().any(|(name, socket)| *name == passed && lies_there(socket))
+    estate.listeners.iter().any(|(name, socket)| name.starts_with(PASSED) && lies_there(socket))
 }
 
 /// Whether somebody listens at a socket.
@@ -110,31 +187,53 @@ fn bind_unix(path: &Path, group: Option<u32>) -> Result<OwnedFd, KeeperError> {
     }
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    // The standard library asks for a queue of 128; a stack of hundreds of containers is started by as many requests at once.
-    rustix::net::listen(&listener, 4096).map_err(|error| failed(error.into()))?;
+    rustix::net::listen(&listener, QUEUE).map_err(|error| failed(error.into()))?;
     Ok(listener.into())
 }
 
-/// The sockets of `LISTEN_FDS`, if they are meant for this process.
+/// The sockets of `LISTEN_FDS`, or one of them, if they are meant for this process. As with dockerd, those nobody asks for stay unserved.
 #[expect(clippy::disallowed_methods, reason = "a service manager passes sockets by these two variables, before any command line is read")]
-fn inherited() -> Result<Vec<OwnedFd>, KeeperError> {
-    let none = || KeeperError::Address { address: "fd://".to_owned(), reason: "no socket was passed to this process (LISTEN_FDS)" };
+fn inherited(wanted: Option<u32>, guard: Guard) -> Result<Vec<OwnedFd>, KeeperError> {
+    let missing = |reason| KeeperError::Address { address: Address::Inherited(wanted).name(), reason };
+    let none = || missing("no socket was passed to this process (LISTEN_FDS)");
     let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
     if number("LISTEN_PID") != Some(std::process::id()) {
         return Err(none());
     }
     let count = number("LISTEN_FDS").filter(|&count| count > 0).ok_or_else(none)?;
-    (3..3 + count)
+    let passed = FIRST_PASSED..FIRST_PASSED.saturating_add(count);
+    let numbers = match wanted {
+        None => passed,
+        Some(number) if passed.contains(&number) => number..number + 1,
+        Some(_) => return Err(missing("fewer sockets were passed to this process (LISTEN_FDS)")),
+    };
+    numbers
         .map(|number| {
-            let number = i32::try_from(number).map_err(|_| none())?;
-            // SAFETY: systemd's protocol gives these descriptors to this process, and it is read once.
-            let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
-            let failed = |error: rustix::io::Errno| KeeperError::Listen { address: format!("fd://{number}"), source: error.into() };
+            let raw = i32::try_from(number).map_err(|_| none())?;
+            // SAFETY: systemd's protocol gives these descriptors to this process, and each is read once.
+            let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
+            let failed = |error: rustix::io::Errno| KeeperError::Listen { address: format!("{PASSED}{number}"), source: error.into() };
             fcntl_setfd(descriptor.as_fd(), FdFlags::CLOEXEC).map_err(failed)?;
+            if let Some(reason) = objection(&descriptor, guard).map_err(failed)? {
+                return Err(KeeperError::Passed { number, reason });
+            }
             rustix::io::ioctl_fionbio(descriptor.as_fd(), false).map_err(failed)?;
             Ok(descriptor)
         })
         .collect()
+}
+
+/// What speaks against serving at a socket that was passed: a TCP port needs its guard whoever has bound it.
+fn objection(socket: &OwnedFd, guard: Guard) -> rustix::io::Result<Option<&'static str>> {
+    if sockopt::socket_type(socket)? != SocketType::STREAM || !sockopt::socket_acceptconn(socket)? {
+        return Ok(Some("nobody can connect to it: a stream socket that listens is expected"));
+    }
+    let address = getsockname(socket)?;
+    Ok(match SocketAddr::try_from(address.clone()) {
+        Ok(address) => guard.refusal(address.ip()),
+        Err(_) if address.address_family() == AddressFamily::UNIX => None,
+        Err(_) => Some("it is neither of a unix path nor of TCP"),
+    })
 }
 
 /// The number of a group of the host. Read by hand: getgrnam would load the host's NSS into a static binary.
@@ -155,18 +254,70 @@ mod tests {
 
     #[test]
     fn an_open_port_is_refused_unless_it_is_meant() {
-        for (text, insecure, expect) in [
-            ("unix:///run/x.sock", false, Some(Address::Unix("/run/x.sock".into()))),
-            ("unix://x.sock", false, None),
-            ("fd://", false, Some(Address::Inherited)),
-            ("tcp://127.0.0.1:2375", false, None),
-            ("tcp://127.0.0.1:2375", true, Some(Address::Tcp(([127, 0, 0, 1], 2375).into()))),
-            ("tcp://0.0.0.0:2375", true, None),
-            ("tcp://localhost:2375", true, None),
-            ("http://x", true, None),
+        use Guard::{Certificates, Insecure, Missing};
+        let tcp = |address: [u8; 4]| Some(Address::Tcp((address, 2376).into()));
+        for (text, guard, expect) in [
+            ("unix:///run/x.sock", Missing, Some(Address::Unix("/run/x.sock".into()))),
+            ("unix://x.sock", Missing, None),
+            ("fd://", Missing, Some(Address::Inherited(None))),
+            ("fd://*", Missing, Some(Address::Inherited(None))),
+            ("fd://4", Missing, Some(Address::Inherited(Some(4)))),
+            ("fd://2", Missing, None),
+            ("fd://name", Missing, None),
+            ("tcp://127.0.0.1:2376", Missing, None),
+            ("tcp://127.0.0.1:2376", Insecure, tcp([127, 0, 0, 1])),
+            ("tcp://0.0.0.0:2376", Insecure, None),
+            ("tcp://0.0.0.0:2376", Certificates, tcp([0, 0, 0, 0])),
+            ("tcp://[::1]:2376", Insecure, Some(Address::Tcp("[::1]:2376".parse().expect("an address")))),
+            ("tcp://localhost:2376", Insecure, None),
+            ("tcp://127.0.0.1", Certificates, None),
+            ("http://x", Certificates, None),
         ] {
-            assert_eq!(Address::parse(text, insecure).ok(), expect, "{text}");
+            assert_eq!(Address::parse(text, guard).ok(), expect, "{text} {guard:?}");
         }
+    }
+
+    #[test]
+    fn certificates_guard_only_where_clients_show_them() {
+        let files = TlsFiles { certificate: "/c".into(), key: "/k".into(), authority: None };
+        let mutual = TlsFiles { authority: Some("/a".into()), ..files.clone() };
+        for (tls, is_insecure, expect) in [
+            (None, false, Guard::Missing),
+            (None, true, Guard::Insecure),
+            (Some(&files), false, Guard::Missing),
+            (Some(&files), true, Guard::Insecure),
+            (Some(&mutual), false, Guard::Certificates),
+            (Some(&mutual), true, Guard::Certificates),
+        ] {
+            assert_eq!(Guard::of(tls, is_insecure), expect, "{tls:?} {is_insecure}");
+        }
+    }
+
+    #[test]
+    fn a_passed_port_needs_its_guard_and_somebody_who_can_connect() {
+        let objects = |socket: OwnedFd, guard| objection(&socket, guard).expect("a socket").is_some();
+        let port = |address: &str| OwnedFd::from(TcpListener::bind(address).expect("a port"));
+        assert!(objects(port("127.0.0.1:0"), Guard::Missing));
+        assert!(!objects(port("127.0.0.1:0"), Guard::Insecure));
+        assert!(objects(port("0.0.0.0:0"), Guard::Insecure));
+        assert!(!objects(port("0.0.0.0:0"), Guard::Certificates));
+        assert!(!Guard::Certificates.lets_in(&port("127.0.0.1:0")));
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(!objects(UnixListener::bind(folder.path().join("s")).expect("a socket").into(), Guard::Missing));
+        assert!(objects(UnixStream::pair().expect("sockets").0.into(), Guard::Certificates));
+        assert!(objects(std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").into(), Guard::Certificates));
+    }
+
+    #[test]
+    fn a_descriptor_has_one_owner() {
+        let all = Address::Inherited(None);
+        let (third, fourth, path) = (Address::Inherited(Some(3)), Address::Inherited(Some(4)), Address::Unix("/x".into()));
+        let check = |given: &[&Address], expect: &[&Address]| {
+            let given = given.iter().map(|it| (*it).clone()).collect();
+            assert_eq!(without_repeats(given).iter().collect::<Vec<_>>(), expect);
+        };
+        check(&[&third, &path, &third, &fourth, &path], &[&third, &path, &fourth]);
+        check(&[&third, &all, &path, &all], &[&all, &path]);
     }
 
     #[test]
@@ -199,12 +350,13 @@ mod tests {
         let path = folder.path().join("run/engine.sock");
         let address = Address::Unix(path.clone());
         assert!(!is_served(&path));
-        let first = address.listen(None).expect("the first");
+        let listen = || address.listen(None, Guard::Missing);
+        let first = listen().expect("the first");
         assert!(is_served(&path));
         assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o777, 0o600);
-        assert!(matches!(address.listen(None), Err(KeeperError::Running { .. })));
+        assert!(matches!(listen(), Err(KeeperError::Running { .. })));
         drop(first);
         assert!(!is_served(&path));
-        address.listen(None).expect("the second");
+        listen().expect("the second");
     }
 }

@@ -130,7 +130,10 @@ impl Keeper {
     fn after(&mut self, engine: EngineProcess) -> Result<Option<End>, KeeperError> {
         if let Some(reason) = &engine.failed {
             report(&format!("the engine cannot start: {reason}"));
-            self.estate.listeners.iter().for_each(|(_, listener)| refuse(listener, &format!("the engine cannot start: {reason}")));
+            let sentence = format!("the engine cannot start: {reason}");
+            for (_, listener) in &self.estate.listeners {
+                refuse(listener, self.options.guard.lets_in(listener).then_some(sentence.as_str()));
+            }
             if self.estate.is_idle() {
                 leave::now(&self.options.root, &mut self.estate)?;
                 return Ok(Some(End::Failed));
