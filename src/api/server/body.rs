@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Pieces that may wait between the two sides.
 const PIECES: usize = 4;
@@ -14,7 +16,7 @@ const PIECES: usize = 4;
 /// Bytes that are written before they become a piece.
 const PIECE: usize = 64 << 10;
 
-/// So long nothing may come of a body that somebody waits for.
+/// So long nothing may come of a body that is waited for, and nothing be taken of one that is written: a container at rest is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// So long what is left of a body is taken that nobody reads any more.
@@ -83,17 +85,44 @@ impl Read for BodyReader {
     }
 }
 
-/// An answer's body, for a thread that may block. It fails once the client has gone.
+/// An answer's body, for a thread that may block. It fails once the client has gone, or takes nothing any more.
 pub(super) struct BodyWriter {
     pieces: mpsc::Sender<Bytes>,
     current: Vec<u8>,
+    /// What waits on a thread that is none of its own.
+    runtime: Handle,
+    patience: Duration,
 }
 
 impl BodyWriter {
     /// Makes a writer, and what comes out of it.
     pub(super) fn new() -> (Self, mpsc::Receiver<Bytes>) {
+        Self::patient(PATIENCE)
+    }
+
+    fn patient(patience: Duration) -> (Self, mpsc::Receiver<Bytes>) {
         let (pieces, receiver) = mpsc::channel(PIECES);
-        (Self { pieces, current: Vec::with_capacity(PIECE) }, receiver)
+        (Self { pieces, current: Vec::with_capacity(PIECE), runtime: Handle::current(), patience }, receiver)
+    }
+
+    fn send(&self, piece: Bytes) -> io::Result<()> {
+        let piece = match self.pieces.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(TrySendError::Full(piece)) => piece,
+        };
+        let room = self.runtime.block_on(async { tokio::time::timeout(self.patience, self.pieces.reserve()).await });
+        match room {
+            Ok(Ok(room)) => {
+                room.send(piece);
+                Ok(())
+            }
+            Ok(Err(_closed)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_elapsed) => {
+                let text = format!("the client has taken nothing more of the answer for {} seconds", self.patience.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+        }
     }
 }
 
@@ -111,13 +140,13 @@ impl Write for BodyWriter {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.current, Vec::with_capacity(PIECE));
-        self.pieces.blocking_send(piece.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.send(piece.into())
     }
 }
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        // A client that has gone misses nothing.
+        // A client that has gone misses nothing, and one that takes nothing has been waited for.
         let _ = self.flush();
     }
 }
@@ -159,6 +188,14 @@ mod tests {
         writing.await.expect("no panic").expect("written");
         assert!(whole.chunks(1000).enumerate().all(|(index, chunk)| chunk.iter().all(|&byte| usize::from(byte) == index)));
         assert_eq!(whole.len(), 256_000);
+
+        let (mut writer, mut pieces) = BodyWriter::patient(Duration::from_millis(20));
+        let writing = tokio::task::spawn_blocking(move || {
+            (0..=PIECES).try_for_each(|_| writer.write_all(&[0; PIECE])).map_err(|error| error.to_string())
+        });
+        let text = "the client has taken nothing more of the answer for 0 seconds".to_owned();
+        assert_eq!(writing.await.expect("no panic"), Err(text));
+        assert_eq!(pieces.recv().await.map(|piece| piece.len()), Some(PIECE));
 
         let (mut writer, pieces) = BodyWriter::new();
         drop(pieces);
