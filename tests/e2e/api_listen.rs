@@ -42,7 +42,7 @@ const CLIENT: &str = "--cert client.pem --key client.key";
 #[test]
 fn a_tcp_port_is_for_those_the_authority_vouches_for() {
     let bottle = with_certificates();
-    let _engine = Foreground::start(&bottle, &[&["-H", "tcp://0.0.0.0:2376"], FLAGS.as_slice()].concat());
+    let _engine = Foreground::start(&bottle, &[["-H", "tcp://0.0.0.0:2376"].as_slice(), FLAGS.as_slice()].concat());
     for address in ["127.0.0.1:2376", &format!("{OUTSIDE}:2376")] {
         assert_eq!(ping(&bottle, address, CLIENT).success(), "OK");
     }
@@ -61,7 +61,7 @@ fn a_tcp_port_is_for_those_the_authority_vouches_for() {
 #[test]
 fn the_docker_command_line_works_over_tls() {
     let bottle = with_certificates();
-    let _engine = Foreground::start(&bottle, &[&["-H", "tcp://127.0.0.1:2376"], FLAGS.as_slice()].concat());
+    let _engine = Foreground::start(&bottle, &[["-H", "tcp://127.0.0.1:2376"].as_slice(), FLAGS.as_slice()].concat());
     bottle.import();
     let docker = |arguments: &[&str], input: &[u8]| {
         let mut command = bottle.command(foreign("usr/bin/docker"));
@@ -91,7 +91,7 @@ fn the_docker_command_line_works_over_tls() {
 #[test]
 fn who_stalls_in_a_handshake_holds_nobody_up_and_is_let_go() {
     let bottle = with_certificates();
-    let _engine = Foreground::start(&bottle, &[&["-H", "tcp://127.0.0.1:2376"], FLAGS.as_slice()].concat());
+    let _engine = Foreground::start(&bottle, &[["-H", "tcp://127.0.0.1:2376"].as_slice(), FLAGS.as_slice()].concat());
     let mut silent: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect("127.0.0.1:2376").expect("a connection")).collect();
     // Half of them begin, and go no further.
     silent.iter_mut().take(100).for_each(|stream| stream.write_all(&[0x16, 3, 1]).expect("written"));
@@ -144,7 +144,7 @@ fn a_port_without_a_guard_and_files_that_cannot_be_used_are_refused() {
     check(&["-H", "tcp://127.0.0.1:2375"], &["cannot listen at tcp://127.0.0.1:2375", "--tlsverify", "--insecure"]);
     check(&["-H", "tcp://0.0.0.0:2375", "--insecure"], &["tcp://0.0.0.0:2375", "loopback"]);
     let half = ["--tls", "--tlsverify=false", "--tlscert", "server.pem", "--tlskey", "server.key"];
-    check(&[&["-H", "tcp://127.0.0.1:2376"], half.as_slice()].concat(), &["whoever reaches a TCP port is root here"]);
+    check(&[["-H", "tcp://127.0.0.1:2376"].as_slice(), half.as_slice()].concat(), &["whoever reaches a TCP port is root here"]);
     check(&["--tlsverify", "--tlscert", "server.pem", "--tlskey", "server.key"], &["TLS needs `tlscacert`"]);
     check(&["--tlskey", "server.key"], &["`tlskey` names a file that nothing would be done with"]);
     // Files are read by the engine, whose reason its keeper passes on.

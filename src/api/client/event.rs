@@ -23,7 +23,10 @@ impl EventStream {
                 Ok(line) => line,
                 Err(failure) => return Some(Err(failure)),
             }) {
-                Ok(Some(event)) => return Some(Ok(event)),
+                Ok(Some(event)) => {
+                    let lagged = event::lag_of(&event).map(Failure::unavailable);
+                    return Some(lagged.map_or(Ok(event), Err));
+                }
                 // About a kind of thing that only another engine has.
                 Ok(None) => {}
                 Err(error) => return Some(Err(error.into())),

@@ -40,16 +40,25 @@ pub fn to_json(event: &Event) -> Value {
     value
 }
 
-/// What a listener reads that missed events: an event of the engine itself, which every client can show.
+/// The action of an event about its listener.
+const LAG: &str = "lag";
+
+/// What a listener reads that missed events, as its last one: an event of the engine itself, which every client can show.
 pub fn lagged_to_json(reason: &str, now: Timestamp) -> Value {
     json!({
         "Type": word(EventKind::Daemon),
-        "Action": "lag",
+        "Action": LAG,
         "Actor": { "ID": "", "Attributes": { "error": reason } },
         "scope": "local",
         "time": now.as_seconds(),
         "timeNano": now.as_nanos(),
     })
+}
+
+/// Why a listener hears nothing more, if that is what an event says.
+pub fn lag_of(event: &Event) -> Option<&str> {
+    let is_lag = event.kind == EventKind::Daemon && event.action == LAG;
+    event.attributes.get("error").filter(|_| is_lag).map(String::as_str)
 }
 
 /// Reads an event; `None` for one about a kind of thing we do not know. Another engine's events have the number 0.
@@ -94,7 +103,7 @@ mod tests {
             assert_eq!(from_json(to_json(&event)).expect("good"), Some(event));
         }
         let lagged = from_json(lagged_to_json("too slow", Timestamp::from_nanos(7))).expect("good").expect("an event");
-        assert_eq!((lagged.action.as_str(), lagged.attributes["error"].as_str()), ("lag", "too slow"));
+        assert_eq!(lag_of(&lagged), Some("too slow"));
         assert_eq!(from_json(json!({"Type": "plugin"})).expect("good"), None);
     }
 }

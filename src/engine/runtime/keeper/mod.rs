@@ -96,6 +96,7 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     for passed in options.addresses.iter().filter(|address| address.is_inherited()) {
         listen(&mut estate, passed, &options)?;
     }
+    socket::close_the_rest(&options.addresses);
     let is_passed = socket::is_passed(&estate, &options.root);
     if !is_passed && socket::is_served(&options.root.socket()) {
         return if foreground { Err(KeeperError::Running { socket: options.root.socket() }) } else { Ok(None) };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::os::fd::{AsFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -191,17 +192,38 @@ fn bind_unix(path: &Path, group: Option<u32>) -> Result<OwnedFd, KeeperError> {
     Ok(listener.into())
 }
 
-/// The sockets of `LISTEN_FDS`, or one of them, if they are meant for this process. As with dockerd, those nobody asks for stay unserved.
+/// The numbers of the descriptors that a service manager passed, if they are meant for this process.
 #[expect(clippy::disallowed_methods, reason = "a service manager passes sockets by these two variables, before any command line is read")]
+fn passed() -> Range<u32> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let is_ours = number("LISTEN_PID") == Some(std::process::id());
+    let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+    FIRST_PASSED..FIRST_PASSED.saturating_add(count)
+}
+
+/// Takes what was passed under a number; `None` where no descriptor has it.
+fn take(number: u32) -> Option<OwnedFd> {
+    let number = i32::try_from(number).ok()?;
+    // SAFETY: systemd's protocol gives these descriptors to this process, and each is taken once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes what was passed and is not among the addresses: who connects there is to be refused, and not to wait for ever.
+pub(super) fn close_the_rest(addresses: &[Address]) {
+    let wanted: Vec<u32> =
+        addresses.iter().filter_map(|address| if let Address::Inherited(number) = address { *number } else { None }).collect();
+    if !wanted.is_empty() {
+        passed().filter(|number| !wanted.contains(number)).for_each(|number| drop(take(number)));
+    }
+}
+
+/// All sockets that were passed, or one of them.
 fn inherited(wanted: Option<u32>, guard: Guard) -> Result<Vec<OwnedFd>, KeeperError> {
     let missing = |reason| KeeperError::Address { address: Address::Inherited(wanted).name(), reason };
-    let none = || missing("no socket was passed to this process (LISTEN_FDS)");
-    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    if number("LISTEN_PID") != Some(std::process::id()) {
-        return Err(none());
+    let passed = passed();
+    if passed.is_empty() {
+        return Err(missing("no socket was passed to this process (LISTEN_FDS)"));
     }
-    let count = number("LISTEN_FDS").filter(|&count| count > 0).ok_or_else(none)?;
-    let passed = FIRST_PASSED..FIRST_PASSED.saturating_add(count);
     let numbers = match wanted {
         None => passed,
         Some(number) if passed.contains(&number) => number..number + 1,
@@ -209,9 +231,7 @@ fn inherited(wanted: Option<u32>, guard: Guard) -> Result<Vec<OwnedFd>, KeeperEr
     };
     numbers
         .map(|number| {
-            let raw = i32::try_from(number).map_err(|_| none())?;
-            // SAFETY: systemd's protocol gives these descriptors to this process, and each is read once.
-            let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
+            let descriptor = take(number).ok_or_else(|| missing("no descriptor has such a number"))?;
             let failed = |error: rustix::io::Errno| KeeperError::Listen { address: format!("{PASSED}{number}"), source: error.into() };
             fcntl_setfd(descriptor.as_fd(), FdFlags::CLOEXEC).map_err(failed)?;
             if let Some(reason) = objection(&descriptor, guard).map_err(failed)? {
