@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::Uri;
-use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
 
 use crate::registry::config::RegistryConfig;
 use crate::registry::error::RegistryError;
@@ -50,7 +50,7 @@ pub(super) async fn endpoints(config: &RegistryConfig, registry: &str) -> Result
     }
     let host = if registry == DOCKER_HUB { HUB_HOST } else { registry };
     let authority: Authority =
-        host.parse().map_err(|error| RegistryError::Config(format!("`{host}` is not a host with an optional port: {error}")))?;
+        host.parse().map_err(|error: InvalidUri| RegistryError::Address { host: host.to_owned(), reason: error.to_string() })?;
     let insecure = is_insecure(&config.insecure, &authority).await;
     let secure = Endpoint { scheme: Scheme::HTTPS, authority, prefix: String::new(), insecure, mirror: false };
     let plain = insecure.then(|| Endpoint { scheme: Scheme::HTTP, ..secure.clone() });

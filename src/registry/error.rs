@@ -152,6 +152,14 @@ pub enum RegistryError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// Who asked named no host.
+    #[error("`{host}` is not a host with an optional port: {reason}")]
+    Address {
+        /// What was named.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
     /// What we were told of registries makes no sense.
     #[error("{0}")]
     Config(String),
@@ -165,6 +173,7 @@ impl RegistryError {
             // As Docker: whoever may not see a repository is told that it does not exist.
             Self::Denied { .. } | Self::ManifestUnknown { .. } | Self::NameUnknown { .. } => FailureKind::NotFound,
             Self::Unauthorized { .. } | Self::PushDenied { .. } => FailureKind::Denied,
+            Self::Address { .. } => FailureKind::Invalid,
             Self::BlobUnknown { .. }
             | Self::Answer { .. }
             | Self::WrongDigest { .. }

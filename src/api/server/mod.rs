@@ -25,6 +25,8 @@ mod query;
 mod router;
 mod stats;
 mod system;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod volume;
 mod web_socket;

@@ -28,6 +28,12 @@ impl Query {
 
     /// Takes every value of a parameter.
     pub(super) fn all(&mut self, name: &str) -> Vec<String> {
+        #[cfg(test)]
+        crate::api::wire::asked::parameter(name);
+        self.take(name)
+    }
+
+    fn take(&mut self, name: &str) -> Vec<String> {
         self.parameters.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
     }
 
@@ -72,21 +78,21 @@ impl Query {
         }
     }
 
-    /// Refuses a parameter that asks for something this engine does not do; what says no is no wish.
-    pub(super) fn refuse(&mut self, name: &str) -> Result<(), Failure> {
-        match self.all(name).into_iter().find(|value| is_yes(value)) {
-            Some(value) => Err(WireError::unsupported(name, &Value::String(value)).into()),
-            None => Ok(()),
-        }
-    }
-
     /// Refuses what has not been taken.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         while let Some((name, _)) = self.parameters.first() {
             let name = name.clone();
-            self.refuse(&name)?;
+            refuse(&name, self.take(&name))?;
         }
         Ok(())
+    }
+}
+
+/// Refuses a parameter that asks for something this engine does not do; what says no is no wish.
+fn refuse(name: &str, values: Vec<String>) -> Result<(), Failure> {
+    match values.into_iter().find(|value| is_yes(value)) {
+        Some(value) => Err(WireError::unsupported(name, &Value::String(value)).into()),
+        None => Ok(()),
     }
 }
 

@@ -119,6 +119,12 @@ const ROUTES: &[Route] = routes! {
     DELETE "/volumes/{name}"               => volume::remove;
 };
 
+/// The methods and patterns of the table, for whoever holds something to it.
+#[cfg(test)]
+pub(super) fn routes() -> impl Iterator<Item = (&'static Method, &'static str)> {
+    ROUTES.iter().map(|route| (&route.method, route.path))
+}
+
 /// What dockerd serves and this engine does not: the answer says so, instead of knowing no such page.
 const ELSEWHERE: &[&str] = &[
     "/configs",

@@ -47,6 +47,8 @@ impl Fields {
 
     /// Takes a field; `null` is the same as absent. Go's decoder ignores case when no key matches exactly, so this does, too.
     pub fn take(&mut self, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        crate::api::wire::asked::field(self.path(name));
         let found = match self.map.remove(name) {
             Some(value) => Some(value),
             None => {

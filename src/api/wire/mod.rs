@@ -4,6 +4,8 @@
 //! [moods](fields::Mood): a request is refused when it asks for something we would have to ignore, another engine's answer is not.
 
 pub mod answer;
+#[cfg(test)]
+pub(crate) mod asked;
 pub mod build;
 pub mod change;
 pub mod container;
