@@ -22,6 +22,8 @@ mod down;
 mod engine;
 mod exec;
 mod flags;
+mod found;
+mod fuzz_api;
 mod health;
 mod hook;
 mod image;

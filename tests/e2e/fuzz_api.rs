@@ -1,0 +1,11 @@
+//! A minute of random requests by the API's description; `tests/fuzz/api` makes them for an hour.
+
+use crate::bottle::Bottle;
+use crate::program::{bounded_by, run, top};
+
+#[test]
+fn random_requests_find_no_failure_no_hang_and_no_growth() {
+    let mut command = bounded_by(600, top().join("tests/fuzz/api"));
+    let told = run(command.arg("60").arg(Bottle::binary())).success();
+    assert!(told.contains("nothing was found"), "{told}");
+}
