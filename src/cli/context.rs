@@ -12,6 +12,7 @@ use crate::api::client::target::Target;
 use crate::cli::args::{GlobalArgs, Toggle};
 use crate::cli::environment::{Environment, is_yes};
 use crate::cli::error::CommandError;
+use crate::cli::invocation::Invocation;
 use crate::cli::output::progress::{Progress, Style};
 use crate::cli::output::terminal::{Ansi, Terminal};
 use crate::compose::project::diagnostic::Diagnostics;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) parallel: Option<usize>,
     /// Nothing is changed, only told.
     pub(crate) dry_run: bool,
+    /// As what the program was started.
+    pub(crate) invocation: Invocation,
     /// What is wrong with files is told as records.
     records: Cell<bool>,
     style: Style,
@@ -85,9 +88,15 @@ impl Context {
             terminal,
             environment,
             style,
+            invocation: Invocation::Gantry,
             records: Cell::new(false),
             client: OnceCell::new(),
         })
+    }
+
+    /// The same, where the program was started as something else than itself.
+    pub(crate) fn started_as(self, invocation: Invocation) -> Self {
+        Self { invocation, ..self }
     }
 
     /// The engine, connected to once.
@@ -257,6 +266,21 @@ impl Context {
             // There are files, or there is no name either: the loader says so in its own words.
             None => self.project(select).map(|project| (project.name.clone(), Some(project))),
         }
+    }
+
+    /// The project with the services of all profiles, if it can be loaded; what is wrong with its files is not told, and standard input not read.
+    pub(crate) fn whole_project(&self) -> Option<Project> {
+        if self.sources.files.iter().any(|file| file.as_os_str() == "-") {
+            return None;
+        }
+        let sources = Sources { profiles: vec!["*".to_owned()], ..self.sources.clone() };
+        project::load(&sources, &FileReader).project
+    }
+
+    /// The project's name, if it can be told without a word.
+    pub(crate) fn quiet_name(&self) -> Option<ProjectName> {
+        let named = project::name_without_files(&self.sources, &FileReader).and_then(|name| name.parse().ok());
+        named.or_else(|| self.whole_project().map(|project| project.name))
     }
 
     /// A path of the command line, absolute.

@@ -6,12 +6,14 @@ mod ask;
 mod await_container;
 mod build;
 mod command;
+mod complete;
 mod context;
 pub mod environment;
 mod error;
 mod follow;
 mod hook;
 mod interrupt;
+mod invocation;
 mod local;
 mod observe;
 mod output;
@@ -21,19 +23,34 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::args::Arguments;
+use crate::cli::complete::Question;
 use crate::cli::context::Context;
 use crate::cli::environment::Environment;
 use crate::cli::error::CommandError;
+use crate::cli::invocation::Invocation;
 use crate::cli::output::terminal::Terminal;
 use crate::trace::{self, Trace};
 
 /// Runs the command line and returns the code to exit with.
-pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+pub fn main(mut arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let terminal = Terminal::new(&environment);
-    let parsed = match Arguments::try_parse_from(arguments) {
+    if let Some(metadata) = invocation::metadata(&arguments) {
+        terminal.out(metadata.as_bytes());
+        terminal.flush();
+        return ExitCode::SUCCESS;
+    }
+    let invocation = Invocation::of(&mut arguments, &environment);
+    if let Some(question) = Question::of(&arguments) {
+        return answer(question, environment, &terminal);
+    }
+    let command = match invocation.name() {
+        Some(name) => Arguments::command().bin_name(name),
+        None => Arguments::command(),
+    };
+    let parsed = match command.try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&terminal, &error),
     };
@@ -54,8 +71,11 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     };
     let code = runtime.block_on(trace.scope(async {
         let _span = trace::span("command");
+        if invocation == Invocation::Plugin {
+            tokio::spawn(invocation::obey_docker(environment.clone()));
+        }
         let context = match Context::new(&parsed.global, environment, terminal.clone()) {
-            Ok(context) => context,
+            Ok(context) => context.started_as(invocation),
             Err(error) => return error.report(&terminal, None, false),
         };
         match command::run(parsed.command, &context).await {
@@ -73,6 +93,15 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     // A thread may still wait for standard input; nobody needs what it would read.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Tells a shell what can be typed next.
+fn answer(question: Question, environment: Environment, terminal: &Terminal) -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return ExitCode::FAILURE };
+    let text = runtime.block_on(question.answer(environment, terminal.clone()));
+    terminal.out(text.as_bytes());
+    terminal.flush();
+    ExitCode::SUCCESS
 }
 
 /// Prints help where it was asked for, and what is wrong with the arguments where it was not: as Docker Compose, with code 1.

@@ -8,6 +8,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod one_off;
+pub(crate) mod shell;
 
 use std::path::PathBuf;
 
@@ -179,6 +180,10 @@ pub(crate) enum Command {
     Image(engine::ImageCommand),
     /// Run the engine in the foreground, or look after the one that runs
     Engine(engine::EngineArgs),
+    /// Print what a shell needs to complete commands and names
+    Completion(shell::CompletionArgs),
+    /// Write the manual's pages into a folder
+    Man(shell::ManArgs),
     /// Print versions, and the engine's
     Version(inspect::VersionArgs),
 }

@@ -3,6 +3,7 @@
 mod attach;
 mod attached;
 mod build;
+mod completion;
 mod config;
 mod cp;
 mod create;
@@ -89,6 +90,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Image(ImageCommand::Build(args)) if args.debug_shell => image_build::run(*args, context).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,
         Command::Engine(args) => interruptible(engine::run(args, context)).await,
+        Command::Completion(args) => Ok(completion::completion(&args, context)),
+        Command::Man(args) => completion::man(&args, context),
         Command::Version(args) => interruptible(version::run(args, context)).await,
     }
 }
