@@ -61,7 +61,7 @@ impl Comparison {
         self.enter(top, Some(below), true, &mut at)?;
         while let Some(floor) = self.floors.last_mut() {
             at.truncate(floor.level.length);
-            if let Some(name) = floor.level.names.next() {
+            if let Some((name, _)) = floor.level.names.next() {
                 at.extend_from_slice(name.to_bytes());
                 self.compare(&name, &mut at)?;
             } else if let Some(name) = floor.hidden.next() {
@@ -132,10 +132,10 @@ impl Comparison {
 }
 
 /// The names in a folder of the tree below that are not among these, in order.
-fn hidden(below: BorrowedFd<'_>, names: &[CString], at: &[u8]) -> Result<Vec<CString>, PackError> {
+fn hidden(below: BorrowedFd<'_>, names: &[(CString, FileType)], at: &[u8]) -> Result<Vec<CString>, PackError> {
     let wrong = |error| unread(at, error);
     let folder = rustix::fs::openat(below, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(wrong)?;
-    let known: BTreeSet<&CStr> = names.iter().map(CString::as_c_str).chain([c".", c".."]).collect();
+    let known: BTreeSet<&CStr> = names.iter().map(|(name, _)| name.as_c_str()).chain([c".", c".."]).collect();
     let mut found = Vec::new();
     for entry in Dir::read_from(&folder).map_err(wrong)? {
         let entry = entry.map_err(wrong)?;

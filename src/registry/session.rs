@@ -176,11 +176,6 @@ impl Session {
         Ok(bytes)
     }
 
-    /// What it speaks of.
-    pub(super) fn reference(&self) -> &ImageReference {
-        &self.reference
-    }
-
     /// The connections.
     pub(super) fn registries(&self) -> &Registries {
         &self.registries

@@ -1,9 +1,9 @@
 //! Scenarios: real projects on a real engine, each in a bottle of its own (network, mount and UTS namespaces, its own root).
 
 mod api;
+mod api_client;
 mod api_container;
 mod api_image;
-mod api_client;
 mod api_listen;
 mod attribute;
 mod bad_input;

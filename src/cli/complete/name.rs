@@ -64,7 +64,10 @@ impl Names {
                 kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
                 Vec::new()
             }
-            Self::Found(names) => names.get(&kind).cloned().unwrap_or_default(),
+            Self::Found(names) => {
+                let again = |found: &CompletionCandidate| CompletionCandidate::new(found.get_value()).help(found.get_help().cloned());
+                names.get(&kind).into_iter().flatten().map(again).collect()
+            }
         }
     }
 }

@@ -61,7 +61,11 @@ impl Bench {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let engine = self.engine.clone();
         let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
-        let serving = tokio::spawn(connection::serve(server, Activity::default(), answer));
+        let serving = {
+            let activity = Activity::default();
+            let arrival = activity.begin();
+            tokio::spawn(connection::serve(server, activity, arrival, answer))
+        };
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         let body = body.map(ToString::to_string).unwrap_or_default();
         let length = body.len();
