@@ -133,7 +133,7 @@ fn an_engine_after_this_one_knows_what_was_made() {
         while actions.last().is_none_or(|last: &String| last != "rename") {
             actions.push(events.next().await.expect("an event").expect("in time").action.clone());
         }
-        assert_eq!(actions, ["import", "create", "create", "rename"]);
+        assert_eq!(actions, ["tag", "import", "create", "create", "rename"]);
     });
 }
 
