@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     if let Some(code) = gantry::engine::runtime::role::main(&arguments, serve::serve) {
         return code;
     }
+    if let Some(code) = gantry::api::client::ssh::main(&arguments) {
+        return code;
+    }
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the process environment, for the command line to pass on")]
     let environment = Environment::new(std::env::vars_os(), std::env::current_dir());
     gantry::cli::main(arguments, environment)

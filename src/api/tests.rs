@@ -295,7 +295,8 @@ async fn a_client_that_falls_silent_in_its_context_is_not_waited_for() {
     let file = ContextEntry { path: b"x".to_vec(), kind: EntryKind::File { size: 9 }, mode: 0o644, modified: 0, changed: 0 };
     let listing = ToEngine::Listing { context: String::new(), entries: vec![file], is_last: true };
     let half = ToEngine::Content { context: String::new(), bytes: b"half".to_vec() };
-    let talks = [(vec![], None), (vec![open.clone()], None), (vec![open.clone(), listing.clone()], None), (vec![open, listing], Some(half))];
+    let talks =
+        [(vec![], None), (vec![open.clone()], None), (vec![open.clone(), listing.clone()], None), (vec![open, listing], Some(half))];
     for (messages, wanted) in talks {
         let (mut client, server) = UnixStream::pair().expect("sockets");
         let server = Box::new(server) as Box<dyn crate::api::server::listener::Stream>;

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
 use crate::api::client::Client;
+use crate::api::client::dial::Dialled;
 use crate::api::client::target::Target;
 use crate::cli::args::{GlobalArgs, Toggle};
+use crate::cli::choice;
 use crate::cli::environment::{Environment, is_yes};
 use crate::cli::error::CommandError;
 use crate::cli::invocation::Invocation;
@@ -19,7 +21,6 @@ use crate::compose::project::diagnostic::Diagnostics;
 use crate::compose::project::model::Project;
 use crate::compose::project::source::FileReader;
 use crate::compose::project::{self, Model, Sources};
-use crate::engine::root::Root;
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::name::{ProjectName, ServiceName};
 
@@ -47,13 +48,18 @@ pub(crate) struct Context {
     style: Style,
     sources: Sources,
     target: Target,
+    docker_config: Option<PathBuf>,
     client: OnceCell<Client>,
 }
 
 impl Context {
     /// Resolves the global flags and the environment.
-    pub(crate) fn new(global: &GlobalArgs, environment: Environment, terminal: Terminal) -> Result<Self, CommandError> {
-        refuse_unsupported(&environment)?;
+    pub(crate) fn new(
+        global: &GlobalArgs,
+        environment: Environment,
+        terminal: Terminal,
+        invocation: Invocation,
+    ) -> Result<Self, CommandError> {
         let ansi = match (global.ansi, environment.get("COMPOSE_ANSI")) {
             (Some(ansi), _) => ansi,
             (None, Some(text)) => Toggle::parse(text, "COMPOSE_ANSI")?,
@@ -81,22 +87,18 @@ impl Context {
             (None, None) => -1,
         };
         Ok(Self {
-            target: target(global, &environment)?,
+            target: choice::choose(&global.connection, &environment, invocation)?,
+            docker_config: choice::docker_config(&global.connection, &environment),
             sources: sources(global, &environment),
             parallel: usize::try_from(parallel).ok().filter(|limit| *limit > 0),
             dry_run: global.dry_run,
             terminal,
             environment,
             style,
-            invocation: Invocation::Gantry,
+            invocation,
             records: Cell::new(false),
             client: OnceCell::new(),
         })
-    }
-
-    /// The same, where the program was started as something else than itself.
-    pub(crate) fn started_as(self, invocation: Invocation) -> Self {
-        Self { invocation, ..self }
     }
 
     /// The engine, connected to once.
@@ -118,27 +120,50 @@ impl Context {
         }
     }
 
+    /// A connection to the engine as it is.
+    pub(crate) async fn dial(&self) -> Result<Dialled, CommandError> {
+        self.check_rights()?;
+        Dialled::open(&self.target).await.map_err(|failure| self.unreached(failure))
+    }
+
     async fn connect(&self) -> Result<Client, CommandError> {
+        self.check_rights()?;
+        let client = Client::connect(&self.target).await.map_err(|failure| self.unreached(failure))?;
+        let client = client.with_docker_config(self.docker_config.clone());
+        match self.environment.get("DOCKER_API_VERSION") {
+            Some(version) => {
+                client.speaking(version.trim_start_matches('v')).map_err(|failure| CommandError::from(failure).during("DOCKER_API_VERSION"))
+            }
+            None => Ok(client),
+        }
+    }
+
+    /// Our own engine is started by root alone.
+    fn check_rights(&self) -> Result<(), CommandError> {
         if let Target::Own(root) = &self.target
             && !rustix::process::geteuid().is_root()
             && !root.socket().exists()
         {
             return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {RIGHTS}")));
         }
-        match Client::connect(&self.target).await {
-            Ok(client) => Ok(client.with_docker_config(docker_config(&self.environment))),
-            Err(failure) if failure.kind == FailureKind::Denied => Err(denied(&failure)),
-            Err(failure) if !matches!(self.target, Target::Own(_)) => {
-                let way = "start that engine, or name another with `-H` or DOCKER_HOST; with neither, Gantry's own is used and started";
-                Err(CommandError::from(failure).hint(way))
+        Ok(())
+    }
+
+    fn unreached(&self, failure: Failure) -> CommandError {
+        match failure.kind {
+            FailureKind::Denied => denied(&failure),
+            FailureKind::Unavailable if !matches!(self.target, Target::Own(_)) => {
+                let way =
+                    "start that engine, or name another with `-H`, `--context` or DOCKER_HOST; with none, Gantry's own is used and started";
+                CommandError::from(failure).hint(way)
             }
-            Err(failure) => Err(failure.into()),
+            _ => failure.into(),
         }
     }
 
     /// Where Docker's command line keeps its configuration.
     pub(crate) fn docker_config(&self) -> Option<PathBuf> {
-        docker_config(&self.environment)
+        self.docker_config.clone()
     }
 
     /// The engine that was spoken to, if one was.
@@ -306,44 +331,6 @@ fn sources(global: &GlobalArgs, environment: &Environment) -> Sources {
         all_resources: global.all_resources,
         ..Sources::default()
     }
-}
-
-/// Variables that Docker Compose heeds and Gantry does not yet: silence would be a lie.
-fn refuse_unsupported(environment: &Environment) -> Result<(), CommandError> {
-    if let Some(context) = environment.get("DOCKER_CONTEXT").filter(|context| *context != "default") {
-        return Err(CommandError::local(format!("DOCKER_CONTEXT names `{context}`, and contexts are not supported"))
-            .hint("name the engine with `-H` or DOCKER_HOST"));
-    }
-    Ok(())
-}
-
-/// Where Docker's command line keeps its configuration, and with it the credentials of registries.
-fn docker_config(environment: &Environment) -> Option<PathBuf> {
-    let home = || environment.get("HOME").map(|home| Path::new(home).join(".docker"));
-    environment.get("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
-}
-
-fn target(global: &GlobalArgs, environment: &Environment) -> Result<Target, CommandError> {
-    let Some(host) = global.host.as_deref().or_else(|| environment.get("DOCKER_HOST")) else {
-        let moved = environment.get("GANTRY_ROOT").filter(|root| !root.is_empty()).map(|root| environment.absolute(root.as_ref()));
-        let root = Root::new(moved.as_deref());
-        let (length, most) = (root.socket().as_os_str().len(), Root::LONGEST_SOCKET);
-        if length > most {
-            return Err(CommandError::local(format!("GANTRY_ROOT is too long: the path of its socket has {length} bytes"))
-                .hint(format!("the kernel allows {most}; name a shorter folder, or a symbolic link to this one")));
-        }
-        return Ok(Target::Own(root));
-    };
-    if let Some(path) = host.strip_prefix("unix://").or_else(|| host.starts_with('/').then_some(host)) {
-        return Ok(Target::Unix(PathBuf::from(path)));
-    }
-    if let Some(address) = host.strip_prefix("tcp://") {
-        if environment.is_true("DOCKER_TLS_VERIFY") {
-            return Err(CommandError::local("DOCKER_TLS_VERIFY is set, and TLS to an engine is not supported"));
-        }
-        return Ok(Target::Tcp(address.trim_end_matches('/').to_owned()));
-    }
-    Err(CommandError::local(format!("cannot speak to the engine `{host}`")).hint("unix:///path and tcp://host:port are understood"))
 }
 
 /// Labels of a filter of the engine's lists.

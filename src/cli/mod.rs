@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod await_container;
 mod build;
+mod choice;
 mod command;
 mod complete;
 mod context;
@@ -44,7 +45,7 @@ pub fn main(mut arguments: Vec<OsString>, environment: Environment) -> ExitCode 
     }
     let invocation = Invocation::of(&mut arguments, &environment);
     if let Some(question) = Question::of(&arguments) {
-        return answer(question, environment, &terminal);
+        return answer(question, environment, &terminal, invocation);
     }
     let command = match invocation.name() {
         Some(name) => Arguments::command().bin_name(name),
@@ -74,8 +75,8 @@ pub fn main(mut arguments: Vec<OsString>, environment: Environment) -> ExitCode 
         if invocation == Invocation::Plugin {
             tokio::spawn(invocation::obey_docker(environment.clone()));
         }
-        let context = match Context::new(&parsed.global, environment, terminal.clone()) {
-            Ok(context) => context.started_as(invocation),
+        let context = match Context::new(&parsed.global, environment, terminal.clone(), invocation) {
+            Ok(context) => context,
             Err(error) => return error.report(&terminal, None, false),
         };
         match command::run(parsed.command, &context).await {
@@ -96,9 +97,9 @@ pub fn main(mut arguments: Vec<OsString>, environment: Environment) -> ExitCode 
 }
 
 /// Tells a shell what can be typed next.
-fn answer(question: Question, environment: Environment, terminal: &Terminal) -> ExitCode {
+fn answer(question: Question, environment: Environment, terminal: &Terminal, invocation: Invocation) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return ExitCode::FAILURE };
-    let text = runtime.block_on(question.answer(environment, terminal.clone()));
+    let text = runtime.block_on(question.answer(environment, terminal.clone(), invocation));
     terminal.out(text.as_bytes());
     terminal.flush();
     ExitCode::SUCCESS

@@ -15,7 +15,7 @@ pub mod manifest_text;
 mod proxy;
 pub mod resolve;
 pub mod session;
-mod tls;
+pub(crate) mod tls;
 mod token;
 pub mod upload;
 

@@ -77,8 +77,8 @@ fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<(), RegistryError>
 
 /// Believes every certificate, for registries that are named as insecure; the connection is encrypted all the same.
 #[derive(Debug)]
-struct AnyCertificate {
-    provider: Arc<CryptoProvider>,
+pub(crate) struct AnyCertificate {
+    pub(crate) provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for AnyCertificate {

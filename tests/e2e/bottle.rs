@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 
 use nix::mount::{MsFlags, mount};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api;
+use crate::docker;
 use crate::program::{Outcome, bounded, bounded_by, run, run_with_input, shell};
 
 /// The image most scenarios use: busybox, with its applets.
@@ -19,7 +20,12 @@ pub(crate) const IMAGE: &str = "busybox:test";
 /// A host of one's own.
 pub(crate) struct Bottle {
     folder: TempDir,
+    /// A Docker Engine in the place of ours.
+    docker: Option<Child>,
 }
+
+/// The variable that puts a Docker Engine in the place of ours (`on_docker.rs`).
+pub(crate) const ON_DOCKER: &str = "GANTRY_SCENARIOS_ON_DOCKER";
 
 /// A tar of busybox and its applets, made once.
 pub(crate) fn busybox_tar() -> &'static Path {
@@ -46,7 +52,7 @@ pub(crate) fn busybox_tar() -> &'static Path {
 impl Bottle {
     /// Moves this thread into fresh namespaces; they end with it.
     pub(crate) fn new() -> Self {
-        let bottle = Self::on_the_host();
+        let mut bottle = Self::on_the_host();
         unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)
             .expect("scenarios need root: run tests/run");
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>).expect("a private mount tree");
@@ -58,6 +64,12 @@ impl Bottle {
         mount(Some(&aside), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_MOVE, None::<&str>).expect("the host's control groups");
         fs::remove_dir(&aside).expect("nothing is left there");
         shell("ip link set lo up").success();
+        #[expect(clippy::disallowed_methods, reason = "which engine the scenarios run on is said from outside")]
+        let on_docker = std::env::var_os(ON_DOCKER).is_some();
+        if on_docker {
+            fs::create_dir_all(bottle.root().join("run")).expect("a folder of the bottle");
+            bottle.docker = Some(docker::daemon(&bottle, &bottle.folder.path().join("docker"), &bottle.socket(), &[]));
+        }
         bottle
     }
 
@@ -67,7 +79,7 @@ impl Bottle {
         for name in ["home", "project", "root"] {
             fs::create_dir(folder.path().join(name)).expect("a folder of the bottle");
         }
-        Self { folder }
+        Self { folder, docker: None }
     }
 
     /// A bottle whose engine has the busybox image.
@@ -130,6 +142,9 @@ impl Bottle {
             .env("HOME", self.folder.path().join("home"))
             .env("GANTRY_ROOT", self.root())
             .current_dir(self.project());
+        if self.docker.is_some() {
+            command.env("DOCKER_HOST", format!("unix://{}", self.socket().display()));
+        }
         command
     }
 
@@ -202,8 +217,13 @@ impl Drop for Bottle {
         // A second panic would hide the first; what cannot be asked of the engine is killed below.
         let _ = std::panic::catch_unwind(|| {
             api::remove_all(&self.socket());
-            let _ = self.shell("test ! -e $GANTRY_ROOT/run || $GANTRY engine stop");
+            if self.docker.is_none() {
+                let _ = self.shell("test ! -e $GANTRY_ROOT/run || $GANTRY engine stop");
+            }
         });
+        if let Some(docker) = &mut self.docker {
+            docker::end(docker);
+        }
         crate::world::end_processes_of(self.folder.path());
         // What a test mounted below its folder would keep the folder from going.
         let below = format!("awk -v f={}/ 'index($5, f) == 1 {{print $5}}' /proc/self/mountinfo | sort -r", self.folder.path().display());

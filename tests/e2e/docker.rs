@@ -1,7 +1,7 @@
 //! The ordinary `docker`: as a client on our socket, and as an engine beside ours.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::bottle::{Bottle, IMAGE, busybox_tar};
@@ -27,40 +27,8 @@ impl<'bottle> Docker<'bottle> {
     /// The same with more arguments.
     pub(crate) fn start_with(bottle: &'bottle Bottle, more: &[&str]) -> Self {
         let folder = Self::folder(bottle);
-        std::fs::create_dir_all(&folder).expect("Docker's folder");
-        let programs =
-            ["usr/bin", "usr/sbin", "usr/libexec/docker"].map(|path| crate::program::top().join("target/foreign/root").join(path));
-        let path = programs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
-        let mut command = bottle.server(foreign("usr/sbin/dockerd"));
-        command
-            .env("PATH", format!("{path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
-            .env_remove("GANTRY_ROOT")
-            .arg("--data-root")
-            .arg(folder.join("data"))
-            .arg("--exec-root")
-            .arg(folder.join("exec"))
-            .arg("--pidfile")
-            .arg(folder.join("pid"))
-            .arg("-H")
-            .arg(format!("unix://{}", folder.join("sock").display()))
-            .args(more);
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut told = Vec::new();
-        // It gives its containerd fifteen seconds, which on a busy machine are too few now and then.
-        for _ in 0..3 {
-            let mut process = command.spawn().expect("dockerd starts");
-            let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-            let ready = lines.by_ref().map_while(Result::ok).any(|line| {
-                told.push(line);
-                told.last().is_some_and(|line| line.contains("API listen on"))
-            });
-            if ready {
-                std::thread::spawn(move || lines.for_each(drop));
-                return Self { bottle, process };
-            }
-            process.wait().expect("dockerd has ended");
-        }
-        panic!("dockerd did not start:\n{}", told.join("\n"));
+        let process = daemon(bottle, &folder, &folder.join("sock"), more);
+        Self { bottle, process }
     }
 
     /// Its socket.
@@ -83,6 +51,11 @@ impl<'bottle> Docker<'bottle> {
         let mut command = self.bottle.command(foreign("usr/bin/docker"));
         command.arg("-H").arg(self.host());
         command
+    }
+
+    /// The `docker` command line by itself.
+    pub(crate) fn docker_alone(&self, arguments: &[&str]) -> Outcome {
+        run(self.bottle.command(foreign("usr/bin/docker")).args(arguments))
     }
 
     /// Docker Compose on it, in the bottle's project.
@@ -125,11 +98,53 @@ impl<'bottle> Docker<'bottle> {
 impl Drop for Docker<'_> {
     fn drop(&mut self) {
         let _ = self.docker(&["rm", "-f", "server"]);
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.process.wait();
+        end(&mut self.process);
         let _ = std::fs::remove_dir_all(Self::folder(self.bottle));
     }
+}
+
+/// Starts a daemon with its data in a folder and waits for its word of readiness.
+pub(crate) fn daemon(bottle: &Bottle, folder: &Path, socket: &Path, more: &[&str]) -> Child {
+    std::fs::create_dir_all(folder).expect("Docker's folder");
+    let programs = ["usr/bin", "usr/sbin", "usr/libexec/docker"].map(|path| crate::program::top().join("target/foreign/root").join(path));
+    let path = programs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
+    let mut command = bottle.server(foreign("usr/sbin/dockerd"));
+    command
+        .env("PATH", format!("{path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+        .env_remove("GANTRY_ROOT")
+        .arg("--data-root")
+        .arg(folder.join("data"))
+        .arg("--exec-root")
+        .arg(folder.join("exec"))
+        .arg("--pidfile")
+        .arg(folder.join("pid"))
+        .arg("-H")
+        .arg(format!("unix://{}", socket.display()))
+        .args(more);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut told = Vec::new();
+    // It gives its containerd fifteen seconds, which on a busy machine are too few now and then.
+    for _ in 0..3 {
+        let mut process = command.spawn().expect("dockerd starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| {
+            told.push(line);
+            told.last().is_some_and(|line| line.contains("API listen on"))
+        });
+        if ready {
+            std::thread::spawn(move || lines.for_each(drop));
+            return process;
+        }
+        process.wait().expect("dockerd has ended");
+    }
+    panic!("dockerd did not start:\n{}", told.join("\n"));
+}
+
+/// Ends a daemon.
+pub(crate) fn end(process: &mut Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    let _ = process.wait();
 }
 
 /// The real `docker` on our engine's socket.

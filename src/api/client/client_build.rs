@@ -41,7 +41,15 @@ impl Client {
 
     /// Returns what our own engine's builds have kept.
     pub async fn build_cache(&self) -> Result<Vec<BuildCache>, Failure> {
-        let answer = self.transport.send(&Call::get(extension::BUILD_CACHE)).await?.json().await?;
+        let answer = match self.transport.send(&Call::get(extension::BUILD_CACHE)).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                let name = self.transport.name();
+                return Err(Failure::unsupported(format!(
+                    "the engine at {name} is not one of Gantry's, and does not tell what it keeps in Gantry's terms: ask it by `docker system df -v`"
+                )));
+            }
+            answered => answered?.json().await?,
+        };
         serde_json::from_value(answer).map_err(|error| Failure::internal(format!("the engine's list cannot be read: {error}")))
     }
 

@@ -13,13 +13,13 @@ use crate::api::client::call::{Call, segment};
 use crate::api::client::hijack::{Framing, Hijacked};
 use crate::api::client::log::LogStream;
 use crate::api::client::stats::StatsStream;
-use crate::api::client::target::Target;
-use crate::api::client::{Client, INSPECTS};
+use crate::api::client::{Client, older};
 use crate::api::wire::answer::{self, Pruned};
 use crate::api::wire::container::{read, whole};
 use crate::api::wire::{extension, spec, time};
 use crate::resource::container::{
-    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, InjectedFile, StopOptions, Stopped, WaitCondition,
+    AttachOptions, ContainerFilter, ContainerInfo, ContainerSpec, EndpointSpec, ExitStatus, InjectedFile, StopOptions, Stopped,
+    WaitCondition,
 };
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::{Failure, FailureKind};
@@ -35,7 +35,7 @@ impl Client {
             return Ok(infos);
         }
         let lines = list_of(&self.transport.name(), &answer)?;
-        let infos = stream::iter(lines.into_iter().map(|line| self.listed_container(line))).buffered(INSPECTS);
+        let infos = stream::iter(lines.into_iter().map(|line| self.listed_container(line))).buffered(self.transport.breadth());
         infos.try_filter_map(async |info| Ok(info)).try_collect().await
     }
 
@@ -56,34 +56,61 @@ impl Client {
 
     /// Makes a container; without a name it gets one.
     pub async fn create_container(&self, name: Option<&str>, spec: &ContainerSpec) -> Result<ContainerId, Failure> {
+        self.transport.settle().await?;
+        let minor = self.transport.minor();
+        older::check_container(&self.transport.name(), minor, spec)?;
+        let split = older::split_networks(minor, spec);
+        let (first, further) = split.as_ref().map_or((spec, None), |(first, further)| (first, Some(further)));
         let call = Call::post("/containers/create").option("name", name).option("platform", spec.platform.as_deref());
         // A value that lived on while the engine works would be many times its text.
-        let call = call.json(&spec::to_json(spec));
+        let call = call.json(&spec::to_create_json(first));
         let answer = self.transport.send(&call).await?;
         let id = answer::created_from_json(answer.json().await?)?;
-        if !spec.files.is_empty()
-            && let Err(failure) = Box::pin(self.upload_files(&id, &spec.files)).await
-        {
-            // Without its files it is not what was asked for, and must not be found under its name.
+        if let Err(failure) = Box::pin(self.complete(&id, spec, further)).await {
+            // Without its files and networks it is not what was asked for, and must not be found under its name.
             let _ = Box::pin(self.remove_container(&id.to_string(), true, true)).await;
             return Err(failure);
         }
         Ok(id)
     }
 
+    /// Gives a new container what did not come with it.
+    async fn complete(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+        networks: Option<&BTreeMap<String, EndpointSpec>>,
+    ) -> Result<(), Failure> {
+        for (network, endpoint) in networks.into_iter().flatten() {
+            self.connect_network(network, &id.to_string(), endpoint).await?;
+        }
+        if spec.files.is_empty() { Ok(()) } else { self.upload_files(id, spec).await }
+    }
+
     /// Writes a container's files into it where the engine did not: only ours looks at those of a spec.
-    async fn upload_files(&self, id: &ContainerId, files: &[InjectedFile]) -> Result<(), Failure> {
+    async fn upload_files(&self, id: &ContainerId, spec: &ContainerSpec) -> Result<(), Failure> {
         if self.is_ours().await? {
             return Ok(());
         }
+        if spec.read_only {
+            let name = self.transport.name();
+            return Err(Failure::unsupported(format!(
+                "the engine at {name} writes no `configs` and `secrets` of this kind into a container that is `read_only`: take them from files (`file:`), without `uid`, `gid` and `mode`"
+            )));
+        }
         let call = Call::new(Method::PUT, format!("/containers/{id}/archive")).query("path", "/");
-        let archive = archive_of(files).map_err(|error| Failure::invalid(format!("the files of the container: {error}")))?;
+        let archive = archive_of(&spec.files).map_err(|error| Failure::invalid(format!("the files of the container: {error}")))?;
         self.change(call.archive(archive)).await
     }
 
     /// Whether the engine is one of ours.
     async fn is_ours(&self) -> Result<bool, Failure> {
-        Ok(matches!(self.target(), Target::Own(_)) || self.version().await?.name == "Gantry")
+        if let Some(known) = self.transport.is_ours() {
+            return Ok(known);
+        }
+        let ours = self.version().await?.name == "Gantry";
+        self.transport.tell_ours(ours);
+        Ok(ours)
     }
 
     /// Starts a container; returns once its command was executed. One that runs already is no failure.
@@ -127,7 +154,25 @@ impl Client {
 
     /// Removes a container; `force` kills one that runs, `volumes` removes its anonymous volumes.
     pub async fn remove_container(&self, name: &str, force: bool, volumes: bool) -> Result<(), Failure> {
-        self.change(Call::delete(format!("/containers/{}", segment(name))).flag("force", force).flag("v", volumes)).await
+        let inherited = if volumes && !self.is_ours().await? { self.anonymous_volumes(name).await } else { Vec::new() };
+        self.change(Call::delete(format!("/containers/{}", segment(name))).flag("force", force).flag("v", volumes)).await?;
+        for volume in inherited {
+            // It went along, or is another container's, too.
+            let _ = self.remove_volume(&volume, false).await;
+        }
+        Ok(())
+    }
+
+    /// Returns a container's volumes that nobody named. Docker takes one that a container has from its predecessor for named.
+    async fn anonymous_volumes(&self, name: &str) -> Vec<String> {
+        let Ok(container) = self.container(name).await else { return Vec::new() };
+        let mut found = Vec::new();
+        for volume in container.mounts.iter().filter(|mount| mount.kind == "volume").filter_map(|mount| mount.name.as_deref()) {
+            if self.volume(volume).await.is_ok_and(|info| info.anonymous) {
+                found.push(volume.to_owned());
+            }
+        }
+        found
     }
 
     /// Gives a container another name.

@@ -4,6 +4,7 @@ use crate::api::client::Client;
 use crate::api::client::call::{Call, segment};
 use crate::api::client::client_container::terminal_size;
 use crate::api::client::hijack::{Framing, Hijacked};
+use crate::api::client::older;
 use crate::api::wire::answer;
 use crate::api::wire::exec::{self, ExecStart};
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
@@ -13,6 +14,8 @@ use crate::resource::id::ExecId;
 impl Client {
     /// Prepares a command in a running container.
     pub async fn exec_create(&self, name: &str, spec: &ExecSpec) -> Result<ExecId, Failure> {
+        self.transport.settle().await?;
+        older::check_exec(&self.transport.name(), self.transport.minor(), spec)?;
         let call = Call::post(format!("/containers/{}/exec", segment(name))).json(&exec::create_to_json(spec));
         Ok(answer::created_from_json(self.transport.send(&call).await?.json().await?)?)
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::api::client::answer::Lines;
 use crate::api::client::call::{ARCHIVE, Call, Payload, segment};
 use crate::api::client::client_archive::ArchiveStream;
-use crate::api::client::{Client, INSPECTS, credential};
+use crate::api::client::{Client, credential};
 use crate::api::wire::progress::{self, Line};
 use crate::api::wire::{extension, image, system};
 use crate::resource::failure::{Failure, FailureKind};
@@ -30,7 +30,7 @@ impl Client {
     pub async fn images(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<Vec<ImageInfo>, Failure> {
         let call = Call::get("/images/json").flag(extension::WHOLE, true).filters(filters);
         let lines = self.transport.send(&call).await?.list().await?;
-        let infos = stream::iter(lines.into_iter().map(|line| self.listed_image(line))).buffered(INSPECTS);
+        let infos = stream::iter(lines.into_iter().map(|line| self.listed_image(line))).buffered(self.transport.breadth());
         infos.try_filter_map(async |info| Ok(info)).try_collect().await
     }
 

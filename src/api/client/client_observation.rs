@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 
 use crate::api::client::Client;
 use crate::api::client::call::Call;
@@ -38,7 +38,8 @@ impl Client {
     async fn meanings(&self, references: &BTreeSet<&str>) -> Result<BTreeMap<String, ImageId>, Failure> {
         let asked = references.iter().map(|reference| async move { (reference, self.image(reference).await) });
         let mut found = BTreeMap::new();
-        for (reference, answer) in join_all(asked).await {
+        let mut answers = stream::iter(asked).buffered(self.transport.breadth());
+        while let Some((reference, answer)) = answers.next().await {
             match answer {
                 Ok(image) => drop(found.insert((*reference).to_owned(), image.id)),
                 Err(failure) if failure.kind == FailureKind::NotFound => {}

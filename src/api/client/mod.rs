@@ -18,14 +18,20 @@ mod client_system;
 mod client_volume;
 mod credential;
 mod credential_store;
+pub mod dial;
+pub mod docker_context;
 pub mod event;
 pub mod hijack;
 pub mod log;
+mod older;
 mod raw;
 mod socket;
+pub mod ssh;
+pub mod ssh_target;
 mod start;
 pub mod stats;
 pub mod target;
+pub mod tls;
 mod transport;
 
 #[cfg(test)]
@@ -35,12 +41,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::api::client::target::Target;
-use crate::api::client::transport::Transport;
+use crate::api::client::transport::{Transport, minor_of};
 use crate::resource::failure::Failure;
 use crate::resource::image::Credentials;
-
-/// So many inspects go on at once where an engine's list does not tell all.
-const INSPECTS: usize = 32;
 
 /// Forgets the credentials of a registry in a folder of Docker's configuration, or with the helper named there; false where there were none.
 pub async fn logout(folder: Option<PathBuf>, registry: &str) -> Result<bool, Failure> {
@@ -69,6 +72,18 @@ impl Client {
     /// Connects to an engine. Ours is started when nothing listens; another one has to be there.
     pub async fn connect(target: &Target) -> Result<Self, Failure> {
         Ok(Self { transport: Arc::new(Transport::connect(target).await?), docker_config: None })
+    }
+
+    /// Speaks a version of the API that is written as `1.43`, whatever the engine's newest is.
+    pub fn speaking(self, version: &str) -> Result<Self, Failure> {
+        match minor_of(version).filter(|minor| (older::OLDEST..=transport::newest()).contains(minor)) {
+            Some(minor) => self.transport.speak(minor),
+            None => {
+                let (oldest, newest) = (older::OLDEST, transport::newest());
+                return Err(Failure::invalid(format!("`{version}` is no version of the API from 1.{oldest} to 1.{newest}")));
+            }
+        }
+        Ok(self)
     }
 
     /// Takes the credentials of registries from the `config.json` in a folder, and from the helpers it names.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -14,19 +14,25 @@ use tokio::io::AsyncReadExt as _;
 use crate::api::client::answer::Answer;
 use crate::api::client::call::{Call, Payload};
 use crate::api::client::raw::{self, Head};
-use crate::api::client::socket::{self, Socket};
-use crate::api::client::start;
+use crate::api::client::socket::{Dialer, Socket};
+use crate::api::client::ssh::SshFailure;
 use crate::api::client::target::Target;
+use crate::api::client::{older, start, tls};
 use crate::api::wire::system::API_VERSION;
 use crate::engine::root::Root;
 use crate::resource::failure::Failure;
 use crate::trace::{self, Trace};
 
+/// So many requests go on at once where an engine's list does not tell all.
+const BREADTH: usize = 32;
+/// The same where each of them is a process.
+const BREADTH_OF_SSH: usize = 4;
+
 type Idle = Arc<Mutex<Vec<SendRequest<Payload>>>>;
 
 /// The way to one engine.
 pub(super) struct Transport {
-    target: Target,
+    dialer: Dialer,
     /// The target as people write it.
     name: Arc<str>,
     host: String,
@@ -37,31 +43,44 @@ pub(super) struct Transport {
     minor: AtomicU32,
     /// The engine has answered, so that the version is known.
     settled: AtomicBool,
+    /// Whether the engine is one of ours, once that is known.
+    ours: OnceLock<bool>,
 }
 
 impl Transport {
     /// Makes the first connection, and with our own engine the engine.
     pub(super) async fn connect(target: &Target) -> Result<Self, Failure> {
-        let transport = Self {
-            name: target.to_string().into(),
-            host: match target {
-                Target::Tcp(address) => address.clone(),
-                Target::Own(_) | Target::Unix(_) => "docker".to_owned(),
-            },
-            target: target.clone(),
-            idle: Idle::default(),
-            starting: tokio::sync::Mutex::default(),
-            minor: AtomicU32::new(minor_of(API_VERSION).unwrap_or_default()),
-            settled: AtomicBool::new(false),
-        };
+        let transport = Self::new(target)?;
+        if let Target::Ssh(_) = target {
+            // Whether that is one, only an answer tells.
+            transport.settle().await?;
+            return Ok(transport);
+        }
         let sender = transport.open().await?;
         keep(&transport.idle, sender);
         Ok(transport)
     }
 
+    /// The way to an engine, not yet gone.
+    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+        Ok(Self {
+            dialer: Dialer::new(target)?,
+            name: target.to_string().into(),
+            host: match target {
+                Target::Tcp(address) | Target::Tls(address, _) => address.clone(),
+                Target::Own(_) | Target::Unix(_) | Target::Ssh(_) => "docker".to_owned(),
+            },
+            idle: Idle::default(),
+            starting: tokio::sync::Mutex::default(),
+            minor: AtomicU32::new(newest()),
+            settled: AtomicBool::new(false),
+            ours: OnceLock::new(),
+        })
+    }
+
     /// The engine at the other end.
-    pub(super) fn target(&self) -> &Target {
-        &self.target
+    pub(super) const fn target(&self) -> &Target {
+        self.dialer.target()
     }
 
     /// The engine as people write it.
@@ -77,6 +96,7 @@ impl Transport {
             match sender.try_send_request(self.traced(call.request(minor, &self.host)?)).await {
                 Ok(response) => {
                     let is_older = self.learn(response.headers()) < minor;
+                    older::check_version(&self.name, self.minor())?;
                     let is_refused = response.status() == StatusCode::BAD_REQUEST;
                     let answer = Answer::new(response, self.lease(sender));
                     if !(is_older && is_refused) {
@@ -105,7 +125,7 @@ impl Transport {
     /// Tells an engine on this machine of the trace, if there is one.
     fn traced(&self, mut request: Request<Payload>) -> Request<Payload> {
         let trace = Trace::current();
-        let path = trace.path().filter(|_| !matches!(self.target, Target::Tcp(_)));
+        let path = trace.path().filter(|_| self.target().is_here());
         if let Some(value) = path.and_then(|path| HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()) {
             request.headers_mut().insert(trace::HEADER, value);
         }
@@ -133,12 +153,38 @@ impl Transport {
     pub(super) async fn until_gone(&self, mut lifeline: Socket) -> bool {
         // However it ends, it has ended.
         let _ = lifeline.read_to_end(&mut Vec::new()).await;
-        while let Ok(mut socket) = socket::open(&self.target).await {
+        // Who dials on another machine would start it again.
+        if let Target::Ssh(_) = self.target() {
+            return true;
+        }
+        while let Ok(mut socket) = self.dialer.open().await {
             if raw::answers(&mut socket, &self.host).await {
                 return false;
             }
         }
         true
+    }
+
+    /// Whether the engine is one of ours, if that is known.
+    pub(super) fn is_ours(&self) -> Option<bool> {
+        if let Target::Own(_) = self.target() { Some(true) } else { self.ours.get().copied() }
+    }
+
+    /// Remembers whether the engine is one of ours.
+    pub(super) fn tell_ours(&self, ours: bool) {
+        // Who asked at the same time was told the same.
+        let _ = self.ours.set(ours);
+    }
+
+    /// How many requests of a kind may go on at once.
+    pub(super) const fn breadth(&self) -> usize {
+        if let Target::Ssh(_) = self.target() { BREADTH_OF_SSH } else { BREADTH }
+    }
+
+    /// Speaks a version of the API, whatever the engine's newest is.
+    pub(super) fn speak(&self, minor: u32) {
+        self.minor.store(minor, Ordering::Relaxed);
+        self.settled.store(true, Ordering::Relaxed);
     }
 
     /// The minor version of the API that is spoken.
@@ -184,12 +230,13 @@ impl Transport {
         Ok(sender)
     }
 
-    async fn open_socket(&self) -> Result<Socket, Failure> {
-        let error = match socket::open(&self.target).await {
+    /// Connects; our own engine is started when nothing listens.
+    pub(super) async fn open_socket(&self) -> Result<Socket, Failure> {
+        let error = match self.dialer.open().await {
             Ok(socket) => return Ok(socket),
             Err(error) => error,
         };
-        let Target::Own(root) = &self.target else { return Err(self.unreachable(&error)) };
+        let Target::Own(root) = self.target() else { return Err(self.unreachable(&error)) };
         if !is_absent(&error) {
             return Err(self.unreachable(&error));
         }
@@ -200,11 +247,11 @@ impl Transport {
     /// Starts our own engine, or waits for whoever does.
     async fn start(&self, root: &Root) -> Result<Socket, Failure> {
         let _one = self.starting.lock().await;
-        if let Ok(socket) = socket::open(&self.target).await {
+        if let Ok(socket) = self.dialer.open().await {
             return Ok(socket);
         }
         start::start(root).await?;
-        socket::open(&self.target).await.map_err(|error| self.unreachable(&error))
+        self.dialer.open().await.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &io::Error) -> Failure {
@@ -214,14 +261,17 @@ impl Transport {
                 Failure::denied(format!("this user may not use the engine at {name}: its socket is open to root and its group"))
             }
             _ if is_absent(error) => Failure::unavailable(format!("no engine listens at {name}")),
-            _ => Failure::unavailable(format!("the engine at {name} cannot be reached: {error}")),
+            _ => unreached(name, error).unwrap_or_else(|| Failure::unavailable(format!("the engine at {name} cannot be reached: {error}"))),
         }
     }
 
     /// Why a request got no answer. An engine that cannot start has its keeper say so to everybody who calls, before they have spoken.
     async fn explain(&self, error: &hyper::Error, kept: bool) -> Failure {
+        if let Some(failure) = unreached(&self.name, error) {
+            return failure;
+        }
         if !kept
-            && let Ok(mut socket) = socket::open(&self.target).await
+            && let Ok(mut socket) = self.dialer.open().await
             && let Some(failure) = raw::refusal(&mut socket, &self.host).await
         {
             return failure;
@@ -267,7 +317,23 @@ fn keep(idle: &Idle, sender: SendRequest<Payload>) {
     }
 }
 
-fn lost(name: &str, error: &dyn std::error::Error) -> Failure {
+/// What TLS or `ssh` say, if it was them that led nowhere: before the first answer, or in its place.
+fn unreached(name: &str, error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let why = inside.and_then(|inside| {
+        let of_ssh = inside.downcast_ref::<SshFailure>().map(ToString::to_string);
+        of_ssh.or_else(|| inside.downcast_ref::<rustls::Error>().map(tls::reason))
+    });
+    match why {
+        Some(why) => Some(Failure::unavailable(format!("the engine at {name} cannot be reached: {why}"))),
+        None => unreached(name, error.source()?),
+    }
+}
+
+fn lost(name: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    if let Some(failure) = unreached(name, error) {
+        return failure;
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -282,7 +348,12 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
+/// The newest minor version that we speak.
+pub(super) fn newest() -> u32 {
+    minor_of(API_VERSION).unwrap_or_default()
+}
+
 /// The minor version of `1.51`.
-fn minor_of(version: &str) -> Option<u32> {
+pub(super) fn minor_of(version: &str) -> Option<u32> {
     version.trim().strip_prefix("1.")?.parse().ok()
 }

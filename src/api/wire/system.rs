@@ -52,7 +52,8 @@ pub fn version_from_json(body: Value) -> Result<EngineVersion, WireError> {
     let mut fields = Fields::of("", body, Mood::Answer)?;
     let mut platform = fields.object("Platform")?;
     Ok(EngineVersion {
-        name: platform.text("Name")?.unwrap_or_default(),
+        // Distributions build Docker without it.
+        name: platform.text("Name")?.filter(|name| !name.is_empty()).unwrap_or_else(|| "Docker Engine".to_owned()),
         version: fields.text("Version")?.unwrap_or_default(),
         api_version: fields.text("ApiVersion")?.unwrap_or_default(),
         min_api_version: fields.text("MinAPIVersion")?.unwrap_or_default(),

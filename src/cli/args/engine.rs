@@ -212,3 +212,13 @@ pub(crate) enum EngineCommand {
     /// Stop its containers, and it
     Stop,
 }
+
+/// `gantry system …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SystemCommand {
+    /// Carry standard input to the engine's socket, and what comes from there to standard output
+    ///
+    /// It is what `gantry -H ssh://…`, and a `docker` that finds it under that name, run on the engine's machine. Gantry's own engine is
+    /// started if it does not run. It ends when the engine closes the connection; the end of standard input is passed on.
+    DialStdio,
+}

@@ -1,6 +1,7 @@
 //! What can be typed: flags and their help, nothing opened yet. A flag that is not here does not exist.
 
 pub(crate) mod build;
+pub(crate) mod connection;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod inspect;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::error::CommandError;
 use crate::cli::output::progress::Style;
 use crate::cli::output::terminal::Ansi;
@@ -70,9 +72,9 @@ pub(crate) struct GlobalArgs {
     /// Where relative paths start from, instead of the first file's folder
     #[arg(long, value_name = "DIR")]
     pub(crate) project_directory: Option<PathBuf>,
-    /// Speak to this engine instead of Gantry's own: unix:///path or tcp://host:port
-    #[arg(short = 'H', long, value_name = "ENGINE")]
-    pub(crate) host: Option<String>,
+    /// Which engine is meant.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// How to tell what is going on [default: tty on a terminal, else plain]
     #[arg(long, value_enum, value_name = "STYLE")]
     pub(crate) progress: Option<Style>,
@@ -178,6 +180,9 @@ pub(crate) enum Command {
     /// Work with the engine's images
     #[command(subcommand)]
     Image(engine::ImageCommand),
+    /// Lead to the engine, for clients of other machines
+    #[command(subcommand)]
+    System(engine::SystemCommand),
     /// Run the engine in the foreground, or look after the one that runs
     Engine(engine::EngineArgs),
     /// Print what a shell needs to complete commands and names

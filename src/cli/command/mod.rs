@@ -27,6 +27,7 @@ mod signal;
 mod start;
 mod stats;
 mod stop;
+mod system;
 mod top;
 mod up;
 mod version;
@@ -89,6 +90,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         // A shell has interrupts of its own.
         Command::Image(ImageCommand::Build(args)) if args.debug_shell => image_build::run(*args, context).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,
+        // It speaks for another client, and knows no interrupts but the end of that.
+        Command::System(command) => system::run(command, context).await,
         Command::Engine(args) => interruptible(engine::run(args, context)).await,
         Command::Completion(args) => Ok(completion::completion(&args, context)),
         Command::Man(args) => completion::man(&args, context),

@@ -22,6 +22,7 @@ use crate::cli::args::{Arguments, GlobalArgs};
 use crate::cli::complete::name::{Kind, Names};
 use crate::cli::context::Context;
 use crate::cli::environment::Environment;
+use crate::cli::invocation::Invocation;
 use crate::cli::output::terminal::Terminal;
 
 /// The words after which a completion is asked for: with the meanings of candidates and without.
@@ -55,7 +56,7 @@ impl Question {
     }
 
     /// The answer, in lines.
-    pub(crate) async fn answer(self, environment: Environment, terminal: Terminal) -> String {
+    pub(crate) async fn answer(self, environment: Environment, terminal: Terminal, invocation: Invocation) -> String {
         let folder = environment.working_dir().cloned();
         let complete = |names: Names| {
             let mut command = furnish(Arguments::command(), &Arc::new(names));
@@ -66,7 +67,7 @@ impl Question {
         let mut candidates = complete(Names::Wanted(Arc::clone(&asked)));
         let asked = std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner));
         if !asked.is_empty() {
-            let found = match self.context(environment, terminal) {
+            let found = match self.context(environment, terminal, invocation) {
                 Some(context) => name::find(&asked, &context).await,
                 None => BTreeMap::new(),
             };
@@ -76,12 +77,12 @@ impl Question {
     }
 
     /// What the flags before the command say of files and engine, as far as they are complete.
-    fn context(&self, environment: Environment, terminal: Terminal) -> Option<Context> {
+    fn context(&self, environment: Environment, terminal: Terminal, invocation: Invocation) -> Option<Context> {
         let words = self.words.split_last().map(|(_, before)| before)?;
         let command = Arguments::command().ignore_errors(true).subcommand_required(false).arg_required_else_help(false);
         let matches = command.try_get_matches_from(words).ok()?;
         let global = GlobalArgs::from_arg_matches(&matches).ok()?;
-        Context::new(&global, environment, terminal).ok()
+        Context::new(&global, environment, terminal, invocation).ok()
     }
 }
 

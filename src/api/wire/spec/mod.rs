@@ -42,6 +42,14 @@ pub fn to_json(spec: &ContainerSpec) -> Value {
     Value::Object(body)
 }
 
+/// Writes the same for an engine of any kind: Docker publishes no port that is not exposed, too.
+pub fn to_create_json(spec: &ContainerSpec) -> Value {
+    let mut body = to_json(spec);
+    let exposed = spec.exposed.iter().copied().chain(spec.ports.iter().map(|binding| binding.container)).collect();
+    body["ExposedPorts"] = ports_to_key_set(&exposed);
+    body
+}
+
 /// Reads the body of a create request; what we would not do is refused by its name.
 pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec, WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;
