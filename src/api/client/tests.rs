@@ -12,7 +12,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
@@ -21,7 +21,10 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::api::wire::container::{read, whole};
 use crate::api::wire::{event, frame, network, observation, volume};
-use crate::resource::container::{AttachOptions, ContainerFilter, ContainerSpec, InjectedFile, StopOptions, WaitCondition};
+use crate::resource::container::{
+    AttachOptions, ContainerFilter, ContainerPort, ContainerSpec, EndpointSpec, InjectedFile, NetworkMode, PortBinding, Protocol,
+    StopOptions, WaitCondition,
+};
 use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::FailureKind;
 use crate::resource::image::ImageReference;
@@ -399,6 +402,7 @@ async fn files_of_a_container_reach_another_engine_as_an_archive() {
     let id = "a".repeat(64);
     let path = format!("PUT /v1.51/containers/{id}/archive?path=%2F");
     let engine = Engine::new(move |line, _, body| match line {
+        "GET /_ping" => answer(200, "OK"),
         "POST /v1.51/containers/create?name=web" => answer(201, json!({ "Id": id }).to_string()),
         "GET /v1.51/version" => answer(200, r#"{"Platform":{"Name":"Docker Engine - Community"}}"#),
         _ => {
@@ -416,5 +420,41 @@ async fn files_of_a_container_reach_another_engine_as_an_archive() {
     let file = InjectedFile { target: "/run/secrets/key".to_owned(), content: b"secret".to_vec(), uid: 7, gid: 7, mode: 0o400 };
     let spec = ContainerSpec { image: "x".to_owned(), files: vec![file], ..ContainerSpec::default() };
     engine.client().await.create_container(Some("web"), &spec).await.expect("made");
-    assert_eq!(engine.asked().len(), 3);
+    assert_eq!(engine.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn an_older_engine_is_told_of_networks_one_by_one_and_refused_what_it_would_leave_out() {
+    let id = "1".repeat(64);
+    let made = json!({ "Id": id }).to_string();
+    let engine = Engine::new(move |line, _, body| {
+        let mut response = match line {
+            "GET /_ping" => answer(200, "OK"),
+            "POST /v1.43/containers/create?name=web" => {
+                let body: Value = serde_json::from_slice(body).expect("JSON");
+                assert_eq!(body["ExposedPorts"], json!({ "80/tcp": {} }), "Docker publishes nothing else");
+                assert_eq!(body["NetworkingConfig"]["EndpointsConfig"].as_object().expect("networks").keys().collect::<Vec<_>>(), ["a"]);
+                answer(201, made.clone())
+            }
+            "POST /v1.43/networks/b/connect" => answer(200, ""),
+            _ => answer(404, r#"{"message":"page not found"}"#),
+        };
+        response.headers_mut().insert("api-version", "1.43".parse().expect("a value"));
+        response
+    });
+    let container = ContainerPort { port: 80, protocol: Protocol::Tcp };
+    let spec = ContainerSpec {
+        network: NetworkMode::Named("a".to_owned()),
+        endpoints: ["a", "b"].map(|name| (name.to_owned(), EndpointSpec::default())).into(),
+        ports: vec![PortBinding { container, host_ip: None, host_port: 8080, host_port_end: 8080 }],
+        ..ContainerSpec::default()
+    };
+    let client = engine.client().await;
+    client.create_container(Some("web"), &spec).await.expect("made");
+    assert_eq!(engine.asked(), ["GET /_ping", "POST /v1.43/containers/create?name=web", "POST /v1.43/networks/b/connect"]);
+    let elsewhere = ContainerSpec { platform: Some("linux/amd64".to_owned()), ..ContainerSpec::default() };
+    let client = client.speaking("1.40").expect("a version");
+    let failure = client.create_container(None, &elsewhere).await.expect_err("too old");
+    assert!(failure.kind == FailureKind::Unsupported && failure.message.contains("`platform`) takes 1.41"), "{failure}");
+    assert!(client.speaking("1.23").is_err() && engine.asked().is_empty());
 }

@@ -19,7 +19,7 @@ use crate::resource::time::Timestamp;
 /// So long an engine has to tell what happened.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The code of a command that was killed.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 
 /// Runs the command.
 pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, CommandError> {
@@ -56,7 +56,7 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
     match parted {
         Parted::Ended => {
             let code = client.exec_inspect(&id).await?.exit_code.unwrap_or(0);
-            if code == KILLED && ran_out_of_memory(client, container, began).await {
+            if code == KILLED && ran_out_of_memory(client, container.info.id.to_string(), began).await {
                 context.terminal.warn(&format!("the kernel killed a process in container {} for want of memory", container.name()));
             }
             Ok(u8::try_from(code & 0xff).unwrap_or(1))
@@ -67,8 +67,8 @@ pub(super) async fn run(args: ExecArgs, context: &Context) -> Result<u8, Command
 }
 
 /// Whether the engine told since then of a process of the container that the kernel killed for want of memory. Who cannot tell has not.
-async fn ran_out_of_memory(client: &Client, container: &Replica, since: Timestamp) -> bool {
-    let filters = [("type", "container".to_owned()), ("event", "oom".to_owned()), ("container", container.info.id.to_string())];
+pub(super) async fn ran_out_of_memory(client: &Client, container: String, since: Timestamp) -> bool {
+    let filters = [("type", "container".to_owned()), ("event", "oom".to_owned()), ("container", container)];
     let filters = filters.into_iter().map(|(key, value)| (key.to_owned(), vec![value])).collect();
     let filter = EventFilter { since: Some(since), until: Some(follow::now()), filters };
     match client.events(&filter).await {

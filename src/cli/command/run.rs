@@ -9,9 +9,11 @@ use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::one_off::RunArgs;
 use crate::cli::await_container::Watch;
 use crate::cli::command::build::{self, ImagesShown};
+use crate::cli::command::exec::{KILLED, ran_out_of_memory};
 use crate::cli::command::up;
 use crate::cli::context::Context;
 use crate::cli::error::{About, CommandError};
+use crate::cli::follow;
 use crate::cli::hook;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::progress::{Progress, Status, Style};
@@ -155,9 +157,15 @@ async fn attended(args: &RunArgs, context: &Context, client: &Client, one_off: &
     let streams = client.attach(&id, &options).await?;
     let condition = if args.rm { WaitCondition::Removed } else { WaitCondition::NextExit };
     let wait = client.watch_container(&id, condition).await?;
+    let began = follow::now();
     start(client, one_off).await?;
-    let relay =
-        Relay { peer: Peer::Container(id), tty: one_off.tty, interactive: args.interactive, proxy: true, keys: DetachKeys::default() };
+    let relay = Relay {
+        peer: Peer::Container(id.clone()),
+        tty: one_off.tty,
+        interactive: args.interactive,
+        proxy: true,
+        keys: DetachKeys::default(),
+    };
     if relay.tty {
         relay.resize(client).await;
     }
@@ -169,7 +177,9 @@ async fn attended(args: &RunArgs, context: &Context, client: &Client, one_off: &
     if parted == Parted::Detached || context.terminal.reader_left() {
         return Ok(0);
     }
-    let status = relay.proxied(client, &mut signals, wait.status()).await?;
+    let mut status = relay.proxied(client, &mut signals, wait.status()).await?;
+    // Docker's own answer does not say it.
+    status.out_of_memory |= status.code == KILLED && ran_out_of_memory(client, id, began).await;
     Ok(ended(context, one_off.name.as_str(), &status))
 }
 
