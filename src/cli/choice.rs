@@ -131,6 +131,8 @@ fn own(environment: &Environment) -> Result<Target, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::Parser;
     use sha2::{Digest as _, Sha256};
 

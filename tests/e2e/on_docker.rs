@@ -5,7 +5,7 @@
 
 use crate::bottle::{Bottle, ON_DOCKER};
 use crate::docker::Docker;
-use crate::program::{bounded_by, run};
+use crate::program::{self, bounded_by};
 
 /// Scenarios that pass on a Docker Engine. Those of no list look into our engine's own files and processes, or start it themselves.
 const SCENARIOS: &[&str] = &[
@@ -139,7 +139,7 @@ fn pass(topic: &str) {
     let scenarios: Vec<_> = SCENARIOS.iter().filter(|name| name.split_once("::").is_some_and(|(file, _)| file == topic)).collect();
     assert!(!scenarios.is_empty(), "none of {topic}");
     let own = std::env::current_exe().expect("this program");
-    let outcome = run(bounded_by(1200, own).env(ON_DOCKER, "1").args(["--test-threads=1", "--exact"]).args(&scenarios));
+    let outcome = program::run(bounded_by(1200, own).env(ON_DOCKER, "1").args(["--test-threads=1", "--exact"]).args(&scenarios));
     let counted = format!("{} passed", scenarios.len());
     assert!(outcome.code == 0 && outcome.stdout.contains(&counted), "{}\n{}", outcome.stdout, outcome.stderr);
 }
