@@ -78,8 +78,9 @@ impl Query {
         }
     }
 
-    /// Refuses what has not been taken.
+    /// Refuses what has not been taken, but for what a client tells only itself.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.parameters.retain(|(name, _)| !is_clients_own(name));
         while let Some((name, _)) = self.parameters.first() {
             let name = name.clone();
             refuse(&name, self.take(&name))?;
@@ -94,6 +95,12 @@ fn refuse(name: &str, values: Vec<String>) -> Result<(), Failure> {
         Some(value) => Err(WireError::unsupported(name, &Value::String(value)).into()),
         None => Ok(()),
     }
+}
+
+/// The library dockerode sends all that it was called with twice, as the query and as the body: fields of a body, which begin with a capital as
+/// no parameter of Docker's does, and whether it takes the connection over.
+fn is_clients_own(name: &str) -> bool {
+    name == "hijack" || name.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 /// Docker's `BoolValue`.
@@ -135,6 +142,13 @@ mod tests {
         assert!(all.finish().is_ok());
         let refused = query("size=0&limit=4").finish().expect_err("a refusal");
         assert_eq!(refused, Failure::unsupported("`limit` is not supported by this engine (it was \"4\")"));
+    }
+
+    #[test]
+    fn what_dockerode_says_twice_is_heard_once() {
+        let mut all = query("name=web&Image=busybox&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true");
+        assert_eq!(all.text("name").as_deref(), Some("web"));
+        assert!(all.finish().is_ok());
     }
 
     #[test]

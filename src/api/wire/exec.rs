@@ -53,8 +53,9 @@ pub fn create_from_json(body: Value) -> Result<ExecSpec, WireError> {
         detach_keys: fields.text("DetachKeys")?,
         size: size(&mut fields)?,
     };
-    // Only the start request counts; the command line of Docker repeats it here.
+    // Only the start request counts; the command line of Docker repeats it here. The SDK for Python repeats the path's container.
     fields.flag("Detach")?;
+    fields.text("Container")?;
     fields.finish()?;
     Ok(spec)
 }
@@ -74,6 +75,10 @@ pub fn start_to_json(start: &ExecStart) -> Value {
 pub fn start_from_json(body: Value) -> Result<ExecStart, WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;
     let start = ExecStart { detach: fields.flag("Detach")?, tty: fields.flag("Tty")?, size: size(&mut fields)? };
+    // How the library dockerode is to treat the connection, which it tells itself and us.
+    for name in ["hijack", "stdin"] {
+        fields.flag(name)?;
+    }
     fields.finish()?;
     Ok(start)
 }
@@ -177,5 +182,12 @@ mod tests {
             assert_eq!(from_json(to_json(&info)).expect("good"), info);
         }
         assert!(create_from_json(json!({"Cmd": "sh"})).is_err());
+    }
+
+    #[test]
+    fn what_libraries_say_besides_is_no_wish() {
+        assert_eq!(create_from_json(json!({"Container": "web", "Cmd": ["id"]})).expect("good").command, ["id"]);
+        let start = start_from_json(json!({"Detach": false, "Tty": true, "hijack": true, "stdin": true})).expect("good");
+        assert_eq!(start, ExecStart { tty: true, ..ExecStart::default() });
     }
 }

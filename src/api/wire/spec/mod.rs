@@ -54,6 +54,10 @@ pub fn to_create_json(spec: &ContainerSpec) -> Value {
 pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec, WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;
     let mut spec = ContainerSpec { platform, ..ContainerSpec::default() };
+    // The library dockerode says here once more what the query said; the query counts.
+    for name in ["name", "platform"] {
+        fields.text(name)?;
+    }
     config::from_fields(&mut fields, &mut spec)?;
     let mac_address = fields.text("MacAddress")?;
     let mut host = fields.object("HostConfig")?;

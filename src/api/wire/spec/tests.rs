@@ -250,6 +250,13 @@ fn what_we_would_not_do_is_refused_by_its_name() {
 }
 
 #[test]
+fn what_dockerode_says_twice_is_heard_once() {
+    let spec =
+        from_json(json!({"name": "web", "platform": "linux/arm64", "Image": "alpine"}), Some("linux/amd64".to_owned())).expect("good");
+    assert_eq!(spec.platform.as_deref(), Some("linux/amd64"));
+}
+
+#[test]
 fn the_command_lines_own_body_is_read() {
     // What `docker run -it -v data:/data:ro -v /src:/src --tmpfs /run:size=1m,mode=700,noexec --link db:db alpine sh` of 28.5 sends.
     let body = json!({

@@ -1,0 +1,66 @@
+"""Events: a life of one container, heard while it happens and asked for afterwards."""
+
+import threading
+import time
+
+from container import IMAGE, RUNS, ready
+
+
+def shown(event):
+    """What is the same for every life."""
+    return {key: event.get(key) for key in ("Type", "Action", "scope", "Actor", "status", "from", "id") if key in event}
+
+
+def tour(client, transcript):
+    """The topic's steps."""
+    step = transcript.step
+    begun = int(time.time())
+    stream = client.events(decode=True)
+    heard = []
+
+    def listen():
+        for event in stream:
+            heard.append(event)
+            if event.get("Action") == "destroy" and event.get("Type") == "network":
+                break
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    live(client)
+    listener.join(30)
+    stream.close()
+    mine = sorted((event for event in heard), key=lambda event: event["timeNano"])
+    transcript.note("event.ordered", mine == heard)
+    # What happens at once has no order of its own.
+    transcript.note("event.heard", {f"{event['Type']} {event['Action']}": shown(event) for event in heard})
+    order = [event["Action"] for event in heard if event["Type"] == "container"]
+    transcript.note("event.order", [action for action in order if action not in ("stop", "kill")])
+    ended = int(time.time()) + 1
+    past = lambda **filters: [shown(event) for event in client.events(since=begun, until=ended, filters=filters or None, decode=True)]
+    step("event.past", lambda: len(past()) >= len(heard))
+    for filters in (
+        {"container": "lived"}, {"event": "die"}, {"type": "volume"}, {"type": ["volume", "network"], "event": "create"}, {"label": "tour=event"}, {"image": IMAGE},
+        {"network": "lived-in"}, {"volume": "lived-on"}, {"scope": "swarm"}, {"event": "nothing"},
+    ):
+        # Only of this topic's own.
+        mine = lambda: sorted(f"{event['Type']} {event['Action']}" for event in past(**filters) if "lived" in str(event))
+        step(f"event.past.{'.'.join(filters)}.{'.'.join(map(str, filters.values()))}", mine)
+    step("event.past.unknown", lambda: len(past(nonsense="1")) > 0)
+    step("event.past.empty", lambda: list(client.events(since=1, until=2, decode=True)))
+
+
+def live(client):
+    """A life."""
+    network = client.networks.create("lived-in")
+    client.volumes.create("lived-on")
+    it = client.containers.create(IMAGE, RUNS, name="lived", labels={"tour": "event"}, network="lived-in", volumes=["lived-on:/v"])
+    it.start()
+    ready(it)
+    it.exec_run(["true"])
+    it.pause()
+    it.unpause()
+    it.rename("lived-long")
+    it.stop(timeout=5)
+    it.remove()
+    client.volumes.get("lived-on").remove()
+    network.remove()
