@@ -69,12 +69,14 @@ impl Engine {
     }
 
     /// Removes every unused anonymous volume (`all=true`: every unused one) that the filters select; returns the names and the bytes given back.
+    /// As in Docker, one with options of its driver stays: what it shows lies elsewhere.
     pub async fn prune_volumes(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<(Vec<String>, u64), Failure> {
         let filters = Filters::of(filters, &["all", "label", "label!"])?;
         let all = filters.flag("all")?.unwrap_or(false);
         let (mut names, mut reclaimed) = (Vec::new(), 0);
         for (volume, used) in self.shared.volumes.list() {
-            if used || !(all || volume.anonymous) || !filters.labels(&volume.spec.labels) {
+            let wanted = (all || volume.anonymous) && volume.spec.options.is_empty() && filters.labels(&volume.spec.labels);
+            if used || !wanted {
                 continue;
             }
             let place = volume.mountpoint.clone();

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::api::server::build_session::BuildSession;
 use crate::api::server::listener::{self, HangUp, Stream};
+use crate::api::server::reception::Reception;
 use crate::api::server::router::ApiVersion;
 use crate::api::server::web_socket::WebSocket;
 use crate::engine::container::attach::{AttachReader, AttachWriter};
@@ -56,9 +57,11 @@ impl Hijack {
     async fn carry(self, stream: impl Stream, early: Bytes) -> io::Result<()> {
         let Self { head, mut reader, mut writer } = self;
         let hang_up = HangUp::of(&stream);
+        let reception = Reception::of(&stream);
         let (mut from_client, mut to_client) = tokio::io::split(stream);
         let output = async {
             to_client.write_all(head.as_bytes()).await?;
+            reception.complete().await;
             let mut piece = vec![0; PIECE];
             loop {
                 match reader.read(&mut piece).await? {

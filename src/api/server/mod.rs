@@ -22,6 +22,7 @@ mod log;
 mod network;
 mod progress;
 mod query;
+mod reception;
 mod router;
 mod stats;
 mod system;

@@ -43,5 +43,6 @@ mod sysctl;
 mod talk;
 pub mod task;
 mod terminal;
+pub mod unread;
 mod user;
 pub mod view;
