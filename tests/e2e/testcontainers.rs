@@ -49,8 +49,8 @@ fn assert_the_reaper_cleans_up(program: &str, name: &str) {
     let _registry = furnish(&bottle);
     let mut process = tour(&bottle, program, name).arg("stay").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut number = None;
-    let told = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    let is_up = { told }.any(|line| {
+    let mut told = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let is_up = told.any(|line| {
         number = number.or_else(|| line.strip_prefix("process: ")?.parse().ok());
         line == "both are up"
     });

@@ -40,20 +40,20 @@ def tour(client, transcript):
     step("event.past", lambda: len(past()) >= len(heard))
     for filters in (
         {"container": "lived"}, {"event": "die"}, {"type": "volume"}, {"type": ["volume", "network"], "event": "create"}, {"label": "tour=event"}, {"image": IMAGE},
-        {"network": "lived-in"}, {"volume": "lived-on"}, {"scope": "swarm"}, {"event": "nothing"},
+        {"network": "inhabited"}, {"volume": "owned"}, {"scope": "swarm"}, {"event": "nothing"},
     ):
         # Only of this topic's own.
-        mine = lambda: sorted(f"{event['Type']} {event['Action']}" for event in past(**filters) if "lived" in str(event))
-        step(f"event.past.{'.'.join(filters)}.{'.'.join(map(str, filters.values()))}", mine)
+        mine = lambda: sorted(f"{event['Type']} {event['Action']}" for event in past(**filters) if any(name in str(event) for name in ("lived", "inhabited", "owned")))
+        step(f"event.past.{'+'.join(filters)}.{'+'.join(map(str, filters.values()))}", mine)
     step("event.past.unknown", lambda: len(past(nonsense="1")) > 0)
     step("event.past.empty", lambda: list(client.events(since=1, until=2, decode=True)))
 
 
 def live(client):
     """A life."""
-    network = client.networks.create("lived-in")
-    client.volumes.create("lived-on")
-    it = client.containers.create(IMAGE, RUNS, name="lived", labels={"tour": "event"}, network="lived-in", volumes=["lived-on:/v"])
+    network = client.networks.create("inhabited")
+    client.volumes.create("owned")
+    it = client.containers.create(IMAGE, RUNS, name="lived", labels={"tour": "event"}, network="inhabited", volumes=["owned:/v"])
     it.start()
     ready(it)
     it.exec_run(["true"])
@@ -62,5 +62,5 @@ def live(client):
     it.rename("lived-long")
     it.stop(timeout=5)
     it.remove()
-    client.volumes.get("lived-on").remove()
+    client.volumes.get("owned").remove()
     network.remove()

@@ -86,8 +86,8 @@ def tour(client, transcript):
     step("image.push.refused", lambda: busybox.tag("127.0.0.1:1/pushed", "1") and list(client.images.push("127.0.0.1:1/pushed", "1", stream=True, decode=True)),
          lambda it: ["error" in piece for piece in it][-1:])
     step("image.registry", lambda: client.images.get_registry_data("127.0.0.1:5000/pushed:1"), lambda it: it.attrs)
-    for name in ("127.0.0.1:5000/pushed:1", "127.0.0.1:1/pushed:1"):
-        step("image.push.untag", lambda: client.images.remove(name))
+    step("image.push.untag", lambda: client.images.remove("127.0.0.1:5000/pushed:1"))
+    step("image.push.refused.untag", lambda: client.images.remove("127.0.0.1:1/pushed:1"))
     step("image.pull", lambda: client.images.pull("127.0.0.1:5000/pushed", "1"), lambda it: it.tags and sorted(it.tags))
     step("image.pull.raw", lambda: list(client.api.pull("127.0.0.1:5000/pushed", "1", stream=True, decode=True)), told)
     step("image.pull.absent", lambda: client.images.pull("127.0.0.1:5000/absent", "1"))

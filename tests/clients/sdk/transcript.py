@@ -36,14 +36,14 @@ def kind(value):
 
 def flat(path, value):
     """The leaves of a value, each with where it is."""
-    if path.rsplit(".", 1)[-1] in MEASURED and not isinstance(value, list):
+    if path.rsplit("/", 1)[-1] in MEASURED and not isinstance(value, list):
         yield path, kind(value)
     elif isinstance(value, dict) and value:
         for key in sorted(value):
-            yield from flat(f"{path}.{normal(key)}", value[key])
+            yield from flat(f"{path}/{normal(key)}", value[key])
     elif isinstance(value, (list, tuple)) and value:
         for index, item in enumerate(value):
-            yield from flat(f"{path}.{index}", item)
+            yield from flat(f"{path}/{index}", item)
     elif isinstance(value, bytes):
         yield path, repr(normal(value.decode("utf-8", "backslashreplace")))
     elif isinstance(value, str):

@@ -4,6 +4,7 @@ Usage: tour.py [stay]
 With `stay`, what was started stays until the process is gone, which is told its number first."""
 
 import os
+import pathlib
 import sys
 
 import pg8000.native
@@ -13,6 +14,11 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
+
+DOCKERFILE = """FROM busybox:test
+RUN mkdir -p /www && echo hello from the page > /www/index.html
+CMD ["httpd", "-f", "-v", "-p", "80", "-h", "/www"]
+"""
 
 
 def query(postgres, text):
@@ -37,10 +43,9 @@ def services():
 
 def own():
     """Containers of one's own: built, on a network of their own, with files, waited for."""
-    folder = os.path.join(os.getcwd(), "built")
-    os.makedirs(folder)
-    with open(os.path.join(folder, "Dockerfile"), "w") as file:
-        file.write("FROM busybox:test\nRUN mkdir -p /www && echo hello from the page > /www/index.html\nCMD [\"httpd\", \"-f\", \"-v\", \"-p\", \"80\", \"-h\", \"/www\"]\n")
+    folder = pathlib.Path("built")
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
     with DockerImage(path=folder, tag="built:tour", clean_up=True) as image, Network() as network:
         print("image:", image.tag)
         web = DockerContainer(str(image)).with_exposed_ports(80).with_network(network).with_network_aliases("web")
@@ -49,9 +54,9 @@ def own():
             asks = DockerContainer("busybox:test").with_network(network).with_command(["sh", "-c", "wget -qO- http://web/index.html; cat /copied; echo asked; sleep 1000"])
             with asks.with_copy_into_container(b"copied in\n", "/copied").waiting_for(LogMessageWaitStrategy("asked")):
                 print("logs:", asks.get_logs()[0].decode().split("\n"))
-                asks.copy_from_container("/copied", os.path.join(os.getcwd(), "copied"))
-                with open(os.path.join(os.getcwd(), "copied")) as file:
-                    print("copied out:", file.read().strip())
+                copied = pathlib.Path("copied")
+                asks.copy_from_container("/copied", copied)
+                print("copied out:", copied.read_text().strip())
 
 
 def stay():

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::side::Record;
 
 /// Something that is not the same on both sides: a field, or all that lies below a path which one side does not have.
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// `case/step/path of the field`.
     pub path: String,
     ours: String,
@@ -22,7 +22,7 @@ impl fmt::Display for Difference {
 }
 
 /// All that differs, in order.
-pub(super) fn between(case: &str, ours: &Record, theirs: &Record) -> Vec<Difference> {
+pub(crate) fn between(case: &str, ours: &Record, theirs: &Record) -> Vec<Difference> {
     let differs = |path: &&String| !is_for_people(path) && ours.get(*path) != theirs.get(*path);
     let places: BTreeSet<&str> = ours.keys().chain(theirs.keys()).filter(differs).map(|path| place(path, ours, theirs)).collect();
     let difference = |place: &str| Difference { path: format!("{case}/{place}"), ours: told(ours, place), theirs: told(theirs, place) };
@@ -70,11 +70,11 @@ struct Entry {
 }
 
 /// The list of what may differ.
-pub(super) struct Allowed(Vec<Entry>);
+pub(crate) struct Allowed(Vec<Entry>);
 
 impl Allowed {
     /// Reads it: patterns at the margin; below them, indented, the reason.
-    pub(super) fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).expect("the list of differences");
         let mut entries = Vec::new();
         let mut waiting = 0;
@@ -93,7 +93,7 @@ impl Allowed {
     }
 
     /// Takes note of what there is: what differs only sometimes has to be there at least.
-    pub(super) fn see(&mut self, case: &str, record: &Record) {
+    pub(crate) fn see(&mut self, case: &str, record: &Record) {
         let paths: Vec<String> = record.keys().map(|path| format!("{case}/{path}")).collect();
         for entry in self.0.iter_mut().filter(|entry| !entry.always && !entry.needed) {
             entry.needed = paths.iter().any(|path| matches(&entry.pattern, path));
@@ -101,7 +101,7 @@ impl Allowed {
     }
 
     /// Whether an entry speaks of this place; it then counts as needed.
-    pub(super) fn covers(&mut self, path: &str) -> bool {
+    pub(crate) fn covers(&mut self, path: &str) -> bool {
         let mut covered = false;
         for entry in self.0.iter_mut().filter(|entry| matches(&entry.pattern, path)) {
             entry.needed = true;
@@ -111,7 +111,7 @@ impl Allowed {
     }
 
     /// Entries that spoke of nothing.
-    pub(super) fn unused(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|entry| !entry.needed).map(|entry| entry.pattern.as_str())
     }
 }

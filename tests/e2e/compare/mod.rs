@@ -5,10 +5,10 @@
 //! that is still about to change.
 //! What may differ, and why, is said in the file `differences`; an entry that nothing needs fails, too.
 
-mod difference;
+pub(crate) mod difference;
 mod normal;
 mod order;
-mod side;
+pub(crate) mod side;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

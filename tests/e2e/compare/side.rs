@@ -17,7 +17,7 @@ use crate::docker::Docker;
 use crate::program::{Outcome, foreign, run};
 
 /// What was seen: a path for each scalar.
-pub(super) type Record = BTreeMap<String, String>;
+pub(crate) type Record = BTreeMap<String, String>;
 
 /// One engine with its Compose.
 pub(super) struct Side<'a> {
