@@ -84,7 +84,7 @@ fn the_docker_command_line_works_over_tls() {
     let long = docker(&["run", "--rm", IMAGE, "seq", "1", "100000"], b"").success();
     assert!(long.ends_with("\n99999\n100000\n") && long.len() == 588_895, "{}", long.len());
     let mut command = bottle.command(foreign("usr/bin/docker"));
-    let without = run(command.args(["-H", "tcp://127.0.0.1:2376", "--tls", "version"]));
+    let without = run(command.args(["-H", "tcp://127.0.0.1:2376", "--tlsverify", "--tlscacert", "ca.pem", "version"]));
     assert!(without.code != 0 && without.stderr.contains("certificate required"), "{without:?}");
 }
 
@@ -176,8 +176,8 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2")
 os.execv(sys.argv[1], sys.argv[1:])
 "#;
     bottle.write("activate.py", script);
-    let stop = "$GANTRY engine stop >/dev/null 2>&1; wait $engine; code=$?; rm -f passed.sock; cat said >&2; exit $code";
-    let serves = "until grep -q serving said || ! kill -0 $engine 2>/dev/null; do :; done";
+    let stop = "$GANTRY engine stop >/dev/null 2>&1; wait $engine; code=$?; rm -f passed.sock; cat said >&2; rm said; exit $code";
+    let serves = "until grep -qs serving said || ! kill -0 $engine 2>/dev/null; do :; done";
     let asked = "for at in '--unix-socket passed.sock http://engine' \
         '--cacert ca.pem --cert client.pem --key client.key https://127.0.0.1:2376'; do curl -s --max-time 3 $at/_ping || printf no; echo; done";
     bottle.shell(&format!("python3 activate.py $GANTRY engine {arguments} 2>said & engine=$!; {serves}; {asked}; {stop}"))
