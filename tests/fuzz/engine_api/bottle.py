@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import tempfile
 import urllib.parse
 
 # A container that ends when it is told to, and says something meanwhile.
@@ -39,9 +38,9 @@ class Unix(http.client.HTTPConnection):
 class Bottle:
     """An engine of its own, in the namespaces that this process is in already."""
 
-    def __init__(self, program, patience, writable):
+    def __init__(self, program, patience, folder, writable):
         self.program, self.patience = program, patience
-        self.folder = tempfile.mkdtemp(prefix="gantry-fuzz-")
+        self.folder = folder
         self.close_off(writable)
         for name in ("home", "root", "tmp"):
             os.mkdir(f"{self.folder}/{name}")
@@ -201,7 +200,3 @@ class Bottle:
                 return file.read()
         except FileNotFoundError:
             return ""
-
-    def remove(self):
-        subprocess.run(["umount", "--recursive", self.folder], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)

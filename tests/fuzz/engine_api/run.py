@@ -118,12 +118,13 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--program", required=True)
     arguments.add_argument("--seconds", type=int, required=True)
+    arguments.add_argument("--folder", required=True)
     arguments.add_argument("--findings", required=True)
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     options = arguments.parse_args()
 
     strategies = prepare()
-    bottle = Bottle(options.program, PATIENCE, options.findings)
+    bottle = Bottle(options.program, PATIENCE, options.folder, options.findings)
     problems, collected, before, after = [], [], {}, {}
     try:
         print(f"{options.seconds} seconds with the seed {options.seed}", flush=True)
@@ -141,7 +142,6 @@ def main():
         problems.append(f"the engine is gone: {error!r}")
     finally:
         log = bottle.log()
-        bottle.remove()
     problems += [f"the engine's log says: {line}" for line in log.splitlines() if "panicked" in line or "ran into a bug" in line][:20]
     findings, statuses, slowest = {}, Counter(), (0.0, "")
     for found, counted, took in collected:
