@@ -161,9 +161,8 @@ impl Engine {
 
     /// Writes images as one `docker save` archive.
     pub async fn save_image(&self, names: &[String], into: impl Write + Send + 'static) -> Result<(), Failure> {
-        let ids = names.iter().map(|name| self.shared.images.get(name).map(|image| image.id.to_string())).collect::<Result<Vec<_>, _>>()?;
-        self.shared.images.save(names, into).await?;
-        ids.iter().for_each(|id| self.tell_image(id, id, "save"));
+        let saved = self.shared.images.save(names, into).await?;
+        saved.iter().map(ToString::to_string).for_each(|id| self.tell_image(&id, &id, "save"));
         Ok(())
     }
 

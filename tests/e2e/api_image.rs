@@ -65,7 +65,7 @@ fn lists_are_filtered_as_docker_filters_them() {
         assert!(found == status && answer["message"].to_string().contains(words), "{filters}: {answer}");
     }
     // Containers and shared layers are counted for who asks, and old clients are told what they know.
-    docker(&["create", "--name", "c", IMAGE]).success();
+    docker(&["create", "--name", "made", IMAGE]).success();
     docker(&["tag", IMAGE, "busybox:again"]).success();
     let line = |path: &str| {
         let (_, list) = get(path);
@@ -178,10 +178,10 @@ fn removals_refuse_list_and_tell_what_docker_does() {
         "{refused}"
     );
     assert_eq!(docker(&["rmi", "gone:2"]).success(), "Untagged: gone:2\n");
-    docker(&["create", "--name", "c", "gone:1", "x"]).success();
+    docker(&["create", "--name", "made", "gone:1", "x"]).success();
     assert!(docker(&["rmi", "gone:1"]).failure(1).contains("(must force) - container "));
     assert!(docker(&["rmi", short]).failure(1).contains("(must be forced) - image is being used by stopped container"));
-    docker(&["rm", "c"]).success();
+    docker(&["rm", "made"]).success();
     docker(&["tag", "gone:1", "gone:2"]).success();
     let told = docker(&["rmi", "-f", short]).success();
     assert!(told.starts_with(&format!("Untagged: gone:1\nUntagged: gone:2\nDeleted: {id}\nDeleted: sha256:")), "{told}");

@@ -159,7 +159,7 @@ fn what_needs_more_than_dockers_api_says_so_in_a_line() {
     let docker = Docker::start(&bottle);
     docker.import();
     bottle.write("Dockerfile", "FROM IMAGE\nRUN --mount=type=cache,target=/c true\n");
-    bottle.compose("services:\n  a: {image: IMAGE, read_only: true, secrets: [s]}\nsecrets: {s: {environment: HOME}}\n");
+    bottle.compose("services:\n  a: {image: IMAGE, command: ['true'], read_only: true, secrets: [s]}\nsecrets: {s: {environment: HOME}}\n");
     for (line, expect) in NEEDING {
         let told = bottle.shell(&format!("$GANTRY -H {} {line}", docker.host())).failure(1);
         let said = told.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::api::server::activity::{Activity, UnderWay};
 use crate::api::server::answer::{Counted, Outcome};
 use crate::api::server::head::{Heads, PATIENCE, Timed};
 use crate::api::server::hijack::Takeover;
-use crate::api::server::listener::{self, Stream};
+use crate::api::server::listener::{self, HangUp, Stream};
 
 /// The longest head of a request, and about what is written ahead of a client that does not read. A hundred registries' credentials fit in.
 const BUFFER: usize = 256 << 10;
@@ -49,6 +49,7 @@ pub(super) async fn serve<S>(
             }
         })
     });
+    let hang_up = HangUp::of(&stream);
     // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
     let mut connection = http1::Builder::new()
         .title_case_headers(true)
@@ -65,6 +66,10 @@ pub(super) async fn serve<S>(
         Some(takeover) = takeovers.recv() => Some(takeover),
         () = heads.overdue() => {
             tracing::debug!("a client did not finish the head of its request in time");
+            return;
+        }
+        () = async { heads.last().await; hang_up.wait().await } => {
+            tracing::debug!("a client has gone before it had its answer");
             return;
         }
     };
@@ -113,6 +118,46 @@ mod tests {
         drop(client);
         assert_eq!(was_dropped.recv().await, None);
         activity.quiet(std::time::Duration::ZERO).await;
+    }
+
+    /// A client whose request is answered once the other end lets it; the last tells when the answer was given up.
+    fn ask_slowly() -> (tokio::net::UnixStream, tokio::sync::oneshot::Sender<()>, mpsc::Receiver<()>) {
+        let (client, server) = tokio::net::UnixStream::pair().expect("a pair");
+        let (held, given_up) = mpsc::channel::<()>(1);
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let once = Mutex::new(Some((held, released)));
+        let activity = Activity::default();
+        let arrival = activity.begin();
+        tokio::spawn(serve(server, activity, arrival, move |_| {
+            let (held, released) = once.lock().expect("no panic").take().expect("one request");
+            Box::pin(async move {
+                let _held = held;
+                released.await.expect("a sender");
+                answer::stream("text/plain", futures_util::stream::once(async { Ok(Bytes::from_static(b"late")) })).into()
+            })
+        }));
+        (client, release, given_up)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_closed_its_half_has_its_answer_and_one_that_has_gone_needs_none() {
+        const REQUEST: &[u8] = b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (mut client, release, _given_up) = ask_slowly();
+        client.write_all(REQUEST).await.expect("written");
+        client.shutdown().await.expect("half of it");
+        // The other end has its turns to see both.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).expect("somebody waits");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("text");
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("late"), "{answer}");
+
+        let (mut client, _release, mut given_up) = ask_slowly();
+        client.write_all(REQUEST).await.expect("written");
+        drop(client);
+        assert_eq!(given_up.recv().await, None);
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! How long a request's head may take: a client that stops in the middle of one would hold a connection for ever, and an engine awake.
+//! How long a request's head may take: a client that stops in the middle of one would hold a connection for ever, and an engine awake. And what
+//! the end of a client's half means: while it waits for an answer, no more than that it asks for nothing else.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, getsockname};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,6 +32,8 @@ enum State {
     Due(Instant),
     /// A request is answered; what comes now is its body, or the next one's head before its turn.
     Answering,
+    /// A request is answered, and its client has closed its half: it is the last one.
+    AnsweringLast,
     /// Nothing has come of the next head.
     Idle,
 }
@@ -48,6 +52,24 @@ impl Heads {
     /// The answer to it is written.
     pub(super) fn answered(&self) {
         self.state.send_replace(State::Idle);
+    }
+
+    /// Nothing more comes of the client. Tells whether it waits for an answer.
+    fn ended(&self) -> bool {
+        self.state.send_if_modified(|state| {
+            let begins = *state == State::Answering;
+            if begins {
+                *state = State::AnsweringLast;
+            }
+            begins
+        });
+        *self.state.borrow() == State::AnsweringLast
+    }
+
+    /// Returns once a client that has closed its half waits for an answer.
+    pub(super) async fn last(&self) {
+        // Its sender is here, so it cannot end.
+        let _ = self.state.subscribe().wait_for(|state| *state == State::AnsweringLast).await;
     }
 
     fn heard(&self) {
@@ -72,7 +94,7 @@ impl Heads {
                     Ok(_) => {}
                     Err(_elapsed) => return,
                 },
-                State::Answering | State::Idle => _ = watch.changed().await,
+                State::Answering | State::AnsweringLast | State::Idle => _ = watch.changed().await,
             }
         }
     }
@@ -81,17 +103,23 @@ impl Heads {
 /// A connection whose heads are timed.
 pub(super) struct Timed<S> {
     stream: S,
+    /// It tells a client that has closed its half from one that is gone, see [`crate::api::server::listener::HangUp`].
+    tells_halves: bool,
     heads: Heads,
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(stream: S, heads: Heads) -> Self {
-        Self { stream, heads }
-    }
-
     /// The connection itself.
     pub(super) fn into_inner(self) -> S {
         self.stream
+    }
+}
+
+impl<S: Stream> Timed<S> {
+    pub(super) fn new(stream: S, heads: Heads) -> Self {
+        let is_unix = |socket: BorrowedFd<'_>| getsockname(socket).is_ok_and(|it| it.address_family() == AddressFamily::UNIX);
+        let tells_halves = stream.descriptor().is_some_and(is_unix);
+        Self { stream, tells_halves, heads }
     }
 }
 
@@ -101,6 +129,9 @@ impl<S: Stream> AsyncRead for Timed<S> {
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
             self.heads.heard();
+        } else if self.tells_halves && buffer.remaining() > 0 && self.heads.ended() {
+            // hyper would give the answer up. It looks again once the answer is written.
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

@@ -216,8 +216,8 @@ impl Images {
         blocking("loaded", move || work.shared().load(archive, platform.as_ref(), &progress)).await
     }
 
-    /// Writes images as one archive that is both `docker save`'s and an OCI layout.
-    pub async fn save(&self, names: &[String], into: impl Write + Send + 'static) -> Result<(), ImageError> {
+    /// Writes images as one archive that is both `docker save`'s and an OCI layout; returns which they were.
+    pub async fn save(&self, names: &[String], into: impl Write + Send + 'static) -> Result<Vec<ImageId>, ImageError> {
         let work = self.shared.work();
         let names = names.to_vec();
         blocking("saved", move || work.shared().write_archive(&names, into)).await

@@ -23,8 +23,8 @@ struct Leaving {
 }
 
 impl Shared {
-    /// Writes images as one archive.
-    pub(super) fn write_archive(self: &Arc<Self>, names: &[String], into: impl Write) -> Result<(), ImageError> {
+    /// Writes images as one archive; returns which they were.
+    pub(super) fn write_archive(self: &Arc<Self>, names: &[String], into: impl Write) -> Result<Vec<ImageId>, ImageError> {
         let images = self.leaving(names)?;
         let mut tar = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, into));
         let mut manifest = Vec::new();
@@ -70,7 +70,8 @@ impl Shared {
         if !repositories.is_empty() {
             append(&mut tar, "repositories", Value::Object(repositories).to_string().as_bytes())?;
         }
-        tar.into_inner().and_then(|mut writer| writer.flush()).map_err(ImageError::WriteArchive)
+        tar.into_inner().and_then(|mut writer| writer.flush()).map_err(ImageError::WriteArchive)?;
+        Ok(images.into_iter().map(|image| image.id).collect())
     }
 
     /// Finds the images and what they are to be called: a repository without a tag stands for all its tags, an id for none.
