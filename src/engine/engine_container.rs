@@ -16,7 +16,7 @@ use crate::trace::Trace;
 impl Engine {
     /// Returns the containers a filter selects, newest first.
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
-        let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| container.info()).collect();
+        let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| self.told_of(container)).collect();
         infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
         let image = |name: &str| self.shared.images.get(name).ok().map(|image| image.id);
         let created = |name: &str| self.shared.containers.find(name).map(|container| container.info().created);
@@ -33,7 +33,8 @@ impl Engine {
 
     /// Returns a container by name, id or unambiguous start of an id.
     pub async fn container(&self, name: &str) -> Result<ContainerInfo, Failure> {
-        Ok(self.shared.containers.find(name)?.info())
+        let container = self.shared.containers.find(name)?;
+        Ok(self.told_of(&container))
     }
 
     /// Makes a container; without a name it gets one.

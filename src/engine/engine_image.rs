@@ -50,7 +50,7 @@ impl Engine {
     /// Tells who shares each image; what layers they share only if that is asked for.
     pub async fn image_usage(&self, sizes: bool) -> BTreeMap<ImageId, ImageUsage> {
         let users = self.shared.containers.image_users();
-        let shared = if sizes { Some(self.shared.images.shared_sizes()) } else { None };
+        let shared = if sizes { Some(self.shared.images.shared_sizes().1) } else { None };
         let of = |id: &ImageId| ImageUsage {
             containers: users.get(id).copied().unwrap_or_default(),
             shared_size: shared.as_ref().map(|sizes| sizes.get(id).copied().unwrap_or_default()),

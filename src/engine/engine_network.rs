@@ -18,13 +18,16 @@ impl Engine {
     /// Returns the networks that filters (`name`, `id`, `label`, `driver`, `type`, `scope`, `dangling`, `until`) select.
     pub async fn networks(&self, filters: &BTreeMap<String, Vec<String>>) -> Result<Vec<NetworkInfo>, Failure> {
         let filters = Filters::of(filters, &["name", "id", "label", "label!", "driver", "type", "scope", "dangling", "until"])?;
-        let dangling = filters.flag("dangling")?;
+        let dangling = filters
+            .flag("dangling")
+            .map_err(|_| Failure::invalid("invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")"))?;
         let until = filters.until()?;
         if let Some(unknown) = filters.values("type").iter().find(|value| !matches!(value.as_str(), "builtin" | "custom")) {
             return Err(Failure::invalid(format!("invalid filter: 'type'='{unknown}'")));
         }
         let mut found = Vec::new();
         for network in self.shared.networks.list() {
+            let network = self.with_bare_members(network);
             let custom = !is_predefined(&network);
             let wanted = filters.any("driver", |driver| driver == driver_of(&network))
                 && filters.any("scope", |scope| scope == "local")
@@ -41,11 +44,15 @@ impl Engine {
 
     /// Returns a network by name, id or unambiguous start of an id.
     pub async fn network(&self, name: &str) -> Result<NetworkInfo, Failure> {
-        Ok(self.shared.networks.get(name)?)
+        Ok(self.with_bare_members(self.shared.networks.get(name)?))
     }
 
     /// Makes a network.
     pub async fn create_network(&self, name: &str, spec: &NetworkSpec) -> Result<NetworkId, Failure> {
+        if is_predefined_name(name) {
+            return Err(Failure::denied(format!("operation is not permitted on predefined {name} network ")));
+        }
+        refuse_driver(&spec.driver)?;
         let parsed: NetworkName = name.parse().map_err(|error: crate::resource::name::NameError| Failure::invalid(error.to_string()))?;
         let made = self.shared.networks.create(parsed, spec.clone()).await?;
         self.tell_of_network(&made, "create");
@@ -111,7 +118,24 @@ impl Engine {
 }
 
 fn is_predefined(network: &NetworkInfo) -> bool {
-    PREDEFINED.contains(&network.name.as_str())
+    is_predefined_name(network.name.as_str())
+}
+
+fn is_predefined_name(name: &str) -> bool {
+    PREDEFINED.contains(&name)
+}
+
+/// Refuses the drivers that cannot be had, in dockerd's words; of others that dockerd has the network itself says so.
+fn refuse_driver(driver: &str) -> Result<(), Failure> {
+    match driver {
+        "host" | "null" => Err(Failure::denied(format!("only one instance of {driver:?} network is allowed"))),
+        "overlay" => Err(Failure::denied(
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try \
+             again.",
+        )),
+        "" | "default" | "bridge" | "macvlan" | "ipvlan" => Ok(()),
+        other => Err(Failure::not_found(format!("plugin {other:?} not found"))),
+    }
 }
 
 fn driver_of(network: &NetworkInfo) -> &str {

@@ -55,9 +55,16 @@ impl Engine {
             memory_limit: can("memory"),
             cpu_limit: can("cpu"),
             pids_limit: can("pids"),
+            file_system: file_system(self.root().data()),
+            descriptors: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
+            listeners: self.shared.ring.listeners() as u64,
             security_options: vec!["name=seccomp,profile=builtin".to_owned(), "name=cgroupns".to_owned()],
             ..SystemInfo::default()
         };
+        let registry = self.shared.images.registry();
+        info.mirrors.clone_from(&registry.mirrors);
+        info.insecure_registries.clone_from(&registry.insecure);
+        info.proxies = [&registry.http_proxy, &registry.https_proxy, &registry.no_proxy].map(|proxy| proxy.clone().unwrap_or_default());
         for container in self.shared.containers.all() {
             match container.life().state {
                 ContainerState::Running { paused: false, .. } | ContainerState::Restarting { .. } => info.running += 1,
@@ -114,6 +121,20 @@ impl Engine {
 
 fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The kind of file system a folder lies on, in dockerd's words (moby, daemon/graphdriver/fsmagic).
+fn file_system(folder: &Path) -> String {
+    let kind = match rustix::fs::statfs(folder).map(|found| found.f_type) {
+        Ok(0xef53) => "extfs",
+        Ok(0x5846_5342) => "xfs",
+        Ok(0x9123_683e) => "btrfs",
+        Ok(0x0102_1994) => "tmpfs",
+        Ok(0xf2f5_2010) => "f2fs",
+        Ok(0x2fc1_2fc1) => "zfs",
+        _ => "<unknown>",
+    };
+    kind.to_owned()
 }
 
 /// The number of a data directory, drawn when somebody first asks for it.

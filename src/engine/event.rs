@@ -125,13 +125,20 @@ impl Ring {
         }
     }
 
+    /// How many listen.
+    pub(crate) fn listeners(&self) -> usize {
+        self.shared.latest.receiver_count()
+    }
+
     /// Subscribes: the reader sees what happens after this call returned, and before that what the filter's `since` asks for.
     pub(crate) fn subscribe(&self, filter: &EventFilter) -> Result<EventReader, Failure> {
         let selection = Selection::parse(&filter.filters)?;
         let kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = match filter.since {
-            Some(since) => kept.events.iter().find(|event| event.time >= since).map_or(kept.last, |event| event.number - 1),
-            None => kept.last,
+        let seen = match (filter.since, filter.until) {
+            (Some(since), _) => kept.events.iter().find(|event| event.time >= since).map_or(kept.last, |event| event.number - 1),
+            // An end without a beginning asks for what happened already.
+            (None, Some(_)) => kept.events.front().map_or(kept.last, |event| event.number - 1),
+            (None, None) => kept.last,
         };
         Ok(EventReader {
             ring: self.clone(),
@@ -233,7 +240,7 @@ impl EventReader {
                         return Some(Err(lagged));
                     }
                 };
-                if self.filter.until.is_some_and(|until| event.time >= until) {
+                if self.filter.until.is_some_and(|until| event.time > until) {
                     return None;
                 }
                 self.seen = event.number;
@@ -295,7 +302,9 @@ mod tests {
         let second = ring(folder.path());
         emit(&second, "die");
         assert_eq!(actions(&second, Some(Timestamp::from_nanos(0))).await, ["1 create", "2 start", "3 die"]);
-        assert_eq!(actions(&second, None).await, Vec::<String>::new());
+        assert_eq!(actions(&second, None).await, ["1 create", "2 start", "3 die"]);
+        let last = second.shared.kept.lock().expect("not poisoned").events.back().expect("an event").time;
+        assert_eq!(actions(&second, Some(last)).await, ["3 die"]);
     }
 
     #[tokio::test]

@@ -5,9 +5,23 @@ use std::collections::BTreeMap;
 use crate::resource::event::{Event, EventKind};
 use crate::resource::failure::Failure;
 
-/// Keys Docker knows. Of `daemon`, `scope`, `node` and their like this engine has one value, so they select all or nothing.
-const KEYS: [&str; 12] =
-    ["type", "event", "container", "image", "network", "volume", "label", "daemon", "scope", "plugin", "service", "node"];
+/// Keys Docker knows.
+const KEYS: [&str; 14] = [
+    "type",
+    "event",
+    "container",
+    "image",
+    "network",
+    "volume",
+    "label",
+    "daemon",
+    "scope",
+    "plugin",
+    "service",
+    "node",
+    "secret",
+    "config",
+];
 
 /// Actions with a detail after a colon, which match without it, too (moby issue 25798).
 const WITH_DETAIL: [&str; 3] = ["health_status", "exec_create", "exec_start"];
@@ -29,28 +43,24 @@ impl Selection {
     /// Within a key any value matches; every key must match, and every label.
     pub(super) fn selects(&self, event: &Event) -> bool {
         let attribute = |name: &str| event.attributes.get(name).map(String::as_str).unwrap_or_default();
-        // Docker compares beginnings of ids and names.
-        let named =
-            |kind: EventKind, value: &str| event.kind == kind && (event.actor.starts_with(value) || attribute("name").starts_with(value));
+        // Docker compares beginnings of ids and names, of whatever kind the thing is.
+        let named = |value: &str| event.actor.starts_with(value) || attribute("name").starts_with(value);
         self.filters.iter().all(|(key, values)| match key.as_str() {
             "label" => values.iter().all(|value| has_label(&event.attributes, value)),
             _ => {
                 values.is_empty()
                     || values.iter().any(|value| match key.as_str() {
-                        "type" => kind_word(event.kind) == value,
+                        "type" => event.kind.word() == value,
                         "event" => {
                             event.action == *value
                                 || (WITH_DETAIL.contains(&value.as_str()) && event.action.starts_with(&format!("{value}:")))
                         }
-                        "container" => named(EventKind::Container, value),
-                        "network" => named(EventKind::Network, value),
-                        "volume" => named(EventKind::Volume, value),
                         "image" => {
                             let name = attribute(if event.kind == EventKind::Image { "name" } else { "image" });
-                            event.actor == *value || name == value || without_tag(name) == value
+                            event.actor == *value || name == value || without_tag(name) == value || without_tag(&event.actor) == value
                         }
                         "scope" => value == "local",
-                        _ => false,
+                        _ => named(value),
                     })
             }
         })
@@ -69,16 +79,6 @@ fn without_tag(name: &str) -> &str {
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => repository,
         _ => name,
-    }
-}
-
-const fn kind_word(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Container => "container",
-        EventKind::Image => "image",
-        EventKind::Network => "network",
-        EventKind::Volume => "volume",
-        EventKind::Daemon => "daemon",
     }
 }
 
@@ -121,7 +121,10 @@ mod tests {
         check(&[("image", &["ngin"])], "start", false);
         check(&[("label", &["tier=front"])], "start", true);
         check(&[("label", &["tier", "other"])], "start", false);
-        check(&[("network", &["web-1"])], "start", false);
+        check(&[("network", &["web-1"])], "start", true);
+        check(&[("secret", &["web-1"]), ("scope", &["local"])], "start", true);
+        check(&[("config", &["other"])], "start", false);
+        check(&[("scope", &["swarm"])], "start", false);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl<'a> Filters<'a> {
             [] => Ok(None),
             [value] if matches!(value.as_str(), "1" | "true") => Ok(Some(true)),
             [value] if matches!(value.as_str(), "0" | "false") => Ok(Some(false)),
-            values => Err(Failure::invalid(format!("invalid filter '{key}={values:?}'"))),
+            values => Err(Failure::invalid(format!("invalid filter '{key}=[{}]'", values.join(" ")))),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod container;
 mod engine_archive;
 mod engine_change;
 mod engine_container;
+mod engine_disk;
 mod engine_exec;
 mod engine_image;
 mod engine_network;

@@ -88,7 +88,7 @@ impl Registries {
     }
 
     /// The configuration.
-    pub(super) fn config(&self) -> &RegistryConfig {
+    pub fn config(&self) -> &RegistryConfig {
         &self.shared.config
     }
 

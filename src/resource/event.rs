@@ -18,8 +18,24 @@ pub enum EventKind {
     Network,
     /// A volume.
     Volume,
+    /// What builds keep.
+    Builder,
     /// The engine itself.
     Daemon,
+}
+
+impl EventKind {
+    /// Docker's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Builder => "builder",
+            Self::Daemon => "daemon",
+        }
+    }
 }
 
 /// One event.
@@ -44,7 +60,7 @@ pub struct Event {
 pub struct EventFilter {
     /// Events at or after this instant, from the ring.
     pub since: Option<Timestamp>,
-    /// Events before this instant; the stream ends there.
+    /// Events up to this instant, at which the stream ends; alone it asks for all that is remembered.
     pub until: Option<Timestamp>,
     /// `type`, `event`, `container`, `image`, `network`, `volume`, `label` and their values.
     pub filters: BTreeMap<String, Vec<String>>,

@@ -42,6 +42,9 @@ pub struct NetworkSpec {
     pub enable_ipv6: Option<bool>,
     /// Address pools; one is chosen for each family when there is none.
     pub ipam: Vec<IpamPool>,
+    /// Options for whoever hands out addresses, which the default one has no use for, and which are told again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ipam_options: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
 }

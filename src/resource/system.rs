@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::build::BuildCache;
+use crate::resource::container::ContainerInfo;
+use crate::resource::image::{ImageInfo, ImageUsage};
 use crate::resource::time::Timestamp;
+use crate::resource::volume::VolumeInfo;
 
 /// The newest version of the Docker Engine API that our engine speaks.
 pub const API_VERSION: &str = "1.51";
@@ -76,8 +80,48 @@ pub struct SystemInfo {
     pub cpu_limit: bool,
     /// Limits of the number of processes can be set.
     pub pids_limit: bool,
+    /// What kind of file system the data lies on: `extfs`, `xfs`…
+    pub file_system: String,
+    /// Descriptors the engine has open.
+    pub descriptors: u64,
+    /// Listeners to its events.
+    pub listeners: u64,
+    /// Mirrors of Docker Hub.
+    pub mirrors: Vec<String>,
+    /// Registries that need not prove who they are.
+    pub insecure_registries: Vec<String>,
+    /// The proxies for HTTP and HTTPS, and what is reached without them.
+    pub proxies: [String; 3],
     /// Which security features are in force: `name=seccomp,profile=builtin`…
     pub security_options: Vec<String>,
     /// What the engine wants people to know.
     pub warnings: Vec<String>,
+}
+
+/// Of which things the disk's use is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskQuestion {
+    /// Images.
+    pub images: bool,
+    /// Containers.
+    pub containers: bool,
+    /// Volumes.
+    pub volumes: bool,
+    /// What builds keep.
+    pub build_cache: bool,
+}
+
+/// What takes how much of the disk; absent where nobody asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiskUse {
+    /// Bytes of all layers of images, each counted once.
+    pub layers: u64,
+    /// Every image, and who shares it.
+    pub images: Option<Vec<(ImageInfo, ImageUsage)>>,
+    /// Every container, what its image is called now, the bytes it wrote itself, and all it sees.
+    pub containers: Option<Vec<(ContainerInfo, String, (u64, u64))>>,
+    /// Every volume, how many containers use it, and its bytes, where they can be counted.
+    pub volumes: Option<Vec<(VolumeInfo, u64, Option<u64>)>>,
+    /// What builds keep.
+    pub build_cache: Option<Vec<BuildCache>>,
 }

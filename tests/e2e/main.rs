@@ -3,6 +3,7 @@
 mod api;
 mod api_client;
 mod api_container;
+mod api_fields;
 mod api_image;
 mod api_listen;
 mod attribute;

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
@@ -94,6 +94,14 @@ fn typed(status: StatusCode, content_type: &'static str, body: Body) -> Response
 pub(super) fn failure(failure: &Failure) -> Response<Body> {
     let status = StatusCode::from_u16(error::status_of(failure.kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if failure.kind == FailureKind::NotModified { empty(status) } else { json(status, &error::to_json(failure)) }
+}
+
+/// A failure for people, as dockerd tells it to clients of before there was JSON for it.
+pub(super) fn plain_failure(failure: &Failure) -> Response<Body> {
+    let status = StatusCode::from_u16(error::status_of(failure.kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = bytes(status, "text/plain; charset=utf-8", format!("{}\n", failure.message).into());
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// A body that keeps its request under way until it is dropped; then the next head is awaited.

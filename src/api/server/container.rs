@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
-use crate::api::wire::answer::{Pruned, created_to_json, exit_to_json, processes_to_json, prune_to_json};
+use crate::api::server::router::ApiVersion;
+use crate::api::server::{older, older_create};
+use crate::api::wire::answer::{Pruned, container_created_to_json, exit_to_json, processes_to_json, prune_to_json};
 use crate::api::wire::container::{inspect, summary, whole};
 use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
@@ -36,6 +38,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
     }
     // A wish of the oldest clients that dockerd no longer knows.
     call.query.flag("trunc_cmd");
+    let version = call.version;
     let (is_whole, is_sized) = (call.query.flag(WHOLE), call.query.flag("size"));
     call.query.finish()?;
     let mut containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
@@ -45,6 +48,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
     }
     let now = clock::now();
     let mut lines: Vec<Value> = containers.iter().map(|info| summary::to_json(info, &call.engine.image_name(info), now)).collect();
+    lines.iter_mut().for_each(|line| older::container_summary(line, version));
     if is_sized {
         for (line, info) in lines.iter_mut().zip(&containers) {
             summary::add_sizes(line, call.engine.container_size(info).await?);
@@ -55,21 +59,29 @@ pub(super) async fn list(mut call: Call) -> Answer {
 
 pub(super) async fn create(mut call: Call) -> Answer {
     let name = call.query.text("name");
-    let platform = call.query.text("platform");
-    let spec = spec::from_json(call.json().await?, platform)?;
+    // Before, nobody could say it.
+    let platform = call.query.text("platform").filter(|_| call.version >= ApiVersion::new(1, 41));
+    let mut body = call.json().await?;
+    if body.is_null() {
+        return Err(Failure::invalid("invalid JSON: got EOF while reading request body"));
+    }
+    let mut warnings = older_create::renew(&mut body, call.version)?;
+    let mut spec = spec::from_json(body, platform)?;
+    warnings.extend(older_create::settle(&mut spec, call.version));
     call.query.finish()?;
     let id = call.engine.create_container(name.as_deref().map(|name| name.trim_start_matches('/')), &spec).await?;
-    Ok(answer::json(StatusCode::CREATED, &created_to_json(id)))
+    Ok(answer::json(StatusCode::CREATED, &container_created_to_json(id, &warnings)))
 }
 
 pub(super) async fn inspect(mut call: Call) -> Answer {
-    let is_sized = call.query.flag("size");
+    let (is_sized, version) = (call.query.flag("size"), call.version);
     let (engine, name) = call.only_name()?;
     let info = engine.container(&name).await?;
     let mut value = inspect::to_json(&info);
     if is_sized {
-        summary::add_sizes(&mut value, engine.container_size(&info).await?);
+        inspect::add_sizes(&mut value, engine.container_size(&info).await?);
     }
+    older::container(&mut value, version);
     Ok(answer::ok(&value))
 }
 

@@ -20,11 +20,14 @@ mod image;
 pub mod listener;
 mod log;
 mod network;
+mod older;
+mod older_create;
 mod progress;
 mod query;
 mod reception;
 mod router;
 mod stats;
+mod swarm;
 mod system;
 #[cfg(test)]
 mod tests;

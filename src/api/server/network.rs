@@ -4,27 +4,32 @@ use hyper::{Response, StatusCode};
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
-use crate::api::wire::answer::{Pruned, created_to_json, prune_to_json};
+use crate::api::server::older;
+use crate::api::wire::answer::{Pruned, network_created_to_json, prune_to_json};
 use crate::api::wire::network;
 use crate::resource::failure::Failure;
+
+/// What Go takes for a truth value.
+const BOOLEANS: [&str; 12] = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
 
 type Answer = Result<Response<Body>, Failure>;
 
 pub(super) async fn list(mut call: Call) -> Answer {
-    let filters = call.query.filters()?;
+    let (filters, with_members) = (call.query.filters()?, older::lists_members(call.version));
     let (engine, _) = call.only_name()?;
     let networks = engine.networks(&filters).await?;
-    Ok(answer::ok(&networks.iter().map(|info| network::to_json(info, false)).collect()))
+    Ok(answer::ok(&networks.iter().map(|info| network::to_json(info, with_members)).collect()))
 }
 
 pub(super) async fn inspect(mut call: Call) -> Answer {
     // The only scope there is.
-    call.query
-        .text("scope")
-        .filter(|scope| scope != "local")
-        .map_or(Ok(()), |scope| Err(Failure::not_found(format!("network {} not found in the scope {scope}", call.name))))?;
+    if call.query.text("scope").is_some_and(|scope| scope != "local") {
+        return Err(Failure::not_found(format!("network {} not found", call.name)));
+    }
     // More of a swarm's network; of others it says nothing more.
-    call.query.flag("verbose");
+    if let Some(text) = call.query.text("verbose").filter(|text| !BOOLEANS.contains(&text.as_str())) {
+        return Err(Failure::invalid(format!("invalid value for verbose: {text}: strconv.ParseBool: parsing {text:?}: invalid syntax")));
+    }
     let (engine, name) = call.only_name()?;
     Ok(answer::ok(&network::to_json(&engine.network(&name).await?, true)))
 }
@@ -33,7 +38,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
     let (name, spec) = network::create_from_json(call.json().await?)?;
     let (engine, _) = call.only_name()?;
     let id = engine.create_network(&name, &spec).await?;
-    Ok(answer::json(StatusCode::CREATED, &created_to_json(id)))
+    Ok(answer::json(StatusCode::CREATED, &network_created_to_json(id)))
 }
 
 pub(super) async fn connect(mut call: Call) -> Answer {

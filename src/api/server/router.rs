@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{archive, attach, build, change, container, event, exec, image, log, network, stats, system, volume};
+use crate::api::server::{archive, attach, build, change, container, event, exec, image, log, network, stats, swarm, system, volume};
 use crate::api::wire::extension::{BUILD, BUILD_CACHE, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
@@ -28,7 +28,8 @@ type Handler = fn(Call) -> BoxFuture<'static, Result<Outcome, Failure>>;
 /// What is served at a path.
 struct Route {
     method: Method,
-    /// `{name}` is one piece of the path, `{name*}` any number of them (an image's name has slashes).
+    /// `{name}` is one piece of the path, `{name*}` any number of them (an image's name has slashes), and `{}` after it one that nobody asks
+    /// for.
     path: &'static str,
     handler: Handler,
 }
@@ -116,28 +117,71 @@ const ROUTES: &[Route] = routes! {
     POST   "/volumes/create"               => volume::create;
     POST   "/volumes/prune"                => volume::prune;
     GET    "/volumes/{name}"               => volume::inspect;
+    PUT    "/volumes/{name}"               => swarm::update_volume;
     DELETE "/volumes/{name}"               => volume::remove;
+
+    GET    "/system/df"                    => system::disk_usage;
+    OPTIONS "/{name*}"                     => swarm::options;
+};
+
+/// What only engines in a swarm or with plugins do, and other doors that stay shut. Apart, since nobody has to know them.
+#[rustfmt::skip]
+const SHUT: &[Route] = routes! {
+    GET    "/swarm"                        => swarm::manager_only;
+    POST   "/swarm/init"                   => swarm::begin;
+    POST   "/swarm/join"                   => swarm::begin;
+    POST   "/swarm/leave"                  => swarm::leave;
+    POST   "/swarm/update"                 => swarm::update;
+    GET    "/swarm/unlockkey"              => swarm::manager_only;
+    POST   "/swarm/unlock"                 => swarm::manager_only;
+    GET    "/services"                     => swarm::manager_only;
+    GET    "/services/{name}"              => swarm::manager_only;
+    POST   "/services/create"              => swarm::manager_only;
+    POST   "/services/{name}/update"       => swarm::update;
+    DELETE "/services/{name}"              => swarm::manager_only;
+    GET    "/services/{name}/logs"         => swarm::manager_only;
+    GET    "/nodes"                        => swarm::manager_only;
+    GET    "/nodes/{name}"                 => swarm::manager_only;
+    DELETE "/nodes/{name}"                 => swarm::manager_only;
+    POST   "/nodes/{name}/update"          => swarm::update;
+    GET    "/tasks"                        => swarm::manager_only;
+    GET    "/tasks/{name}"                 => swarm::manager_only;
+    GET    "/tasks/{name}/logs"            => swarm::manager_only;
+    GET    "/secrets"                      => swarm::manager_only;
+    POST   "/secrets/create"               => swarm::manager_only;
+    GET    "/secrets/{name}"               => swarm::manager_only;
+    DELETE "/secrets/{name}"               => swarm::manager_only;
+    POST   "/secrets/{name}/update"        => swarm::update;
+    GET    "/configs"                      => swarm::manager_only;
+    POST   "/configs/create"               => swarm::manager_only;
+    GET    "/configs/{name}"               => swarm::manager_only;
+    DELETE "/configs/{name}"               => swarm::manager_only;
+    POST   "/configs/{name}/update"        => swarm::update;
+
+    GET    "/plugins"                      => swarm::plugins;
+    GET    "/plugins/privileges"           => swarm::install;
+    POST   "/plugins/pull"                 => swarm::install;
+    POST   "/plugins/create"               => swarm::install;
+    GET    "/plugins/{name*}/json"         => swarm::no_plugin;
+    POST   "/plugins/{name*}/enable"       => swarm::no_plugin;
+    POST   "/plugins/{name*}/disable"      => swarm::no_plugin;
+    POST   "/plugins/{name*}/push"         => swarm::no_plugin;
+    POST   "/plugins/{name*}/set"          => swarm::no_plugin;
+    POST   "/plugins/{name*}/upgrade"      => swarm::no_plugin;
+    DELETE "/plugins/{name*}"              => swarm::no_plugin;
+
+    POST   "/session"                      => swarm::buildkit;
+    POST   "/grpc"                         => swarm::buildkit;
+    GET    "/containers/{name}/checkpoints" => swarm::checkpoint;
+    POST   "/containers/{name}/checkpoints" => swarm::checkpoint;
+    DELETE "/containers/{name}/checkpoints/{}" => swarm::checkpoint;
 };
 
 /// The methods and patterns of the table, for whoever holds something to it.
 #[cfg(test)]
 pub(super) fn routes() -> impl Iterator<Item = (&'static Method, &'static str)> {
-    ROUTES.iter().map(|route| (&route.method, route.path))
+    ROUTES.iter().chain(SHUT).filter(|route| route.method != Method::OPTIONS).map(|route| (&route.method, route.path))
 }
-
-/// What dockerd serves and this engine does not: the answer says so, instead of knowing no such page.
-const ELSEWHERE: &[&str] = &[
-    "/configs",
-    "/containers/{name}/checkpoints",
-    "/nodes",
-    "/plugins",
-    "/secrets",
-    "/services",
-    "/session",
-    "/swarm",
-    "/system/df",
-    "/tasks",
-];
 
 /// A version of Docker's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,7 +249,11 @@ pub(super) async fn answer(engine: Engine, request: Request<Incoming>) -> Outcom
         Ok(outcome) => outcome,
         Err(failure) => {
             tracing::debug!(%method, path, kind = ?failure.kind, message = failure.message, "refused");
-            answer::failure(&failure).into()
+            match split_version(&path) {
+                // Who speaks so old a version does not read errors in JSON either.
+                (version, _) if version < ApiVersion::oldest() => answer::plain_failure(&failure).into(),
+                _ => answer::failure(&failure).into(),
+            }
         }
     };
     if let Outcome::Response(response) = &mut outcome {
@@ -266,13 +314,10 @@ fn find(method: &Method, path: &str) -> Result<(ApiVersion, Handler, String), Fa
     let not_found = || Failure::not_found("page not found");
     let (version, path) = split_version(path);
     let pieces: Vec<&str> = path.strip_prefix('/').ok_or_else(not_found)?.trim_end_matches('/').split('/').collect();
-    for route in ROUTES.iter().filter(|route| route.method == *method) {
+    for route in ROUTES.iter().chain(SHUT).filter(|route| route.method == *method) {
         if let Some(name) = capture(route.path, &pieces) {
             return Ok((version, route.handler, query::decode(&name)?));
         }
-    }
-    if ELSEWHERE.iter().any(|pattern| capture(pattern, &pieces).is_some()) {
-        return Err(Failure::unsupported(format!("`{method} {path}` is not supported by this engine")));
     }
     Err(not_found())
 }
@@ -298,7 +343,8 @@ fn capture(pattern: &str, pieces: &[&str]) -> Option<String> {
     let named = &pieces.get(place..place + length)?;
     let fits = length == 1 || (length > 1 && words[place].ends_with("*}"));
     let name = named.join("/");
-    (fits && !name.is_empty() && pieces.starts_with(head) && pieces.ends_with(tail)).then_some(name)
+    let ends = || pieces[place + length..].iter().zip(tail).all(|(piece, word)| piece == word || (*word == "{}" && !piece.is_empty()));
+    (fits && !name.is_empty() && pieces.starts_with(head) && ends()).then_some(name)
 }
 
 #[cfg(test)]
@@ -332,7 +378,7 @@ mod tests {
         check(Method::PUT, "/containers/json", "page not found");
         check(Method::GET, "/containers//json", "page not found");
         check(Method::GET, "/containers/a/b/json", "page not found");
-        check(Method::POST, "/v1.43/containers/a/checkpoints", "`POST /containers/a/checkpoints` is not supported by this engine");
+        check(Method::DELETE, "/containers/a/checkpoints", "page not found");
     }
 
     #[test]

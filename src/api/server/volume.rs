@@ -4,6 +4,7 @@ use hyper::{Response, StatusCode};
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
+use crate::api::server::{older, swarm};
 use crate::api::wire::answer::{Pruned, prune_to_json};
 use crate::api::wire::volume;
 use crate::resource::failure::Failure;
@@ -22,7 +23,7 @@ pub(super) async fn inspect(call: Call) -> Answer {
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {
-    let (name, spec) = volume::create_from_json(call.json().await?)?;
+    let (name, spec) = volume::create_from_json(call.json().await?).map_err(swarm::refuse_cluster_volume)?;
     let (engine, _) = call.only_name()?;
     let info = engine.create_volume(name.as_deref(), &spec).await?;
     Ok(answer::json(StatusCode::CREATED, &volume::to_json(&info)))
@@ -36,7 +37,10 @@ pub(super) async fn remove(mut call: Call) -> Answer {
 }
 
 pub(super) async fn prune(mut call: Call) -> Answer {
-    let filters = call.query.filters()?;
+    let mut filters = call.query.filters()?;
+    if older::prunes_named_volumes(call.version) {
+        filters.insert("all".to_owned(), vec!["true".to_owned()]);
+    }
     let (engine, _) = call.only_name()?;
     let (removed, reclaimed) = engine.prune_volumes(&filters).await?;
     Ok(answer::ok(&prune_to_json(Pruned::Volumes, &removed, reclaimed)))

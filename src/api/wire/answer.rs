@@ -25,6 +25,16 @@ pub fn updated_to_json() -> Value {
     json!({ "Warnings": null })
 }
 
+/// Writes the id of a container that was made, and what is to be said about it.
+pub fn container_created_to_json(id: impl Display, warnings: &[String]) -> Value {
+    json!({ "Id": id.to_string(), "Warnings": warnings })
+}
+
+/// Writes the id of a network that was made.
+pub fn network_created_to_json(id: impl Display) -> Value {
+    json!({ "Id": id.to_string(), "Warning": "" })
+}
+
 /// Reads the id of something that was made.
 pub fn created_from_json<T: FromStr>(body: Value) -> Result<T, WireError> {
     let mut fields = Fields::of("", body, Mood::Answer)?;
@@ -117,6 +127,9 @@ mod tests {
         }
         let table = (vec!["PID".to_owned()], vec![vec!["1".to_owned()]]);
         assert_eq!(processes_from_json(processes_to_json(&table.0, &table.1)).expect("good"), table);
+        let made = container_created_to_json(id, &["w".to_owned()]);
+        assert_eq!((created_from_json::<ContainerId>(made.clone()).expect("good"), &made["Warnings"][0]), (id, &json!("w")));
+        assert_eq!(created_from_json::<ContainerId>(network_created_to_json(id)).expect("good"), id);
         for pruned in [Pruned::Containers, Pruned::Networks, Pruned::Volumes] {
             let bytes = if pruned == Pruned::Networks { 0 } else { 9 };
             for removed in [vec![], vec!["a".to_owned()]] {

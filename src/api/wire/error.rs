@@ -23,6 +23,30 @@ pub enum WireError {
         /// The value, as JSON.
         value: String,
     },
+    /// A field asks for something that dockerd refuses, too, in these words.
+    #[error("{message}")]
+    Words {
+        /// The field's path.
+        field: String,
+        /// What dockerd says.
+        message: String,
+    },
+    /// A field asks for something that dockerd forbids, in these words.
+    #[error("{message}")]
+    Denied {
+        /// The field's path.
+        field: String,
+        /// What dockerd says.
+        message: String,
+    },
+    /// A field asks for something that dockerd does not find, in these words.
+    #[error("{message}")]
+    Missing {
+        /// The field's path.
+        field: String,
+        /// What dockerd says.
+        message: String,
+    },
     /// The bytes are not JSON.
     #[error("{subject} is not JSON")]
     Syntax {
@@ -49,7 +73,9 @@ impl WireError {
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
         match &error {
-            WireError::Malformed { .. } => Self::invalid(error.to_string()),
+            WireError::Malformed { .. } | WireError::Words { .. } => Self::invalid(error.to_string()),
+            WireError::Denied { .. } => Self::denied(error.to_string()),
+            WireError::Missing { .. } => Self::not_found(error.to_string()),
             WireError::Unsupported { .. } => Self::unsupported(error.to_string()),
             WireError::Syntax { source, .. } => Self::invalid(format!("{error}: {source}")),
         }

@@ -7,21 +7,10 @@ use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::event::{Event, EventKind};
 use crate::resource::time::Timestamp;
 
-/// Docker's word for a kind of thing.
-const fn word(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Container => "container",
-        EventKind::Image => "image",
-        EventKind::Network => "network",
-        EventKind::Volume => "volume",
-        EventKind::Daemon => "daemon",
-    }
-}
-
 /// Writes an event; the number is ours.
 pub fn to_json(event: &Event) -> Value {
     let mut value = json!({
-        "Type": word(event.kind),
+        "Type": event.kind.word(),
         "Action": event.action,
         "Actor": { "ID": event.actor, "Attributes": event.attributes },
         "scope": "local",
@@ -31,11 +20,14 @@ pub fn to_json(event: &Event) -> Value {
     });
     // What events were before API 1.22; dockerd still repeats it for containers and images.
     if matches!(event.kind, EventKind::Container | EventKind::Image) {
-        value["status"] = json!(event.action);
-        value["id"] = json!(event.actor);
-    }
-    if event.kind == EventKind::Container {
-        value["from"] = json!(event.attributes.get("image").map(String::as_str).unwrap_or_default());
+        let mut set = |name: &str, text: Option<&String>| {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                value[name] = json!(text);
+            }
+        };
+        set("status", Some(&event.action));
+        set("id", Some(&event.actor));
+        set("from", event.attributes.get("image").filter(|_| event.kind == EventKind::Container));
     }
     value
 }
@@ -46,7 +38,7 @@ const LAG: &str = "lag";
 /// What a listener reads that missed events, as its last one: an event of the engine itself, which every client can show.
 pub fn lagged_to_json(reason: &str, now: Timestamp) -> Value {
     json!({
-        "Type": word(EventKind::Daemon),
+        "Type": EventKind::Daemon.word(),
         "Action": LAG,
         "Actor": { "ID": "", "Attributes": { "error": reason } },
         "scope": "local",
@@ -69,6 +61,7 @@ pub fn from_json(body: Value) -> Result<Option<Event>, WireError> {
         Some("image") => EventKind::Image,
         Some("network") => EventKind::Network,
         Some("volume") => EventKind::Volume,
+        Some("builder") => EventKind::Builder,
         Some("daemon") => EventKind::Daemon,
         _ => return Ok(None),
     };
@@ -91,7 +84,7 @@ mod tests {
 
     #[test]
     fn an_event_survives_for_every_kind() {
-        for kind in [EventKind::Container, EventKind::Image, EventKind::Network, EventKind::Volume, EventKind::Daemon] {
+        for kind in [EventKind::Container, EventKind::Image, EventKind::Network, EventKind::Volume, EventKind::Builder, EventKind::Daemon] {
             let event = Event {
                 number: 7,
                 time: Timestamp::from_nanos(1_700_000_000_000_000_001),

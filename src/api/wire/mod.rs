@@ -9,6 +9,7 @@ pub(crate) mod asked;
 pub mod build;
 pub mod change;
 pub mod container;
+pub mod disk;
 pub mod error;
 pub mod event;
 pub mod exec;

@@ -16,6 +16,7 @@ pub fn to_json(info: &NetworkInfo, with_containers: bool) -> Value {
     let containers: Map<String, Value> =
         info.containers.iter().filter(|_| with_containers).map(|member| (member.id.to_string(), member_to_json(info, member))).collect();
     let driver = driver_of(&info.spec, info.name.as_str());
+    let pools: Vec<Value> = info.pools.iter().map(pool_to_json).collect();
     let mut value = json!({
         "Name": info.name,
         "Id": info.id,
@@ -24,20 +25,39 @@ pub fn to_json(info: &NetworkInfo, with_containers: bool) -> Value {
         "Driver": driver,
         "EnableIPv4": info.spec.enable_ipv4.unwrap_or(true),
         "EnableIPv6": info.spec.enable_ipv6.unwrap_or(false),
-        "IPAM": { "Driver": "default", "Options": null, "Config": info.pools.iter().map(pool_to_json).collect::<Vec<_>>() },
+        "IPAM": {
+            "Driver": "default",
+            "Options": if info.spec.ipam_options.is_empty() { Value::Null } else { json!(info.spec.ipam_options) },
+            "Config": if driver == "bridge" { Value::Array(pools) } else { Value::Null },
+        },
         "Internal": info.spec.internal,
         "Attachable": info.spec.attachable,
         "Ingress": false,
         "ConfigFrom": { "Network": "" },
         "ConfigOnly": false,
         "Containers": containers,
-        "Options": info.spec.options,
+        "Options": options_to_json(info, driver),
         "Labels": info.spec.labels,
     });
     if driver == "bridge" && !info.bridge.is_empty() {
         value["Gantry"] = json!({ "Bridge": info.bridge });
     }
     value
+}
+
+/// The options; those of the engine's own network are told as dockerd has them, though nobody asked for them.
+fn options_to_json(info: &NetworkInfo, driver: &str) -> Value {
+    if info.name != *"bridge" || driver != "bridge" || !info.spec.options.is_empty() {
+        return json!(info.spec.options);
+    }
+    json!({
+        "com.docker.network.bridge.default_bridge": "true",
+        "com.docker.network.bridge.enable_icc": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": "true",
+        "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+        "com.docker.network.bridge.name": info.bridge,
+        "com.docker.network.driver.mtu": "1500",
+    })
 }
 
 /// The driver's name; two networks are their own drivers.
@@ -101,7 +121,7 @@ pub fn create_to_json(name: &str, spec: &NetworkSpec) -> Value {
         "Driver": driver_of(spec, name),
         "Scope": "",
         "EnableIPv6": spec.enable_ipv6,
-        "IPAM": { "Driver": "default", "Options": {}, "Config": spec.ipam.iter().map(pool_to_json).collect::<Vec<_>>() },
+        "IPAM": { "Driver": "default", "Options": spec.ipam_options, "Config": spec.ipam.iter().map(pool_to_json).collect::<Vec<_>>() },
         "Internal": spec.internal,
         "Attachable": spec.attachable,
         "Options": spec.options,
@@ -117,7 +137,8 @@ pub fn create_to_json(name: &str, spec: &NetworkSpec) -> Value {
 /// Reads the body of a create request: the name and what is wanted.
 pub fn create_from_json(body: Value) -> Result<(String, NetworkSpec), WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;
-    let name = fields.text("Name")?.ok_or_else(|| WireError::malformed("Name", "a network's name"))?;
+    let words = |field: &str, message: &str| WireError::Words { field: field.to_owned(), message: message.to_owned() };
+    let name = fields.text("Name")?.ok_or_else(|| words("Name", "invalid name: name is empty"))?;
     // Names are unique here whether or not that is asked for, as in dockerd since API 1.44.
     fields.flag("CheckDuplicate")?;
     let spec = spec_from_fields(&mut fields)?;
@@ -127,12 +148,13 @@ pub fn create_from_json(body: Value) -> Result<(String, NetworkSpec), WireError>
 
 /// Reads the fields that a network's own JSON and the create request have in common.
 fn spec_from_fields(fields: &mut Fields) -> Result<NetworkSpec, WireError> {
-    fields.inert("Scope", &[json!(""), json!("local")])?;
     let mut config_from = fields.object("ConfigFrom")?;
-    config_from.inert("Network", &[json!("")])?;
-    config_from.finish()?;
     let mut ipam = fields.object("IPAM")?;
-    ipam.inert("Driver", &[json!(""), json!("default")])?;
+    if fields.mood() == Mood::Request {
+        refuse_kinds(fields, &mut config_from, &mut ipam)?;
+        config_from.finish()?;
+    }
+    let ipam_options = ipam.text_map("Options")?;
     let mut pools = Vec::new();
     for value in ipam.list("Config")? {
         let mut pool = Fields::of(&ipam.path("Config"), value, fields.mood())?;
@@ -149,8 +171,32 @@ fn spec_from_fields(fields: &mut Fields) -> Result<NetworkSpec, WireError> {
         enable_ipv4: fields.get("EnableIPv4", "true or false")?,
         enable_ipv6: fields.get("EnableIPv6", "true or false")?,
         ipam: pools,
+        ipam_options,
         labels: fields.text_map("Labels")?,
     })
+}
+
+/// Refuses kinds of networks that this engine has not got, as a dockerd without a swarm and without plugins does where it does, too.
+fn refuse_kinds(fields: &mut Fields, config_from: &mut Fields, ipam: &mut Fields) -> Result<(), WireError> {
+    let denied = |field: &str, message: String| Err(WireError::Denied { field: field.to_owned(), message });
+    match fields.text("Scope")?.as_deref() {
+        Some("swarm") => return denied("Scope", "cannot create a swarm scoped network when swarm is not active".to_owned()),
+        None | Some("local") => {}
+        Some(scope) => return Err(WireError::unsupported("Scope", &json!(scope))),
+    }
+    if fields.flag("Ingress")? {
+        return denied("Ingress", "Ingress network can only be global scope network".to_owned());
+    }
+    if let Some(network) = config_from.text("Network")? {
+        return Err(WireError::Missing {
+            field: "ConfigFrom".to_owned(),
+            message: format!("configuration network {network:?} does not exist"),
+        });
+    }
+    if let Some(driver) = ipam.text("Driver")?.filter(|driver| driver != "default") {
+        return Err(WireError::Missing { field: "IPAM.Driver".to_owned(), message: format!("plugin {driver:?} not found") });
+    }
+    Ok(())
 }
 
 fn pool_to_json(pool: &IpamPool) -> Value {
@@ -183,23 +229,31 @@ fn pool_from_fields(fields: &mut Fields) -> Result<Option<IpamPool>, WireError> 
     match subnet(fields, "Subnet")? {
         Some(subnet) => Ok(Some(IpamPool { subnet, range, gateway, reserved })),
         None if range.is_none() && gateway.is_none() && reserved.is_empty() => Ok(None),
-        None => Err(WireError::malformed(fields.path("Subnet"), "a block of addresses for the range, gateway or reserved addresses")),
+        None => Err(WireError::Words {
+            field: fields.path("Subnet"),
+            message: "invalid network config:\ninvalid subnet : invalid CIDR block notation".to_owned(),
+        }),
     }
 }
 
 fn subnet(fields: &mut Fields, name: &str) -> Result<Option<Subnet>, WireError> {
     let Some(text) = fields.text(name)? else { return Ok(None) };
-    let wrong = || WireError::malformed(fields.path(name), format!("a block of addresses as in `10.1.0.0/16` instead of `{text}`"));
+    let words = |message: String| WireError::Words { field: fields.path(name), message: format!("invalid network config:\n{message}") };
+    let wrong = || words(format!("invalid {} {text}: invalid CIDR block notation", if name == "Subnet" { "subnet" } else { "ip-range" }));
     let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
     let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
     let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
     if prefix > if address.is_ipv4() { 32 } else { 128 } {
         return Err(wrong());
     }
-    Ok(Some(Subnet { address: first_address(address, prefix), prefix }))
+    let block = Subnet { address: first_address(address, prefix), prefix };
+    if block.address != address && name == "Subnet" && fields.mood() == Mood::Request {
+        return Err(words(format!("invalid subnet {text}: it should be {block}")));
+    }
+    Ok(Some(block))
 }
 
-/// `10.1.2.3/16` means the block that the address is in.
+/// The block that an address is in.
 fn first_address(address: std::net::IpAddr, prefix: u8) -> std::net::IpAddr {
     match address {
         std::net::IpAddr::V4(v4) => {
@@ -266,6 +320,7 @@ mod tests {
             enable_ipv4: Some(true),
             enable_ipv6: Some(true),
             ipam: vec![pool()],
+            ipam_options: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
             labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
         }
     }
@@ -301,13 +356,15 @@ mod tests {
             let refused = create_from_json(body).expect_err("a refusal").to_string();
             assert!(refused.contains(expect), "{refused}");
         };
-        check(json!({"Name": "a", "Ingress": true}), "`Ingress`");
-        check(json!({"Name": "a", "Scope": "swarm"}), "`Scope`");
-        check(json!({"Name": "a", "IPAM": {"Driver": "x"}}), "`IPAM.Driver`");
-        check(json!({"Name": "a", "IPAM": {"Config": [{"Gateway": "10.0.0.1"}]}}), "`IPAM.Config.Subnet`");
-        check(json!({"Name": "a", "IPAM": {"Config": [{"Subnet": "10.0.0.1/33"}]}}), "`IPAM.Config.Subnet`");
-        check(json!({}), "`Name`");
-        let body = json!({"Name": "a", "IPAM": {"Config": [{"Subnet": "10.1.2.3/16"}]}});
-        assert_eq!(create_from_json(body).expect("a good body").1.ipam[0].subnet.to_string(), "10.1.0.0/16");
+        check(json!({"Name": "a", "Ingress": true}), "Ingress network can only be global scope network");
+        check(json!({"Name": "a", "Scope": "swarm"}), "cannot create a swarm scoped network when swarm is not active");
+        check(json!({"Name": "a", "Scope": "global"}), "`Scope`");
+        check(json!({"Name": "a", "ConfigOnly": true}), "`ConfigOnly`");
+        check(json!({"Name": "a", "ConfigFrom": {"Network": "b"}}), "configuration network \"b\" does not exist");
+        check(json!({"Name": "a", "IPAM": {"Driver": "x"}}), "plugin \"x\" not found");
+        check(json!({"Name": "a", "IPAM": {"Config": [{"Gateway": "10.0.0.1"}]}}), "invalid subnet : invalid CIDR block notation");
+        check(json!({"Name": "a", "IPAM": {"Config": [{"Subnet": "10.0.0.1/33"}]}}), "invalid subnet 10.0.0.1/33: invalid CIDR");
+        check(json!({"Name": "a", "IPAM": {"Config": [{"Subnet": "10.1.2.3/16"}]}}), "it should be 10.1.0.0/16");
+        check(json!({}), "invalid name: name is empty");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
@@ -74,8 +74,11 @@ pub fn info_to_json(info: &SystemInfo) -> Value {
         "ContainersStopped": info.stopped,
         "Images": info.images,
         "Driver": "overlay2",
-        "DriverStatus": [["Backing Filesystem", ""]],
-        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file"] },
+        "DriverStatus": [
+            ["Backing Filesystem", info.file_system], ["Supports d_type", "true"], ["Using metacopy", "false"],
+            ["Native Overlay Diff", "true"], ["userxattr", "false"]
+        ],
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "none"] },
         "MemoryLimit": info.memory_limit,
         "SwapLimit": info.memory_limit,
         "CpuCfsPeriod": info.cpu_limit,
@@ -85,42 +88,48 @@ pub fn info_to_json(info: &SystemInfo) -> Value {
         "PidsLimit": info.pids_limit,
         "IPv4Forwarding": info.ipv4_forwarding,
         "Debug": false,
-        "NFd": 0,
+        "NFd": info.descriptors,
         "OomKillDisable": false,
         "NGoroutines": 0,
         "SystemTime": time::to_json(info.time),
     });
+    // Both names mean the engine's own.
+    let runtime = json!({ "path": "gantry", "status": {} });
     // In two pieces: one would be too deep for the macro.
     let rest = json!({
         "LoggingDriver": "json-file",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2",
-        "NEventsListener": 0,
+        "NEventsListener": info.listeners,
         "KernelVersion": info.kernel,
         "OperatingSystem": info.operating_system,
         "OSVersion": info.os_version,
         "OSType": "linux",
         "Architecture": info.architecture,
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": { "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": null },
+        "RegistryConfig": registries(info),
         "NCPU": info.cpus,
         "MemTotal": info.memory,
         "GenericResources": null,
         "DockerRootDir": info.data_root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": info.proxies[0],
+        "HttpsProxy": info.proxies[1],
+        "NoProxy": info.proxies[2],
         "Name": info.name,
         "Labels": [],
         "ExperimentalBuild": false,
         "ServerVersion": info.version,
-        "Runtimes": { "runc": { "path": "gantry" } },
+        "Runtimes": { "io.containerd.runc.v2": runtime, "runc": runtime },
         "DefaultRuntime": "runc",
         "Swarm": {
             "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null
         },
         "LiveRestoreEnabled": true,
         "Isolation": "",
+        "ContainerdCommit": { "ID": "" },
+        "RuncCommit": { "ID": "" },
+        "InitCommit": { "ID": "" },
+        "FirewallBackend": { "Driver": "nftables" },
         "InitBinary": "gantry",
         "SecurityOptions": info.security_options,
         "CDISpecDirs": [],
@@ -133,10 +142,27 @@ pub fn info_to_json(info: &SystemInfo) -> Value {
     value
 }
 
+/// Which registries are special, and how.
+fn registries(info: &SystemInfo) -> Value {
+    let is_block = |text: &&String| text.split_once('/').is_some_and(|(address, _)| address.parse::<std::net::IpAddr>().is_ok());
+    let blocks = ["::1/128", "127.0.0.0/8"].into_iter().map(str::to_owned);
+    let blocks: Vec<String> = blocks.chain(info.insecure_registries.iter().filter(is_block).cloned()).collect();
+    let hub = json!({ "Name": "docker.io", "Mirrors": info.mirrors, "Secure": true, "Official": true });
+    let mut indexes = Map::from_iter([("docker.io".to_owned(), hub)]);
+    for name in info.insecure_registries.iter().filter(|name| !is_block(name)) {
+        indexes.insert(name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false }));
+    }
+    let mirrors = if info.mirrors.is_empty() { Value::Null } else { json!(info.mirrors) };
+    json!({ "InsecureRegistryCIDRs": blocks, "IndexConfigs": indexes, "Mirrors": mirrors })
+}
+
 /// Reads `GET /info`.
 pub fn info_from_json(body: Value) -> Result<SystemInfo, WireError> {
     let mut fields = Fields::of("", body, Mood::Answer)?;
     let mut ours = fields.object("Gantry")?;
+    let mut registries = fields.object("RegistryConfig")?;
+    let status: Vec<(String, String)> = fields.get("DriverStatus", "a list of pairs")?.unwrap_or_default();
+    let insecure = registries.entries("IndexConfigs")?.into_iter().filter(|(_, index)| index["Secure"] == json!(false));
     Ok(SystemInfo {
         id: fields.text("ID")?.unwrap_or_default(),
         name: fields.text("Name")?.unwrap_or_default(),
@@ -158,6 +184,16 @@ pub fn info_from_json(body: Value) -> Result<SystemInfo, WireError> {
         memory_limit: fields.flag("MemoryLimit")?,
         cpu_limit: fields.flag("CpuCfsQuota")?,
         pids_limit: fields.flag("PidsLimit")?,
+        file_system: status.into_iter().find(|(name, _)| name == "Backing Filesystem").map(|(_, kind)| kind).unwrap_or_default(),
+        descriptors: fields.unsigned("NFd")?.unwrap_or_default(),
+        listeners: fields.unsigned("NEventsListener")?.unwrap_or_default(),
+        insecure_registries: insecure.map(|(name, _)| name).collect(),
+        mirrors: registries.texts("Mirrors")?,
+        proxies: [
+            fields.text("HttpProxy")?.unwrap_or_default(),
+            fields.text("HttpsProxy")?.unwrap_or_default(),
+            fields.text("NoProxy")?.unwrap_or_default(),
+        ],
         security_options: fields.texts("SecurityOptions")?,
         warnings: fields.texts("Warnings")?,
     })
@@ -301,6 +337,12 @@ mod tests {
             memory_limit: true,
             cpu_limit: true,
             pids_limit: true,
+            file_system: text("extfs"),
+            descriptors: 6,
+            listeners: 7,
+            mirrors: vec![text("http://127.0.0.1:5000")],
+            insecure_registries: vec![text("127.0.0.1:5001")],
+            proxies: [text("http://a"), text("http://b"), text("c")],
             security_options: vec![text("name=seccomp,profile=builtin")],
             warnings: vec![text("w")],
         };

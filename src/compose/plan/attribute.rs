@@ -59,6 +59,12 @@ const FIELDS: &[(&str, Tell)] = &[
     // These two are of `run`, and of no file.
     ("stdin_once", |_, _| {}),
     ("auto_remove", |_, _| {}),
+    // These are said by other clients only.
+    ("publish_all", |_, _| {}),
+    ("shell", |_, _| {}),
+    ("masked_paths", |_, _| {}),
+    ("readonly_paths", |_, _| {}),
+    ("remarks", |_, _| {}),
     ("init", |spec, to| to.flag("init", spec.init)),
     ("stop_signal", |spec, to| to.text("stop_signal", spec.stop_signal.as_deref())),
     ("stop_grace", |spec, to| to.plain("stop_grace_period", spec.stop_grace.map(scalar::format_duration))),
@@ -172,6 +178,7 @@ impl Teller<'_> {
             cpu_quota,
             cpu_period,
             cpuset,
+            cpuset_mems,
             pids,
         } = resources;
         // With as many digits as the file's own number is kept with.
@@ -186,6 +193,7 @@ impl Teller<'_> {
         self.plain("cpu_quota", *cpu_quota);
         self.plain("cpu_period", *cpu_period);
         self.text("cpuset", cpuset.as_deref());
+        self.text("cpuset_mems", cpuset_mems.as_deref());
         self.plain("pids_limit", *pids);
     }
 

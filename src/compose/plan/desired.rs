@@ -7,7 +7,9 @@ use crate::compose::plan::one_off::OneOff;
 use crate::compose::plan::{endpoint, fingerprint, graph, hook, label};
 use crate::compose::project::model::{FileWay, Hook, Project, Service, ServiceFile};
 use crate::compose::project::other::{ServiceIpc, ServicePid};
-use crate::resource::container::{ContainerSpec, EndpointSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, RestartPolicy};
+use crate::resource::container::{
+    ContainerSpec, EndpointSpec, InjectedFile, IpcMode, Mount, MountSource, NamespaceMode, Remarks, RestartPolicy,
+};
 use crate::resource::id::ImageId;
 use crate::resource::name::{ContainerName, NameError};
 
@@ -145,6 +147,8 @@ fn template(project: &Project, service: &Service, known: Option<&Known>) -> Cont
         files: service.files.iter().filter_map(written).collect(),
         mounts: service.mounts.iter().map(|mount| in_engine(project, mount)).collect(),
         volumes_from: volumes_from.collect(),
+        // Told again by engines, and nothing else.
+        remarks: Remarks { attach_stdout: true, attach_stderr: true, ..Remarks::default() },
         network,
         endpoints,
         pid: match &service.pid {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::compose::plan::label;
-use crate::resource::container::ContainerSpec;
+use crate::resource::container::{ContainerSpec, Remarks};
 
 /// What a container's specification is when nothing is asked for: known once, compared with for every container.
 static CONTAINER: LazyLock<Value> = LazyLock::new(|| as_json(&ContainerSpec::default()));
@@ -36,6 +36,8 @@ fn without(spec: Value, defaults: &Value) -> Value {
 pub(super) fn of_container(spec: &ContainerSpec) -> Value {
     let mut spec = spec.clone();
     spec.labels.retain(|key, _| !label::is_own(key));
+    // They decide nothing.
+    spec.remarks = Remarks::default();
     spec.files.iter_mut().for_each(|file| file.content.clear());
     without(as_json(&spec), &CONTAINER)
 }

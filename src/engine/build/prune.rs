@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::Engine;
 use crate::engine::filter::Filters;
 use crate::resource::build::{BuildCache, BuildPrune};
+use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
 
 /// So many bytes are kept for builds to come; beyond them, what was not needed for longest goes.
@@ -68,6 +69,7 @@ impl Engine {
                 bytes += size;
             }
         }
+        self.tell_prune(EventKind::Builder, bytes);
         Ok((removed, bytes))
     }
 

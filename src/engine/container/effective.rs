@@ -27,7 +27,7 @@ pub(super) fn merge(spec: &ContainerSpec, image: &ImageConfig, hostname: &str) -
         entrypoint,
         command,
         environment: environment(&image.environment, &spec.environment),
-        working_dir: if working_dir.is_empty() { "/".to_owned() } else { working_dir },
+        working_dir,
         user: spec.user.clone().unwrap_or_else(|| image.user.clone()),
         labels,
         exposed,

@@ -64,6 +64,8 @@ pub(super) fn build(container: &Container, record: &SpecRecord, around: Surround
         device_rules: spec.device_rules.clone(),
         privileged: spec.privileged,
         masked: security.masked,
+        masked_paths: spec.masked_paths.clone(),
+        readonly_paths: spec.readonly_paths.clone(),
         hostname: own_uts.then(|| record.effective.hostname.clone()),
         domainname: spec.domainname.clone().filter(|domain| own_uts && !domain.is_empty()),
         sysctls: sysctls(&spec.sysctls, &around.namespaces.net),

@@ -2,6 +2,7 @@
 
 mod adopt;
 pub mod attach;
+mod bare;
 mod check;
 mod commit;
 mod connect;
@@ -15,6 +16,7 @@ mod files;
 mod generated_name;
 mod health;
 mod launch_spec;
+mod link;
 mod listen;
 pub mod log;
 mod membership;

@@ -74,7 +74,8 @@ impl Engine {
     pub(super) async fn probe(&self, container: &Arc<Container>, task: &Task) {
         let record = container.record();
         let Some(check) = record.effective.health.clone() else { return };
-        let shell = self.shared.images.get(&record.image.to_string()).map(|image| image.config.shell).unwrap_or_default();
+        let of_image = || self.shared.images.get(&record.image.to_string()).map(|image| image.config.shell).unwrap_or_default();
+        let shell = if record.spec.shell.is_empty() { of_image() } else { record.spec.shell.clone() };
         let Some(command) = health::command(&check, &shell) else { return };
         let process = match exec::beside(&record, command) {
             Ok(process) => process,

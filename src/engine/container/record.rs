@@ -8,7 +8,7 @@ use crate::engine::container::membership::Wanted;
 use crate::engine::container::restart::Restarts;
 use crate::engine::store::{self, StoreError};
 use crate::resource::container::{
-    ContainerSpec, ContainerState, EffectiveConfig, EndpointState, HealthState, Mount, MountInfo, MountSource, PublishedPort,
+    ContainerSpec, ContainerState, EffectiveConfig, EndpointState, HealthState, Mount, MountInfo, MountSource, PortBinding, PublishedPort,
 };
 use crate::resource::id::{ContainerId, ImageId};
 use crate::resource::name::ContainerName;
@@ -29,6 +29,18 @@ pub(super) struct SpecRecord {
     /// The networks it joins when it starts.
     pub(super) networks: Vec<Wanted>,
     pub(super) mounts: Vec<ResolvedMount>,
+}
+
+impl SpecRecord {
+    /// The ports of the host that are to lead to it: those asked for, and one for each other exposed port where all are to be published.
+    pub(super) fn bindings(&self) -> Vec<PortBinding> {
+        let mut bindings = self.spec.ports.clone();
+        if self.spec.publish_all {
+            let others = self.effective.exposed.iter().filter(|port| !self.spec.ports.iter().any(|binding| binding.container == **port));
+            bindings.extend(others.map(|port| PortBinding { container: *port, host_ip: None, host_port: 0, host_port_end: 0 }));
+        }
+        bindings
+    }
 }
 
 /// A mount with all it left open decided.

@@ -176,10 +176,15 @@ impl Engine {
             None => self.write_files(container, record, &endpoints, wants_dns)?,
         };
         let around = Surroundings { filesystem, files, namespaces, wants_dns, group: self.shared.runtime.group(id) };
-        let launch = launch_spec::build(container, record, around)?;
-        let ports: &[_] = if endpoints.is_empty() { &[] } else { &record.spec.ports };
+        let links = self.link_variables(record)?;
+        let mut launch = launch_spec::build(container, record, around)?;
+        if !links.is_empty() {
+            let own = [links.as_slice(), &record.effective.environment].concat();
+            launch.process.environment = launch_spec::environment(&own, &record.effective.hostname, record.spec.tty);
+        }
+        let ports = if endpoints.is_empty() { Vec::new() } else { record.bindings() };
         let step = trace::span("launch, and ports");
-        let (launching, published) = tokio::join!(self.shared.runtime.launch(launch), networks.publish(id, ports));
+        let (launching, published) = tokio::join!(self.shared.runtime.launch(launch), networks.publish(id, &ports));
         let launching = launching.map_err(launch_failure)?;
         drop(step);
         let step = trace::span("interfaces and names");
@@ -366,6 +371,7 @@ impl Engine {
         for endpoint in container.life().endpoints {
             self.tell_network(container, "connect", &endpoint.network.to_string(), &endpoint.network_name);
         }
+        self.tell_bare_network(container, "connect");
         for resolved in container.mounts() {
             if let MountSource::Volume { name: Some(name), .. } = &resolved.mount.source {
                 let writable = (!resolved.mount.read_only).to_string();

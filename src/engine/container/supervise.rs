@@ -45,6 +45,7 @@ impl Engine {
         for endpoint in &before.endpoints {
             self.tell_network(container, "disconnect", &endpoint.network.to_string(), &endpoint.network_name);
         }
+        self.tell_bare_network(container, "disconnect");
         let record = container.record();
         for resolved in &record.mounts {
             if let MountSource::Volume { name: Some(name), .. } = &resolved.mount.source {

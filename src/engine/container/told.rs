@@ -19,7 +19,12 @@ impl Engine {
 
     /// Says that a container came to a network or left it.
     pub(in crate::engine) fn tell_network(&self, container: &Container, action: &str, network: &str, name: &str) {
-        let attributes = [("container", container.id().to_string()), ("name", name.to_owned()), ("type", "bridge".to_owned())];
+        let kind = match name {
+            "host" => "host",
+            "none" => "null",
+            _ => "bridge",
+        };
+        let attributes = [("container", container.id().to_string()), ("name", name.to_owned()), ("type", kind.to_owned())];
         let attributes: BTreeMap<String, String> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.shared.ring.emit(EventKind::Network, action, network, attributes);
     }

@@ -78,6 +78,7 @@ fn merge(limits: &mut Resources, change: &Resources) -> Result<(), Failure> {
         cpu_quota,
         cpu_period,
         cpuset,
+        cpuset_mems,
         pids,
     } = change;
     let is_set = |number: Option<u64>| number.is_some_and(|number| number > 0);
@@ -123,6 +124,7 @@ fn merge(limits: &mut Resources, change: &Resources) -> Result<(), Failure> {
     limits.cpu_quota = cpu_quota.or(limits.cpu_quota);
     limits.cpu_period = cpu_period.or(limits.cpu_period);
     limits.cpuset = cpuset.clone().or(limits.cpuset.take());
+    limits.cpuset_mems = cpuset_mems.clone().or(limits.cpuset_mems.take());
     limits.pids = pids.or(limits.pids);
     Ok(())
 }

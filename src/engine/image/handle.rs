@@ -1,6 +1,5 @@
 //! The images of one root: the room's only door.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,6 @@ use crate::engine::image::import::Downloaded;
 use crate::engine::image::index::{Image, Index, IndexRecord, Name};
 use crate::engine::image::layer::Layers;
 use crate::engine::image::pull::Progress;
-use crate::engine::image::remove::chains;
 use crate::engine::image::rootfs::RootLayers;
 use crate::engine::image::step::Steps;
 use crate::engine::image::work::Stake;
@@ -168,22 +166,6 @@ impl Images {
         self.shared.check_platform(name, platform)
     }
 
-    /// By image, the bytes of its layers that other images have, too.
-    pub fn shared_sizes(&self) -> BTreeMap<ImageId, u64> {
-        let state = self.shared.lock();
-        let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
-        let chains: Vec<(ImageId, Vec<(Digest, Digest)>)> = state
-            .index
-            .images()
-            .map(|(id, image)| (*id, chains(&image.understood.layers).into_iter().zip(image.understood.layers.iter().copied()).collect()))
-            .collect();
-        chains.iter().flat_map(|(_, layers)| layers).for_each(|(chain, _)| *counts.entry(*chain).or_default() += 1);
-        let size = |diff: &Digest| self.shared.layers.known(diff).map_or(0, |layer| layer.size);
-        let is_shared = |chain: &Digest| counts.get(chain).is_some_and(|count| *count > 1);
-        let sum = |layers: Vec<(Digest, Digest)>| layers.iter().filter(|(chain, _)| is_shared(chain)).map(|(_, diff)| size(diff)).sum();
-        chains.into_iter().map(|(id, layers)| (id, sum(layers))).collect()
-    }
-
     /// Makes an image of a tar (plain or compressed) of its root file system.
     pub async fn import(&self, archive: impl Read + Send + 'static, options: ImportOptions) -> Result<ImageId, ImageError> {
         let work = self.shared.work();
@@ -235,6 +217,11 @@ impl Images {
         in_use: impl Fn(&ImageId) -> Option<ImageUse>,
     ) -> Result<ImagePrune, ImageError> {
         self.shared.prune(&selects, &in_use)
+    }
+
+    /// How registries are reached.
+    pub fn registry(&self) -> &RegistryConfig {
+        self.shared.registries.config()
     }
 
     /// Asks a registry whether credentials are good.

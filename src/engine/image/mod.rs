@@ -20,6 +20,7 @@ mod remove;
 mod repack;
 pub mod rootfs;
 mod save;
+mod share;
 pub(in crate::engine) mod step;
 mod temporary;
 pub mod work;

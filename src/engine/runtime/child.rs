@@ -70,9 +70,7 @@ pub(super) fn first(
         terminal.bind_console(root.as_fd())?;
         voice.terminal(terminal.master())?;
     }
-    if spec.masked {
-        mask::apply(root.as_fd(), &null)?;
-    }
+    mask::apply(root.as_fd(), &null, spec)?;
     make_working_dir(root.as_fd(), &spec.process)?;
     if spec.rootfs.read_only {
         rootfs::make_read_only(root.as_fd())?;

@@ -37,6 +37,12 @@ pub struct LaunchSpec {
     pub privileged: bool,
     /// Docker's masked and read-only paths below `/proc` and `/sys`.
     pub masked: bool,
+    /// What is hidden instead of Docker's list.
+    #[serde(default)]
+    pub masked_paths: Option<Vec<String>>,
+    /// What can only be read instead of Docker's list.
+    #[serde(default)]
+    pub readonly_paths: Option<Vec<String>>,
     /// The host name; needs a UTS namespace of its own.
     pub hostname: Option<String>,
     /// The NIS domain name; likewise.

@@ -7,6 +7,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::engine::runtime::error::{Errno, LaunchError};
 use crate::engine::runtime::kernel::{MOUNT_READ_ONLY, MountChange, mount_setattr};
+use crate::engine::runtime::launch::LaunchSpec;
 use crate::engine::runtime::mount::Parameter::Value;
 use crate::engine::runtime::{beneath, mount};
 
@@ -29,14 +30,23 @@ pub(super) const MASKED: [&str; 12] = [
 /// Readable only.
 pub(super) const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Hides and protects. `null` is the device of that name, which hides files; folders are hidden by an empty one.
-pub(super) fn apply(root: BorrowedFd<'_>, null: &OwnedFd) -> Result<(), LaunchError> {
-    for path in READ_ONLY {
+/// Hides and protects what a spec says. `null` is the device of that name, which hides files; folders are hidden by an empty one.
+pub(super) fn apply(root: BorrowedFd<'_>, null: &OwnedFd, spec: &LaunchSpec) -> Result<(), LaunchError> {
+    let of_docker = |list: &[&str]| if spec.masked { list.iter().map(|path| (*path).to_owned()).collect() } else { Vec::new() };
+    let read_only = spec.readonly_paths.clone().unwrap_or_else(|| of_docker(&READ_ONLY));
+    let masked = spec.masked_paths.clone().unwrap_or_else(|| {
+        let throttles = if spec.masked { thermal_throttles() } else { Vec::new() };
+        [of_docker(&MASKED), throttles].concat()
+    });
+    for path in &read_only {
         found(path, beneath::open_plain(root, path, OFlags::PATH), |place| {
             let copy = mount::copy(&place, "", true)?;
             mount_setattr(copy.as_fd(), MountChange { set: MOUNT_READ_ONLY, recursive: true, ..MountChange::default() })?;
             mount::attach(copy, place)
         })?;
+    }
+    if masked.is_empty() {
+        return Ok(());
     }
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -45,8 +55,8 @@ pub(super) fn apply(root: BorrowedFd<'_>, null: &OwnedFd) -> Result<(), LaunchEr
     let empty = mount::make("tmpfs", &[Value("nr_inodes", "1"), Value("mode", "755")], attributes)
         .map_err(|error| LaunchError::step("make an empty folder", error))?;
     let mut is_placed = false;
-    for path in MASKED.iter().map(|path| (*path).to_owned()).chain(thermal_throttles()) {
-        found(&path, beneath::open_plain(root, &path, OFlags::PATH), |place| {
+    for path in &masked {
+        found(path, beneath::open_plain(root, path, OFlags::PATH), |place| {
             if beneath::file_type(&place)? != FileType::Directory {
                 mount::attach(mount::copy(null, "", false)?, place)
             } else if is_placed {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::engine::store::StoreError;
 use crate::resource::failure::Failure;
-use crate::resource::name::NameError;
 
 /// A failed step of this room.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +16,16 @@ pub(crate) enum VolumeError {
     Different { name: String, existing: String },
     #[error("remove {name}: volume is in use - [{users}]")]
     InUse { name: String, users: String },
-    #[error("{0}")]
-    Name(#[from] NameError),
-    #[error("error looking up volume plugin {0}: plugin \"{0}\" not found")]
-    Driver(String),
+    /// These three are dockerd's words.
+    #[error(
+        "create {0}: \"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. \
+         If you intended to pass a host directory, use absolute path"
+    )]
+    Name(String),
+    #[error("create {0}: volume name is too short, names should be at least two alphanumeric characters")]
+    Short(String),
+    #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
+    Driver { name: String, driver: String },
     #[error("volume {name}: {reason}")]
     Option { name: String, reason: String },
     #[error("cannot {step} volume {name} at `{}`", path.display())]
@@ -42,9 +47,9 @@ impl From<VolumeError> for Failure {
             _ => error.to_string(),
         };
         match error {
-            VolumeError::NotFound(_) | VolumeError::Driver(_) => Self::not_found(message),
+            VolumeError::NotFound(_) | VolumeError::Driver { .. } => Self::not_found(message),
             VolumeError::Different { .. } | VolumeError::InUse { .. } => Self::conflict(message),
-            VolumeError::Name(_) | VolumeError::Option { .. } => Self::invalid(message),
+            VolumeError::Name(_) | VolumeError::Short(_) | VolumeError::Option { .. } => Self::invalid(message),
             VolumeError::Record(error) => error.into(),
             VolumeError::Step { .. } => Self::internal(message),
         }

@@ -111,6 +111,11 @@ impl Volumes {
         self.table().values().map(|entry| (self.info(&entry.record), !entry.users.is_empty())).collect()
     }
 
+    /// How many containers use a volume, running or not.
+    pub(crate) fn user_count(&self, name: &str) -> usize {
+        self.table().get(name).map_or(0, |entry| entry.users.len())
+    }
+
     /// Returns a volume.
     pub(crate) fn get(&self, name: &str) -> Result<VolumeInfo, VolumeError> {
         self.table().get(name).map(|entry| self.info(&entry.record)).ok_or_else(|| VolumeError::NotFound(name.to_owned()))
@@ -118,10 +123,13 @@ impl Volumes {
 
     /// Makes a volume, or returns the one of that name if it was made with the same options; says which.
     pub(crate) fn create(&self, name: &str, spec: &VolumeSpec, anonymous: bool) -> Result<(VolumeInfo, bool), VolumeError> {
-        let parsed: VolumeName = name.parse()?;
         if !matches!(spec.driver.as_str(), "" | "local") {
-            return Err(VolumeError::Driver(spec.driver.clone()));
+            return Err(VolumeError::Driver { name: name.to_owned(), driver: spec.driver.clone() });
         }
+        if name.chars().count() == 1 {
+            return Err(VolumeError::Short(name.to_owned()));
+        }
+        let parsed: VolumeName = name.parse().map_err(|_| VolumeError::Name(name.to_owned()))?;
         LocalMount::parse(name, &spec.options)?;
         let mut table = self.table();
         if let Some(entry) = table.get(name) {
@@ -274,7 +282,7 @@ mod tests {
             ..VolumeSpec::default()
         };
         assert!(matches!(volumes.create("data", &other, false), Err(VolumeError::Different { .. })));
-        assert!(matches!(volumes.create("-", &spec, false), Err(VolumeError::Name(_))));
+        assert!(matches!(volumes.create("-a", &spec, false), Err(VolumeError::Name(_))));
     }
 
     #[test]

@@ -75,10 +75,14 @@ pub struct ContainerSpec {
     pub auto_remove: bool,
     /// Replaces the image's health check.
     pub health: Option<HealthCheck>,
+    /// Runs the lines of a health check instead of the image's shell.
+    pub shell: Vec<String>,
     /// Ports it listens on, published or not.
     pub exposed: BTreeSet<ContainerPort>,
     /// Ports of the host that lead to it.
     pub ports: Vec<PortBinding>,
+    /// Every other port it exposes is led to from a port that the engine chooses (Docker's `PublishAllPorts`).
+    pub publish_all: bool,
     /// Volumes, binds and in-memory file systems.
     pub mounts: Vec<Mount>,
     /// Containers whose volumes and binds it has where it mounts nothing itself: `NAME`, `NAME:ro` or `NAME:rw`.
@@ -105,6 +109,10 @@ pub struct ContainerSpec {
     pub cap_drop: BTreeSet<String>,
     /// `no-new-privileges`, `seccomp=unconfined`, `systempaths=unconfined`, `apparmor=…`, `label=…`.
     pub security_options: Vec<String>,
+    /// What is hidden below `/proc` and `/sys`; Docker's own list when absent.
+    pub masked_paths: Option<Vec<String>>,
+    /// What can only be read there; Docker's own list when absent.
+    pub readonly_paths: Option<Vec<String>>,
     /// Devices of the host.
     pub devices: Vec<Device>,
     /// Devices it may use beside: `c 1:3 mr`, as version 1 of control groups spells them.
@@ -131,6 +139,40 @@ pub struct ContainerSpec {
     pub cgroup: NamespaceMode,
     /// Files written into the container before it starts, with owner and mode.
     pub files: Vec<InjectedFile>,
+    /// What a client said beside.
+    pub remarks: Remarks,
+}
+
+/// What a client says of a container that decides nothing, and is told again to whoever asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remarks {
+    /// Whoever made it meant to send standard input.
+    pub attach_stdin: bool,
+    /// And to see standard output.
+    pub attach_stdout: bool,
+    /// And standard error.
+    pub attach_stderr: bool,
+    /// The file that the client wrote its id into.
+    pub id_file: String,
+    /// Rows and columns of the client's terminal.
+    pub console: [u32; 2],
+    /// The driver of volumes without a name, of which there is one.
+    pub volume_driver: String,
+    /// What an image made of it would do to its successors.
+    pub on_build: Vec<String>,
+    /// The runtime by the name it was asked for.
+    pub runtime: String,
+    /// `host`, where that was asked for of the users' namespace, which is the host's in any case.
+    pub user_namespace: String,
+    /// Binds and named volumes, as they were written: `source:target[:options]`.
+    pub binds: Vec<String>,
+    /// In-memory file systems, as they were written: options by place.
+    pub tmpfs: BTreeMap<String, String>,
+    /// Places of volumes without a name, which the configuration names.
+    pub volumes: Vec<String>,
+    /// Links on the engine's own network, as they were written: `container[:alias]`.
+    pub links: Vec<String>,
 }
 
 /// Whether a container starts again by itself (Docker's restart policies).
@@ -334,6 +376,9 @@ pub struct Resources {
     pub cpu_period: Option<u64>,
     /// Processors it may run on: `0-3,5`.
     pub cpuset: Option<String>,
+    /// Memory nodes it may use: `0-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpuset_mems: Option<String>,
     /// Processes; -1 is without limit.
     pub pids: Option<i64>,
 }

@@ -6,7 +6,7 @@
 //! What may differ, and why, is said in the file `differences`; an entry that nothing needs fails, too.
 
 pub(crate) mod difference;
-mod normal;
+pub(crate) mod normal;
 mod order;
 pub(crate) mod side;
 

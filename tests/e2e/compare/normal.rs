@@ -8,18 +8,18 @@ use super::side::Record;
 
 /// Texts that stand for something, and the word for it.
 #[derive(Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(crate) struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// From now on the text is this word.
-    pub(super) fn add(&mut self, text: &str, word: &str) {
+    pub(crate) fn add(&mut self, text: &str, word: &str) {
         if text.len() > 3 {
             self.0.entry(text.to_owned()).or_insert_with(|| word.to_owned());
         }
     }
 
     /// An id, in full and in its short form.
-    pub(super) fn add_id(&mut self, id: &str, word: &str) {
+    pub(crate) fn add_id(&mut self, id: &str, word: &str) {
         self.add(id, word);
         if let Some(short) = id.get(..12) {
             self.add(short, word);
@@ -27,7 +27,7 @@ impl Names {
     }
 
     /// The text in words.
-    pub(super) fn in_words(&self, text: &str) -> String {
+    pub(crate) fn in_words(&self, text: &str) -> String {
         let mut known: Vec<_> = self.0.iter().collect();
         // The longest first: a short id is the beginning of the long one.
         known.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
@@ -36,7 +36,7 @@ impl Names {
     }
 
     /// Takes a value apart: one entry for each scalar, and for each empty list or map.
-    pub(super) fn flatten(&self, path: &str, value: &Value, into: &mut Record) {
+    pub(crate) fn flatten(&self, path: &str, value: &Value, into: &mut Record) {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (name, field) in fields {

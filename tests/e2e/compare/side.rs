@@ -20,7 +20,7 @@ use crate::program::{Outcome, foreign, run};
 pub(crate) type Record = BTreeMap<String, String>;
 
 /// One engine with its Compose.
-pub(super) struct Side<'a> {
+pub(crate) struct Side<'a> {
     bottle: &'a Bottle,
     socket: PathBuf,
     compose: PathBuf,

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::api::wire::container::state;
 use crate::api::wire::spec;
-use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState, IpcMode, MountInfo, NamespaceMode};
+use crate::resource::container::{
+    ContainerInfo, ContainerPort, ContainerState, EndpointState, IpcMode, MountInfo, NamespaceMode, NetworkMode,
+};
 
 /// What dockerd hides from a container that is not privileged.
 const MASKED: [&str; 12] = [
@@ -54,7 +56,7 @@ pub fn to_json(info: &ContainerInfo) -> Value {
         "ExecIDs": execs,
         "HostConfig": host_config(info),
         "GraphDriver": { "Data": null, "Name": "overlay2" },
-        "Mounts": info.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "Mounts": mounts(info),
         "Config": spec::effective_to_json(&info.spec, &info.effective),
         "NetworkSettings": network_settings(info),
     })
@@ -65,7 +67,13 @@ fn host_config(info: &ContainerInfo) -> Value {
     let mut host = spec::host_config_to_json(&info.spec);
     let mut set = |name: &str, value: Value| host.insert(name.to_owned(), value);
     set("ShmSize", json!(info.spec.shm_size.unwrap_or(64 << 20)));
-    set("Runtime", json!("runc"));
+    if info.spec.remarks.runtime.is_empty() {
+        set("Runtime", json!("runc"));
+    }
+    if !info.spec.remarks.links.is_empty() {
+        let link = |(container, alias): &(String, String)| format!("/{container}:/{}/{alias}", info.name);
+        set("Links", json!(info.spec.endpoints.get("bridge").into_iter().flat_map(|it| &it.links).map(link).collect::<Vec<_>>()));
+    }
     if let (Some(memory), None | Some(0)) = (info.spec.resources.memory, info.spec.resources.memory_swap) {
         set("MemorySwap", json!(memory.saturating_mul(2)));
     }
@@ -77,14 +85,35 @@ fn host_config(info: &ContainerInfo) -> Value {
     }
     let unmasked = info.spec.security_options.iter().any(|option| option == "systempaths=unconfined");
     if !info.spec.privileged && !unmasked {
-        set("MaskedPaths", json!(MASKED));
-        set("ReadonlyPaths", json!(READ_ONLY));
+        set("MaskedPaths", info.spec.masked_paths.as_ref().map_or_else(|| json!(MASKED), |paths| json!(paths)));
+        set("ReadonlyPaths", info.spec.readonly_paths.as_ref().map_or_else(|| json!(READ_ONLY), |paths| json!(paths)));
     }
     Value::Object(host)
 }
 
-/// A mount as it is.
-pub(super) fn mount(mount: &MountInfo) -> Value {
+/// Adds what a container has on the disk: what it wrote itself, and all it sees.
+pub fn add_sizes(value: &mut Value, (own, whole): (u64, u64)) {
+    value["SizeRw"] = json!(own);
+    value["SizeRootFs"] = json!(whole);
+}
+
+/// The mounts as they are; those in memory that were asked for apart are told apart.
+pub(super) fn mounts(info: &ContainerInfo) -> Vec<Value> {
+    let told = info.mounts.iter().filter(|mount| !info.spec.remarks.tmpfs.contains_key(&mount.target));
+    told.map(|it| mount(it, mode(info, it))).collect()
+}
+
+/// The options of a mount as dockerd tells them: those of a bind as they were written, and `z` where it would relabel a volume.
+fn mode<'a>(info: &'a ContainerInfo, mount: &MountInfo) -> &'a str {
+    let asked = |place: &String| info.spec.mounts.iter().any(|it| it.target == *place) && !info.spec.remarks.volumes.contains(place);
+    match spec::written_mode(&info.spec, &mount.target) {
+        Some("") | None if mount.kind == "volume" && asked(&mount.target) => "z",
+        Some(mode) => mode,
+        None => "",
+    }
+}
+
+fn mount(mount: &MountInfo, mode: &str) -> Value {
     let mut value = json!({ "Type": mount.kind });
     let mut set = |name: &str, field: Value| value[name] = field;
     if let Some(name) = &mount.name {
@@ -95,7 +124,7 @@ pub(super) fn mount(mount: &MountInfo) -> Value {
     if mount.kind == "volume" {
         set("Driver", json!("local"));
     }
-    set("Mode", json!(""));
+    set("Mode", json!(mode));
     set("RW", json!(mount.writable));
     set("Propagation", json!(mount.propagation));
     value
@@ -108,8 +137,8 @@ fn network_settings(info: &ContainerInfo) -> Value {
     let repeated = |name: &str, absent: Value| default.as_ref().map_or(absent, |endpoint| endpoint[name].clone());
     json!({
         "Bridge": "",
-        "SandboxID": if info.state.is_running() { info.id.to_string() } else { String::new() },
-        "SandboxKey": "",
+        "SandboxID": if sandbox(info).is_empty() { String::new() } else { info.id.to_string() },
+        "SandboxKey": sandbox(info),
         "Ports": ports(info),
         "HairpinMode": false,
         "LinkLocalIPv6Address": "",
@@ -126,6 +155,14 @@ fn network_settings(info: &ContainerInfo) -> Value {
         "MacAddress": repeated("MacAddress", json!("")),
         "Networks": networks,
     })
+}
+
+/// The file by which a running container's network namespace can be entered.
+fn sandbox(info: &ContainerInfo) -> String {
+    match info.state {
+        ContainerState::Running { pid, .. } if !matches!(info.spec.network, NetworkMode::Container(_)) => format!("/proc/{pid}/ns/net"),
+        _ => String::new(),
+    }
 }
 
 /// The exposed ports of a running container, each with the ports of the host that lead to it, or `null`.
@@ -147,7 +184,7 @@ fn ports(info: &ContainerInfo) -> Value {
 /// What a container wanted on a network and what it has there.
 pub(super) fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
     let mut value = spec::endpoint_to_json(&state.spec);
-    let on = state.ipv4.is_some() || state.ipv6.is_some();
+    let on = info.state.is_running();
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
     let (address, prefix) = state.ipv4.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
     let (address6, prefix6) = state.ipv6.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
@@ -162,5 +199,8 @@ pub(super) fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
     set("GlobalIPv6Address", json!(address6));
     set("GlobalIPv6PrefixLen", json!(prefix6));
     set("DNSNames", or_null(&state.dns_names));
+    if state.network_name == "bridge" && !info.spec.remarks.links.is_empty() {
+        set("Links", Value::Null);
+    }
     value
 }

@@ -3,13 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::wire::container::{inspect, state};
-use crate::resource::container::{ContainerInfo, ContainerPort};
+use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState};
 use crate::resource::time::Timestamp;
 
 /// Writes a container in short. `image` is what its image is called now.
 pub fn to_json(info: &ContainerInfo, image: &str, now: Timestamp) -> Value {
-    let networks: Map<String, Value> =
-        info.endpoints.iter().map(|state| (state.network_name.clone(), inspect::endpoint(info, state))).collect();
+    let networks: Map<String, Value> = info.endpoints.iter().map(|state| (state.network_name.clone(), endpoint(info, state))).collect();
     json!({
         "Id": info.id,
         "Names": [format!("/{}", info.name)],
@@ -21,20 +20,34 @@ pub fn to_json(info: &ContainerInfo, image: &str, now: Timestamp) -> Value {
         "Labels": info.effective.labels,
         "State": info.state.word(),
         "Status": state::sentence(&info.state, info.health.as_ref(), now),
-        "HostConfig": { "NetworkMode": network_mode(info) },
+        "HostConfig": host_config(info),
         "NetworkSettings": { "Networks": networks },
-        "Mounts": info.mounts.iter().map(inspect::mount).collect::<Vec<_>>(),
+        "Mounts": inspect::mounts(info),
     })
 }
 
-/// Adds what a container has on the disk: what it wrote itself, and all it sees.
-pub fn add_sizes(value: &mut Value, (own, whole): (u64, u64)) {
-    value["SizeRw"] = json!(own);
-    value["SizeRootFs"] = json!(whole);
+/// Adds what a container has on the disk: what it wrote itself, if it did, and all it sees.
+pub fn add_sizes(line: &mut Value, (own, whole): (u64, u64)) {
+    for (name, size) in [("SizeRw", own), ("SizeRootFs", whole)].into_iter().filter(|(_, size)| *size > 0) {
+        line[name] = json!(size);
+    }
 }
 
-fn network_mode(info: &ContainerInfo) -> Value {
-    crate::api::wire::spec::host_config_to_json(&info.spec).remove("NetworkMode").unwrap_or_default()
+/// An endpoint; who lists containers is not told what they are called there.
+fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
+    let mut value = inspect::endpoint(info, state);
+    for name in ["Links", "Aliases", "DNSNames"] {
+        value[name] = Value::Null;
+    }
+    value
+}
+
+fn host_config(info: &ContainerInfo) -> Value {
+    let mut value = json!({ "NetworkMode": crate::api::wire::spec::network_mode_text(&info.spec.network) });
+    if !info.spec.annotations.is_empty() {
+        value["Annotations"] = json!(info.spec.annotations);
+    }
+    value
 }
 
 /// Program and arguments as dockerd joins them: quotes around what holds a space, and no more.

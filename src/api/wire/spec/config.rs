@@ -1,6 +1,6 @@
 //! Docker's `Config`: what is independent of the machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -22,9 +22,9 @@ pub(super) fn to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("Hostname", json!(spec.hostname.as_deref().unwrap_or_default()));
     set("Domainname", json!(spec.domainname.as_deref().unwrap_or_default()));
     set("User", json!(spec.user.as_deref().unwrap_or_default()));
-    set("AttachStdin", json!(false));
-    set("AttachStdout", json!(true));
-    set("AttachStderr", json!(true));
+    set("AttachStdin", json!(spec.remarks.attach_stdin));
+    set("AttachStdout", json!(spec.remarks.attach_stdout));
+    set("AttachStderr", json!(spec.remarks.attach_stderr));
     set("ExposedPorts", port::ports_to_key_set(&spec.exposed));
     set("Tty", json!(spec.tty));
     set("OpenStdin", json!(spec.stdin_open));
@@ -35,6 +35,15 @@ pub(super) fn to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("WorkingDir", json!(spec.working_dir.as_deref().unwrap_or_default()));
     set("Entrypoint", json!(spec.entrypoint));
     set("Labels", json!(spec.labels));
+    if !spec.remarks.volumes.is_empty() {
+        set("Volumes", key_set(&spec.remarks.volumes));
+    }
+    if !spec.remarks.on_build.is_empty() {
+        set("OnBuild", json!(spec.remarks.on_build));
+    }
+    if !spec.shell.is_empty() {
+        set("Shell", json!(spec.shell));
+    }
     if let Some(check) = &spec.health {
         set("Healthcheck", health::health_to_json(check));
     }
@@ -50,14 +59,7 @@ pub(super) fn to_json(spec: &ContainerSpec) -> Map<String, Value> {
 /// Writes what runs, image and spec together, as inspect shows it.
 pub fn effective_to_json(spec: &ContainerSpec, effective: &EffectiveConfig) -> Map<String, Value> {
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
-    let volumes: Map<String, Value> = spec
-        .mounts
-        .iter()
-        .filter(|mount| matches!(mount.source, MountSource::Volume { name: None, .. }))
-        .map(|mount| &mount.target)
-        .chain(&effective.volumes)
-        .map(|target| (target.clone(), json!({})))
-        .collect();
+    let volumes: BTreeSet<&String> = spec.remarks.volumes.iter().chain(&effective.volumes).collect();
     let mut config = to_json(spec);
     let mut set = |name: &str, value: Value| config.insert(name.to_owned(), value);
     set("Hostname", json!(effective.hostname));
@@ -65,10 +67,10 @@ pub fn effective_to_json(spec: &ContainerSpec, effective: &EffectiveConfig) -> M
     set("ExposedPorts", port::ports_to_key_set(&effective.exposed));
     set("Env", json!(effective.environment));
     set("Cmd", or_null(&effective.command));
-    set("Volumes", if volumes.is_empty() { Value::Null } else { Value::Object(volumes) });
+    set("Volumes", if volumes.is_empty() { Value::Null } else { key_set(volumes) });
     set("WorkingDir", json!(effective.working_dir));
     set("Entrypoint", or_null(&effective.entrypoint));
-    set("OnBuild", Value::Null);
+    set("OnBuild", or_null(&spec.remarks.on_build));
     set("Labels", json!(effective.labels));
     if let Some(check) = &effective.health {
         set("Healthcheck", health::health_to_json(check));
@@ -86,9 +88,13 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     spec.domainname = fields.text("Domainname")?;
     spec.user = fields.text("User")?;
     // What the creating client means to attach to; dockerd, too, only repeats it in inspect.
-    for name in ["AttachStdin", "AttachStdout", "AttachStderr"] {
-        fields.flag(name)?;
-    }
+    spec.remarks.attach_stdin = fields.flag("AttachStdin")?;
+    spec.remarks.attach_stdout = fields.flag("AttachStdout")?;
+    spec.remarks.attach_stderr = fields.flag("AttachStderr")?;
+    spec.remarks.on_build = fields.texts("OnBuild")?;
+    spec.shell = fields.texts("Shell")?;
+    // How Windows' commands were written; elsewhere dockerd does not look at it.
+    fields.flag("ArgsEscaped")?;
     for (key, _) in fields.entries("ExposedPorts")? {
         spec.exposed.insert(port::parse_port(&fields.path("ExposedPorts"), &key)?);
     }
@@ -111,11 +117,17 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     for (target, _) in fields.entries("Volumes")? {
         // In an answer these are told again, with their names, among the mounts.
         if fields.mood() == Mood::Request {
+            spec.remarks.volumes.push(target.clone());
             let source = MountSource::Volume { name: None, no_copy: false, subpath: None, labels: BTreeMap::new() };
             spec.mounts.push(Mount { target, read_only: false, source });
         }
     }
     Ok(())
+}
+
+/// Texts as the keys of an object.
+fn key_set<'a>(texts: impl IntoIterator<Item = &'a String>) -> Value {
+    Value::Object(texts.into_iter().map(|text| (text.clone(), json!({}))).collect())
 }
 
 /// Docker's `StopTimeout`; -1 is for ever. A fraction is rounded up, so that no engine kills early.

@@ -20,20 +20,25 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     let hosts: Vec<String> = spec.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
     let servers = spec.dns.iter().map(ToString::to_string).collect();
     let devices: Vec<Value> = spec.devices.iter().map(device_to_json).collect();
-    let paths = if unmasked { json!([]) } else { Value::Null };
-    let (mounts, tmpfs) = mount::to_json(&spec.mounts);
+    let paths = |list: &Option<Vec<String>>| match list {
+        Some(list) => json!(list),
+        None if unmasked => json!([]),
+        None => Value::Null,
+    };
+    let remarks = &spec.remarks;
+    let (mounts, tmpfs) = mount::to_json(spec);
     let mut host = Map::new();
     let mut set = |name: &str, value: Value| host.insert(name.to_owned(), value);
-    set("Binds", Value::Null);
-    set("ContainerIDFile", json!(""));
+    set("Binds", or_null(remarks.binds.clone()));
+    set("ContainerIDFile", json!(remarks.id_file));
     set("LogConfig", log::to_json(&spec.log));
     set("NetworkMode", json!(network_mode_text(&spec.network)));
     set("PortBindings", port::bindings_to_json(&spec.ports));
     set("RestartPolicy", restart_to_json(spec.restart));
     set("AutoRemove", json!(spec.auto_remove));
-    set("VolumeDriver", json!(""));
+    set("VolumeDriver", json!(remarks.volume_driver));
     set("VolumesFrom", or_null(spec.volumes_from.clone()));
-    set("ConsoleSize", json!([0, 0]));
+    set("ConsoleSize", json!(remarks.console));
     if !spec.annotations.is_empty() {
         set("Annotations", json!(spec.annotations));
     }
@@ -47,23 +52,23 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("GroupAdd", or_null(spec.group_add.clone()));
     set("IpcMode", json!(ipc_text(&spec.ipc)));
     set("Cgroup", json!(""));
-    set("Links", Value::Null);
+    set("Links", or_null(remarks.links.clone()));
     set("OomScoreAdj", json!(spec.oom_score_adj.unwrap_or_default()));
     set("PidMode", json!(namespace_text(&spec.pid, "")));
     set("Privileged", json!(spec.privileged));
-    set("PublishAllPorts", json!(false));
+    set("PublishAllPorts", json!(spec.publish_all));
     set("ReadonlyRootfs", json!(spec.read_only));
     set("SecurityOpt", or_null(security));
     if !tmpfs.is_empty() {
         set("Tmpfs", Value::Object(tmpfs));
     }
     set("UTSMode", json!(namespace_text(&spec.uts, "")));
-    set("UsernsMode", json!(""));
+    set("UsernsMode", json!(remarks.user_namespace));
     set("ShmSize", json!(spec.shm_size.unwrap_or_default()));
     if !spec.sysctls.is_empty() {
         set("Sysctls", json!(spec.sysctls));
     }
-    set("Runtime", json!(""));
+    set("Runtime", json!(remarks.runtime));
     set("Isolation", json!(""));
     if !mounts.is_empty() {
         set("Mounts", Value::Array(mounts));
@@ -71,8 +76,8 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     set("Devices", if devices.is_empty() { Value::Null } else { Value::Array(devices) });
     set("DeviceCgroupRules", or_null(spec.device_rules.clone()));
     set("DeviceRequests", Value::Null);
-    set("MaskedPaths", paths.clone());
-    set("ReadonlyPaths", paths);
+    set("MaskedPaths", paths(&spec.masked_paths));
+    set("ReadonlyPaths", paths(&spec.readonly_paths));
     if spec.init {
         set("Init", json!(true));
     }
@@ -95,11 +100,12 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
         },
     };
     spec.ports = port::bindings_from_fields(fields)?;
+    spec.publish_all = fields.flag("PublishAllPorts")?;
     let mut restart = fields.object("RestartPolicy")?;
     spec.restart = restart_from_fields(&mut restart)?;
     restart.finish()?;
     spec.auto_remove = fields.flag("AutoRemove")?;
-    mount::from_fields(fields, &mut spec.mounts)?;
+    mount::from_fields(fields, spec)?;
     spec.volumes_from = fields.texts("VolumesFrom")?;
     spec.cap_add = capabilities(&fields.texts("CapAdd")?);
     spec.cap_drop = capabilities(&fields.texts("CapDrop")?);
@@ -126,37 +132,60 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     spec.device_rules = fields.texts("DeviceCgroupRules")?;
     spec.annotations = fields.text_map("Annotations")?;
     limit::from_fields(fields, spec)?;
-    // A file the client wrote; the terminal's first size, which it sends again by resize; no users are mapped, as `host` asks for.
-    fields.ignore("ContainerIDFile");
-    fields.ignore("ConsoleSize");
-    fields.inert("UsernsMode", &[json!(""), json!("host")])?;
-    fields.inert("Isolation", &[json!(""), json!("default")])?;
-    fields.inert("VolumeDriver", &[json!(""), json!("local")])?;
-    fields.inert("Runtime", &[json!(""), json!("runc"), json!("io.containerd.runc.v2")])
+    spec.remarks.id_file = fields.text("ContainerIDFile")?.unwrap_or_default();
+    // The terminal's first size, which the client sends again by resize.
+    spec.remarks.console = fields.get("ConsoleSize", "two numbers")?.unwrap_or_default();
+    names(fields, spec)
 }
 
-/// `MaskedPaths` and `ReadonlyPaths`: absent for Docker's own list, empty for none; a list of one's own is refused.
-fn paths(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
-    let mut none = true;
-    for name in ["MaskedPaths", "ReadonlyPaths"] {
-        match fields.take(name) {
-            Some(Value::Array(list)) if list.is_empty() => {}
-            Some(value) => {
-                none = false;
-                fields.refuse(name, &value)?;
+/// Names of which there is one here, and dockerd's words for others.
+fn names(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
+    let mut take = |name: &str, known: &[&str], words: &dyn Fn(&str) -> String| -> Result<String, WireError> {
+        let text = fields.text(name)?.unwrap_or_default();
+        match fields.mood() {
+            Mood::Request if !text.is_empty() && !known.contains(&text.as_str()) => {
+                Err(WireError::Words { field: fields.path(name), message: words(&text) })
             }
-            None => none = false,
+            _ => Ok(text),
         }
+    };
+    // No users are mapped, as `host` asks for.
+    spec.remarks.user_namespace =
+        take("UsernsMode", &["host"], &|text| format!("invalid user namespace mode: {text}: this engine maps no users"))?;
+    take("Isolation", &["default"], &|text| format!("invalid isolation '{text}' on linux"))?;
+    let driver = |text: &str| format!("error looking up volume plugin {text}: plugin \"{text}\" not found");
+    spec.remarks.volume_driver = take("VolumeDriver", &["local"], &driver)?;
+    let runtime = take("Runtime", &["runc", "io.containerd.runc.v2"], &|text| format!("unknown or invalid runtime name: {text}"))?;
+    // The one that is told where none was asked for.
+    spec.remarks.runtime = if runtime == "runc" { String::new() } else { runtime };
+    if fields.mood() == Mood::Request && !fields.text_map("StorageOpt")?.is_empty() {
+        let message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option";
+        return Err(WireError::Words { field: fields.path("StorageOpt"), message: message.to_owned() });
     }
-    // A privileged container's inspect shows empty lists, too.
-    if none && !spec.privileged && !spec.security_options.iter().any(|option| option == UNMASKED) {
-        spec.security_options.push(UNMASKED.to_owned());
+    Ok(())
+}
+
+/// `MaskedPaths` and `ReadonlyPaths`: absent for Docker's own list, empty for none.
+fn paths(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
+    let masked: Option<Vec<String>> = fields.get("MaskedPaths", "a list of strings")?;
+    let readonly: Option<Vec<String>> = fields.get("ReadonlyPaths", "a list of strings")?;
+    let both_empty = [&masked, &readonly].iter().all(|list| list.as_ref().is_some_and(Vec::is_empty));
+    match fields.mood() {
+        // Docker's command line spells `systempaths=unconfined` so; a privileged container's inspect shows it, too.
+        _ if both_empty => {
+            if !spec.privileged && !spec.security_options.iter().any(|option| option == UNMASKED) {
+                spec.security_options.push(UNMASKED.to_owned());
+            }
+        }
+        Mood::Request => (spec.masked_paths, spec.readonly_paths) = (masked, readonly),
+        // An engine tells its own lists, which nobody asked for.
+        Mood::Answer => {}
     }
     Ok(())
 }
 
 /// Docker's text for where a container's network lives.
-pub(super) fn network_mode_text(mode: &NetworkMode) -> String {
+pub fn network_mode_text(mode: &NetworkMode) -> String {
     match mode {
         NetworkMode::Bridge => "bridge".to_owned(),
         NetworkMode::None => "none".to_owned(),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::wire::error::WireError;
-use crate::api::wire::fields::Fields;
+use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::container::{ContainerSpec, Resources, Ulimit};
 
 /// Writes the limits, and the defaults of those we do not have.
@@ -25,12 +25,13 @@ pub(super) fn to_json(spec: &ContainerSpec, host: &mut Map<String, Value>) {
     set("CpuRealtimePeriod", json!(0));
     set("CpuRealtimeRuntime", json!(0));
     set("CpusetCpus", json!(limits.cpuset.as_deref().unwrap_or_default()));
-    set("CpusetMems", json!(""));
+    set("CpusetMems", json!(limits.cpuset_mems.as_deref().unwrap_or_default()));
     set("MemoryReservation", json!(limits.memory_reservation.unwrap_or_default()));
     set("MemorySwap", json!(limits.memory_swap.unwrap_or_default()));
     set("MemorySwappiness", json!(limits.memory_swappiness));
-    set("OomKillDisable", if limits.oom_kill_disable { json!(true) } else { Value::Null });
-    set("PidsLimit", json!(limits.pids));
+    set("OomKillDisable", json!(limits.oom_kill_disable));
+    // Less than none is no limit.
+    set("PidsLimit", json!(limits.pids.filter(|&pids| pids > 0)));
     set("Ulimits", if ulimits.is_empty() { Value::Null } else { Value::Array(ulimits) });
     set("CpuCount", json!(0));
     set("CpuPercent", json!(0));
@@ -51,8 +52,19 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
         cpu_quota: fields.signed("CpuQuota")?,
         cpu_period: fields.unsigned("CpuPeriod")?,
         cpuset: fields.text("CpusetCpus")?,
+        cpuset_mems: fields.text("CpusetMems")?,
         pids: fields.signed("PidsLimit")?,
     };
+    // Windows', of which dockerd on Linux takes no notice; and limits of the kernel's own memory, which it discards since kernels do.
+    for name in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "KernelMemory", "KernelMemoryTCP"] {
+        fields.signed(name)?;
+    }
+    for name in ["CpuRealtimePeriod", "CpuRealtimeRuntime"] {
+        if fields.signed(name)?.is_some() && fields.mood() == Mood::Request {
+            let message = "Your kernel does not support CPU real-time scheduler".to_owned();
+            return Err(WireError::Words { field: fields.path(name), message });
+        }
+    }
     for value in fields.list("Ulimits")? {
         let mut limit = Fields::of(&fields.path("Ulimits"), value, fields.mood())?;
         let name = limit.text("Name")?.ok_or_else(|| WireError::malformed(limit.path("Name"), "a name"))?;

@@ -20,7 +20,8 @@ use serde_json::{Map, Value, json};
 pub use self::config::effective_to_json;
 pub use self::endpoint::{endpoint_from_fields, endpoint_id, endpoint_to_json};
 pub use self::health::{health_from_fields, health_to_json};
-pub use self::host::host_config_to_json;
+pub use self::host::{host_config_to_json, network_mode_text};
+pub use self::mount::written_mode;
 pub use self::port::{parse_port, ports_to_key_set};
 pub use self::update::change_from_json;
 
@@ -64,6 +65,10 @@ pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec,
     host::from_fields(&mut host, &mut spec)?;
     let links = host.texts("Links")?;
     host.finish()?;
+    // A container without a network is one in a namespace with nothing but the loopback interface.
+    if fields.flag("NetworkDisabled")? {
+        spec.network = NetworkMode::None;
+    }
 
     let mut networking = fields.object("NetworkingConfig")?;
     for (network, value) in networking.entries("EndpointsConfig")? {
@@ -76,17 +81,7 @@ pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec,
         spec.endpoints.insert(network, wanted);
     }
     networking.finish()?;
-    // Both are older than endpoints, and mean the endpoint of the network mode.
-    if mac_address.is_some() || !links.is_empty() {
-        let network = match &spec.network {
-            NetworkMode::Bridge => "bridge".to_owned(),
-            NetworkMode::Named(network) => network.clone(),
-            _ => return Err(WireError::malformed("HostConfig.NetworkMode", "a network, since an address or links are asked for")),
-        };
-        let endpoint = spec.endpoints.entry(network).or_default();
-        endpoint.links.extend(links.iter().map(|link| endpoint::parse_link(link)));
-        endpoint.mac_address = endpoint.mac_address.take().or(mac_address);
-    }
+    add_older_wishes(&mut spec, mac_address, links)?;
     let mut extension = fields.object("Gantry")?;
     extension_from_fields(&mut extension, &mut spec)?;
     extension.finish()?;
@@ -100,6 +95,43 @@ pub fn override_from_json(body: Value) -> Result<Option<ContainerSpec>, WireErro
         Value::Null => Ok(None),
         Value::Object(fields) if fields.values().all(Value::is_null) => Ok(None),
         _ => from_json(body, None).map(Some),
+    }
+}
+
+/// An address and links that are said of the whole container: both are older than endpoints, and mean that of the network mode.
+fn add_older_wishes(spec: &mut ContainerSpec, mac_address: Option<String>, links: Vec<String>) -> Result<(), WireError> {
+    let words = |field: &str, message: &str| Err(WireError::Words { field: field.to_owned(), message: message.to_owned() });
+    let network = match &spec.network {
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::Named(network) => network.clone(),
+        _ if !links.is_empty() => {
+            let message = "conflicting options: host type networking can't be used with links. This would result in undefined behavior";
+            return words("HostConfig.Links", message);
+        }
+        // There is nothing that the address would be of; dockerd leaves it at that, too.
+        _ => return Ok(()),
+    };
+    if mac_address.is_none() && links.is_empty() {
+        return Ok(());
+    }
+    let endpoint = spec.endpoints.entry(network).or_default();
+    for link in links.iter().map(|link| endpoint::parse_link(link)) {
+        if !endpoint.links.contains(&link) {
+            endpoint.links.push(link);
+        }
+    }
+    spec.remarks.links = links;
+    match (&endpoint.mac_address, mac_address) {
+        (Some(own), Some(other)) if *own != other => {
+            let message =
+                "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty";
+            words("MacAddress", message)
+        }
+        (None, Some(address)) => {
+            endpoint.mac_address = Some(address);
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -161,5 +193,7 @@ fn file_from_json(path: &str, value: Value) -> Result<InjectedFile, WireError> {
     Ok(file)
 }
 
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::Fields;
-use crate::resource::container::{BindRecursion, Mount, MountSource};
+use crate::resource::container::{BindRecursion, ContainerSpec, Mount, MountSource};
 
 /// The fields of `BindOptions` that say what becomes of mounts below the source; one of them at most.
 const RECURSION: [(&str, BindRecursion); 3] = [
@@ -17,9 +17,11 @@ const RECURSION: [(&str, BindRecursion); 3] = [
 ];
 
 /// Writes mounts as `Mounts`; in-memory ones with further options, which dockerd takes there only in part, as `Tmpfs`.
-pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
-    let (mut list, mut tmpfs) = (Vec::new(), Map::new());
-    for mount in mounts {
+/// Those that a client wrote otherwise are told as it wrote them.
+pub(super) fn to_json(spec: &ContainerSpec) -> (Vec<Value>, Map<String, Value>) {
+    let mut tmpfs: Map<String, Value> = spec.remarks.tmpfs.iter().map(|(target, options)| (target.clone(), json!(options))).collect();
+    let mut list = Vec::new();
+    for mount in spec.mounts.iter().filter(|mount| !is_written_otherwise(spec, &mount.target)) {
         let mut value = json!({ "Type": "", "Target": mount.target });
         let mut set = |name: &str, field: Value| value[name] = field;
         if mount.read_only {
@@ -90,11 +92,27 @@ pub(super) fn to_json(mounts: &[Mount]) -> (Vec<Value>, Map<String, Value>) {
     (list, tmpfs)
 }
 
-/// Reads all three and adds them to `mounts`; an anonymous volume that is there gives way to a mount at the same place.
-pub(super) fn from_fields(fields: &mut Fields, mounts: &mut Vec<Mount>) -> Result<(), WireError> {
+/// The options of a bind as a client wrote it, for the mount at this place; `None` where no bind is.
+pub fn written_mode<'a>(spec: &'a ContainerSpec, target: &str) -> Option<&'a str> {
+    spec.remarks.binds.iter().find_map(|bind| {
+        let mut parts = bind.split(':');
+        let first = parts.next()?;
+        let place = parts.next().unwrap_or(first);
+        (place == target).then(|| parts.next().unwrap_or_default())
+    })
+}
+
+/// Whether what is mounted at a place was written as a bind, as in-memory or among the configuration's volumes.
+fn is_written_otherwise(spec: &ContainerSpec, target: &String) -> bool {
+    written_mode(spec, target).is_some() || spec.remarks.tmpfs.contains_key(target) || spec.remarks.volumes.contains(target)
+}
+
+/// Reads all three and adds them to a spec's; an anonymous volume that is there gives way to a mount at the same place.
+pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
     let mut asked = Vec::new();
-    for bind in fields.texts("Binds")? {
-        asked.push(parse_bind(&fields.path("Binds"), &bind)?);
+    spec.remarks.binds = fields.texts("Binds")?;
+    for bind in &spec.remarks.binds {
+        asked.push(parse_bind(&fields.path("Binds"), bind)?);
     }
     for (index, value) in fields.list("Mounts")?.into_iter().enumerate() {
         let mut mount = Fields::of(&fields.path(&format!("Mounts[{index}]")), value, fields.mood())?;
@@ -103,12 +121,13 @@ pub(super) fn from_fields(fields: &mut Fields, mounts: &mut Vec<Mount>) -> Resul
         }
         mount.finish()?;
     }
-    for (target, options) in fields.text_map("Tmpfs")? {
+    spec.remarks.tmpfs = fields.text_map("Tmpfs")?;
+    for (target, options) in &spec.remarks.tmpfs {
         let path = fields.path(&format!("Tmpfs.{target}"));
-        asked.push(parse_tmpfs(&path, target, &options)?);
+        asked.push(parse_tmpfs(&path, target.clone(), options)?);
     }
-    mounts.retain(|mount| !asked.iter().any(|other| other.target == mount.target));
-    mounts.append(&mut asked);
+    spec.mounts.retain(|mount| !asked.iter().any(|other| other.target == mount.target));
+    spec.mounts.append(&mut asked);
     Ok(())
 }
 

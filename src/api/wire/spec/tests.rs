@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::resource::container::{
     BindRecursion, ContainerPort, Device, EndpointSpec, HealthCheck, HealthTest, IpcMode, LogDetails, LogSpec, Mount, MountSource,
-    NamespaceMode, PortBinding, Protocol, Resources, RestartPolicy, Ulimit,
+    NamespaceMode, PortBinding, Protocol, Remarks, Resources, RestartPolicy, Ulimit,
 };
 
 fn texts<const N: usize>(list: [&str; N]) -> Vec<String> {
@@ -58,6 +58,10 @@ fn full() -> ContainerSpec {
             start_period: Duration::from_secs(9),
             start_interval: Duration::from_millis(100),
         }),
+        shell: texts(["/bin/ash", "-c"]),
+        publish_all: true,
+        masked_paths: Some(texts(["/proc/keys"])),
+        readonly_paths: Some(Vec::new()),
         exposed: BTreeSet::from([port(80, Protocol::Tcp), port(53, Protocol::Udp), port(9, Protocol::Sctp)]),
         ports: vec![
             PortBinding { container: port(53, Protocol::Udp), host_ip: "::1".parse().ok(), host_port: 5300, host_port_end: 5300 },
@@ -144,7 +148,8 @@ fn full() -> ContainerSpec {
             cpu_quota: Some(50_000),
             cpu_period: Some(100_000),
             cpuset: Some("0-1".to_owned()),
-            pids: Some(-1),
+            cpuset_mems: Some("0".to_owned()),
+            pids: Some(100),
         },
         shm_size: Some(1 << 26),
         oom_score_adj: Some(-500),
@@ -165,6 +170,21 @@ fn full() -> ContainerSpec {
         uts: NamespaceMode::Host,
         cgroup: NamespaceMode::Host,
         files: vec![InjectedFile { target: "/run/secrets/token".to_owned(), content: vec![0, 255, 10], uid: 1000, gid: 1001, mode: 0o400 }],
+        remarks: Remarks {
+            attach_stdin: true,
+            attach_stdout: true,
+            attach_stderr: true,
+            id_file: "/tmp/id".to_owned(),
+            console: [24, 80],
+            volume_driver: "local".to_owned(),
+            on_build: texts(["RUN true"]),
+            runtime: "io.containerd.runc.v2".to_owned(),
+            links: texts(["db-1:db"]),
+            user_namespace: "host".to_owned(),
+            binds: Vec::new(),
+            tmpfs: map([("/run", "ro,size=4096,mode=755,uid=1000,exec")]),
+            volumes: Vec::new(),
+        },
     }
 }
 
@@ -232,17 +252,18 @@ fn what_we_would_not_do_is_refused_by_its_name() {
     };
     check(json!({"HostConfig": {"CgroupParent": "/x"}}), "`HostConfig.CgroupParent` is not supported");
     check(json!({"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}}), "`HostConfig.DeviceRequests`");
-    check(json!({"HostConfig": {"PublishAllPorts": true}}), "`HostConfig.PublishAllPorts`");
     check(json!({"HostConfig": {"LogConfig": {"Type": "journald"}}}), "`HostConfig.LogConfig.Type`");
     check(
         json!({"HostConfig": {"LogConfig": {"Type": "", "Config": {"max-buffer-size": "1m"}}}}),
         "`HostConfig.LogConfig.Config.max-buffer-size`",
     );
-    check(json!({"HostConfig": {"MaskedPaths": ["/proc/x"]}}), "`HostConfig.MaskedPaths`");
     check(json!({"HostConfig": {"Mounts": [{"Type": "image", "Target": "/a"}]}}), "`HostConfig.Mounts[0].Type`");
     check(json!({"HostConfig": {"IpcMode": "odd"}}), "`HostConfig.IpcMode`");
-    check(json!({"HostConfig": {"UsernsMode": "private"}}), "`HostConfig.UsernsMode`");
-    check(json!({"NetworkDisabled": true}), "`NetworkDisabled`");
+    check(json!({"HostConfig": {"UsernsMode": "private"}}), "invalid user namespace mode: private");
+    check(json!({"HostConfig": {"Runtime": "kata"}}), "unknown or invalid runtime name: kata");
+    check(json!({"HostConfig": {"NetworkMode": "host", "Links": ["a"]}}), "can't be used with links");
+    let two = json!({"MacAddress": "02:42:ac:11:00:02", "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:ac:11:00:03"}}}});
+    check(two, "must match the endpoint-specific MAC address");
     check(json!({"NetworkingConfig": {"EndpointsConfig": {"n": {"DriverOpts": {"a": "b"}}}}}), "EndpointsConfig.n.DriverOpts");
     check(json!({"ExposedPorts": {"x": {}}}), "a port as in `80/tcp` instead of `x`");
     check(json!({"Healthcheck": {"Test": ["CMD", "x"], "Interval": 30}}), "`Healthcheck.Interval`");
@@ -291,4 +312,12 @@ fn the_command_lines_own_body_is_read() {
     assert_eq!(spec.endpoints["bridge"].links, [("db".to_owned(), "db".to_owned())]);
     assert_eq!(spec.cap_add, BTreeSet::from(["ALL".to_owned(), "NET_RAW".to_owned()]));
     assert!(spec.tty && spec.stdin_open && spec.stdin_once);
+    // And is told again as it was said.
+    let told = to_json(&spec);
+    assert_eq!(told["HostConfig"]["Binds"], json!(["data:/data:ro", "/src:/src"]));
+    assert_eq!(told["HostConfig"]["Tmpfs"], json!({"/run": "size=1m,mode=700,noexec"}));
+    assert_eq!(told["HostConfig"].get("Mounts"), None);
+    assert_eq!(told["Volumes"], json!({"/anon": {}, "/data": {}}));
+    assert_eq!((&told["HostConfig"]["ConsoleSize"], &told["AttachStdin"]), (&json!([24, 80]), &json!(true)));
+    assert_eq!((written_mode(&spec, "/data"), written_mode(&spec, "/src"), written_mode(&spec, "/run")), (Some("ro"), Some(""), None));
 }

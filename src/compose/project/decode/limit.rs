@@ -47,6 +47,7 @@ pub(super) fn resources(decoder: &mut Decoder<'_>) -> Resources {
         cpu_quota: integer(node, "cpu_quota").filter(|quota| *quota != 0),
         cpu_period: bytes("cpu_period"),
         cpuset: text(node, "cpuset").filter(|list| !list.is_empty()),
+        cpuset_mems: None,
         pids: limits.get("pids_limit").and_then(Node::as_scalar).and_then(|text| text.parse().ok()),
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn network(key: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) 
         enable_ipv4: flag(node, "enable_ipv4"),
         enable_ipv6: flag(node, "enable_ipv6"),
         ipam,
+        ipam_options: BTreeMap::new(),
         labels: dictionary(node, "labels"),
     };
     Some(Network { name, external, spec })

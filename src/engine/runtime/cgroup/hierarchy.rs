@@ -137,7 +137,7 @@ pub(super) fn wanted(resources: &Resources) -> Vec<&'static str> {
         "cpu",
         resources.nano_cpus.is_some() || resources.cpu_shares.is_some() || resources.cpu_quota.is_some() || resources.cpu_period.is_some(),
     );
-    want("cpuset", resources.cpuset.is_some());
+    want("cpuset", resources.cpuset.is_some() || resources.cpuset_mems.is_some());
     want("pids", resources.pids.is_some_and(|pids| pids > 0));
     wanted
 }

@@ -13,7 +13,7 @@ pub(super) fn unavailable(controller: &str) -> LaunchError {
     let what = match controller {
         "memory" => "a memory limit",
         "cpu" => "a limit of processor time",
-        "cpuset" => "a choice of processors",
+        "cpuset" => "a choice of processors or memory nodes",
         "pids" => "a limit of processes",
         _ => "a limit",
     };
@@ -100,6 +100,9 @@ pub(super) fn set_unified(group: &Group, controllers: &[String], resources: &Res
     if let Some(cpuset) = resources.cpuset.as_ref().filter(|_| sets("cpuset")) {
         group.set("cpuset.cpus", cpuset)?;
     }
+    if let Some(nodes) = resources.cpuset_mems.as_ref().filter(|_| sets("cpuset")) {
+        group.set("cpuset.mems", nodes)?;
+    }
     if let Some(pids) = resources.pids.filter(|_| has("pids")) {
         group.set("pids.max", &tasks(pids))?;
     }
@@ -151,7 +154,7 @@ pub(super) fn set_legacy(parents: &[&Group], group: &Group, controllers: &[Strin
             group.set("cpu.cfs_quota_us", &quota.map_or("-1".to_owned(), |quota| quota.to_string()))?;
         }
     }
-    if let Some(cpuset) = resources.cpuset.as_ref().filter(|_| has("cpuset")) {
+    if has("cpuset") && (resources.cpuset.is_some() || resources.cpuset_mems.is_some()) {
         // A new group of version 1 has no processor and no memory node, and nothing can run in it until it has both.
         for pair in parents.windows(2) {
             inherit_cpuset(pair[0], pair[1])?;
@@ -159,7 +162,9 @@ pub(super) fn set_legacy(parents: &[&Group], group: &Group, controllers: &[Strin
         if let Some(parent) = parents.last() {
             inherit_cpuset(parent, group)?;
         }
-        group.set("cpuset.cpus", cpuset)?;
+        for (name, choice) in [("cpuset.cpus", &resources.cpuset), ("cpuset.mems", &resources.cpuset_mems)] {
+            choice.iter().try_for_each(|choice| group.set(name, choice))?;
+        }
     }
     if let Some(pids) = resources.pids.filter(|_| has("pids")) {
         group.set("pids.max", &tasks(pids))?;

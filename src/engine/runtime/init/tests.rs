@@ -59,6 +59,8 @@ pub(in crate::engine::runtime) fn spec(folder: &Path, name: &str, line: &str) ->
         device_rules: Vec::new(),
         privileged: false,
         masked: true,
+        masked_paths: None,
+        readonly_paths: None,
         hostname: Some("box".to_owned()),
         domainname: None,
         sysctls: BTreeMap::new(),
