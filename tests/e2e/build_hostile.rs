@@ -199,7 +199,7 @@ fn what_a_step_plants_in_a_cache_hurts_nobody() {
     assert_eq!(fs::read_dir(&caches).expect("caches").count(), 0);
     assert!(!victim.is_harmed());
     // Nobody but root even comes to it, where a program may be everybody's to run as root.
-    for place in ["data/builds/caches", "data/containers", "data/layers"] {
+    for place in ["data/builds", "data/builds/caches", "data/containers", "data/content", "data/contexts", "data/layers", "data/volumes"] {
         let mode = fs::metadata(bottle.root().join(place)).expect("the folder").mode();
         assert_eq!(mode & 0o077, 0, "others can run what lies in {place}");
     }

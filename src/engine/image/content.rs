@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -31,6 +32,9 @@ impl Content {
         for folder in [&content.blobs, &content.temporary] {
             fs::create_dir_all(folder).map_err(ImageError::disk("make", folder))?;
         }
+        // An image may be one that its registry gives only to some: nobody but root reads it here.
+        let folder = data.join("content");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(ImageError::disk("close", &folder))?;
         Ok(content)
     }
 
@@ -269,6 +273,8 @@ mod tests {
         }
         assert_eq!(content.document(&digest).expect("the document"), b"text");
         assert_eq!(content.all().expect("a list"), [digest]);
+        let mode = fs::metadata(folder.path().join("content")).expect("the folder").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others can read what only some may pull");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +69,9 @@ impl Volumes {
         let folder = root.data().join("volumes");
         let step = |step, source| VolumeError::Step { step, name: "*".to_owned(), path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(|source| step("make the folder of", source))?;
+        // Owners and modes of files in a volume are meant for those inside of containers. Of the host, only root comes to them: who mounts one
+        // takes hold of it as the host's root, before any namespace of users counts. (Docker's folder is 0701, behind one that is 0710.)
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(|source| step("close the folder of", source))?;
         let mut table = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(|source| step("list", source))? {
             let entry = entry.map_err(|source| step("list", source))?;
@@ -274,6 +278,8 @@ mod tests {
         let spec = VolumeSpec { labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..VolumeSpec::default() };
         let (made, new) = volumes(folder.path()).create("data", &spec, false).expect("made");
         assert!(new && made.mountpoint.is_dir());
+        let mode = fs::metadata(folder.path().join("data/volumes")).expect("the folder").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others can run what lies in a volume");
         let volumes = volumes(folder.path());
         let (found, new) = volumes.create("data", &VolumeSpec::default(), false).expect("found");
         assert_eq!((found, new), (made, false));
