@@ -108,7 +108,6 @@ impl Engine {
         let containers = Containers::open(&root)?;
         let (contexts, caches) = (Contexts::open(&root)?, Caches::open(root.data())?);
         let agent_sockets = AgentSockets::open(&root)?;
-        build::sweep(&root);
         let probes = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let (leaving, closed) = (AtomicBool::new(false), watch::Sender::new(false));
         let (unlisted, logs, execs) = (UnlistedTasks::default(), LogWatcher::default(), Execs::default());

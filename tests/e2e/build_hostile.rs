@@ -3,13 +3,15 @@
 //! that is made without thinking; bounds of Dockerfiles are attacked in `src/dockerfile/bound.rs`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::bottle::Bottle;
 use crate::build::{image, write_context};
 use crate::docker::docker;
-use crate::killed::process;
+use crate::killed::{end, process};
 use crate::program::{Outcome, run};
 
 /// A member of a hostile archive: what it is, its name, and its contents or where it leads.
@@ -239,9 +241,22 @@ fn secrets_are_nowhere_afterwards() {
     // Nor where the step fails, or its state is kept.
     let told = build(&format!("FROM IMAGE\n{uses} && exit 3\n"));
     assert!(told.code == 1 && !format!("{told:?}").contains(secret), "{told:?}");
-    let left = "ls $GANTRY_ROOT/data/containers $GANTRY_ROOT/run/build-secrets 2>/dev/null | grep -v : | grep .";
-    bottle.shell(&format!("while {left} >/dev/null; do :; done")).success();
-    assert_eq!(bottle.shell(&format!("grep -rl {secret} $GANTRY_ROOT; true")).success(), "");
+    bottle.shell("while ls $GANTRY_ROOT/data/containers | grep -q .; do :; done").success();
+    let lies = || bottle.shell(&format!("grep -rl {secret} $GANTRY_ROOT; true")).success();
+    assert_eq!(lies(), "");
+    // Nor while the step has it, nor when the engine is killed meanwhile.
+    let stays = "FROM IMAGE\nRUN --mount=type=secret,id=key grep -q 4711 /run/secrets/key && echo has it && sleep 100000\n";
+    write_context(&bottle, "h", stays);
+    let mut client = bottle.command(Bottle::binary());
+    client.args(["--progress", "plain", "image", "build", "--secret", "id=key,src=key", "h"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut client = client.spawn().expect("a client");
+    let mut lines = BufReader::new(client.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(lines.by_ref().any(|line| line.ends_with(" has it")), "the step runs");
+    assert_eq!(lies(), "");
+    end(process(&bottle, "engine"));
+    lines.for_each(drop);
+    assert_ne!(client.wait().expect("it ends").code(), Some(0));
+    assert_eq!(lies(), "");
     // Without it the step does not run with an empty one.
     let told = bottle.gantry(["image", "build", "--no-cache", "h"]);
     assert_eq!(told.code, 1);
@@ -304,6 +319,10 @@ fn gigantic_dockerfiles_and_trees_are_refused_or_built_in_time() {
     assert_eq!(build(&bottle, &[], "FROM IMAGE\nRUN true\n").code, 0, "the engine builds on");
 }
 
+    // Who keeps what is written to him has it all in memory.
+    let kept = "sh -c 'kept=$(yes 0123456789 | head -c 100000000); grep VmHWM /proc/$$/status' | tr -dc 0-9";
+    let kept: u64 = bottle.shell(kept).success().trim().parse().expect("a number");
+    assert!(kept > 48 << 10, "{kept} KiB are no flood");
 #[test]
 fn a_command_sees_no_more_than_its_stage() {
     let bottle = Bottle::with_image();

@@ -36,8 +36,7 @@ use crate::engine::build::teller::Teller;
 use crate::engine::clock;
 use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Workshop;
-use crate::engine::root::Root;
-use crate::resource::build::{BuildEvent, BuildPlace, BuildSpec, DockerfileSource};
+use crate::resource::build::{BuildEvent, BuildNetwork, BuildPlace, BuildSpec, DockerfileSource, ShellInput};
 use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
 use crate::resource::id::{Digest, ImageId};
@@ -292,16 +291,6 @@ fn read_dockerfile(spec: &BuildSpec, supply: &Supply) -> Result<DockerfileText, 
             context.leave_out(&[path]).map_err(failed)?;
             Ok(DockerfileText { name: path.clone(), text })
         }
-    }
-}
-
-/// Removes the secrets that a build left which was killed.
-pub(in crate::engine) fn sweep(root: &Root) {
-    let folder = root.run().join(mount::SECRETS);
-    if let Err(error) = std::fs::remove_dir_all(&folder)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::error!(folder = %folder.display(), %error, "secrets of a build that was killed cannot be removed");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::build::tree::Tree;
 use crate::engine::build::{Build, Halt};
 use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::workshop::Scratch;
-use crate::engine::runtime::launch::{LaunchMount, LaunchSource, RootfsSpec};
+use crate::engine::runtime::launch::{LaunchMount, LaunchSource, MemoryFile, RootfsSpec};
 use crate::resource::container::BindRecursion;
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
@@ -46,24 +46,7 @@ enum Kind {
 pub(super) struct Held {
     caches: Vec<Taken>,
     scratches: Vec<Scratch>,
-    secrets: Option<Secrets>,
 }
-
-/// A folder of files that are gone with the command.
-struct Secrets(PathBuf);
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the secrets of a build stay until the next start");
-        }
-        // The folder goes with the last build's.
-        let _ = self.0.parent().map(fs::remove_dir);
-    }
-}
-
-/// The folder of secrets below the run directory.
-pub(in crate::engine) const SECRETS: &str = "build-secrets";
 
 /// The digests of what mounts bring in, in the order of the mounts; secrets and agents decide nothing.
 pub(super) async fn source_keys(build: &Build, run: &Run, task: &Task) -> Result<Vec<Digest>, Halt> {
@@ -131,7 +114,7 @@ impl Mounted {
                             self.environment.push((variable.clone(), text_of(value, variable)?));
                         }
                         if let Some(target) = target {
-                            self.secret(build, unlisted, number, value, target, *owner)?;
+                            self.secret(value, target, *owner);
                         }
                     }
                     None if *required => return Err(missing("secret", id, &format!("--secret id={id},src=FILE"))),
@@ -146,7 +129,7 @@ impl Mounted {
         }
         for file in &run.files {
             let path = unlisted.folder().join(format!("file-{}", self.mounts.len()));
-            put(&path, file.content.as_bytes(), file.mode, 0, 0)?;
+            put(&path, file.content.as_bytes(), file.mode)?;
             self.mount(&file.path, true, bound(path), Kind::File);
         }
         self.stubs = self.make_stubs(&unlisted.folder().join("stubs"))?;
@@ -210,31 +193,9 @@ impl Mounted {
         Ok(path)
     }
 
-    fn secret(
-        &mut self,
-        build: &Build,
-        unlisted: &Unlisted,
-        number: usize,
-        value: &[u8],
-        target: &str,
-        owner: Owner,
-    ) -> Result<(), StepError> {
-        let folder = match &self.held.secrets {
-            Some(secrets) => secrets.0.clone(),
-            None => {
-                let name = unlisted.folder().file_name().unwrap_or_default();
-                let folder = build.job.engine.root().run().join(SECRETS).join(name);
-                let failed = |error| Failure::internal(format!("cannot make {}: {error}", folder.display()));
-                fs::create_dir_all(&folder).map_err(failed)?;
-                fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-                self.held.secrets = Some(Secrets(folder.clone()));
-                folder
-            }
-        };
-        let path = folder.join(number.to_string());
-        put(&path, value, owner.mode.unwrap_or(0o400), owner.uid.unwrap_or(0), owner.gid.unwrap_or(0))?;
-        self.mount(target, true, bound(path), Kind::File);
-        Ok(())
+    fn secret(&mut self, value: &[u8], target: &str, owner: Owner) {
+        let (uid, gid, mode) = (owner.uid.unwrap_or(0), owner.gid.unwrap_or(0), owner.mode.unwrap_or(0o400));
+        self.mount(target, true, LaunchSource::Memory(MemoryFile { content: value.to_vec(), uid, gid, mode }), Kind::File);
     }
 
     fn agent(&mut self, number: usize, socket: &Path, target: Option<&str>, owner: Owner) -> Result<(), StepError> {
@@ -275,12 +236,10 @@ fn bound(path: PathBuf) -> LaunchSource {
     LaunchSource::Bind { path, subpath: None, propagation: None, recursion: BindRecursion::Disabled, fill: false }
 }
 
-fn put(path: &Path, bytes: &[u8], mode: u32, user: u32, group: u32) -> Result<(), Failure> {
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let write = || -> std::io::Result<()> {
         let file = fs::File::create_new(path)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         std::io::Write::write_all(&mut &file, bytes)?;
-        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
         file.set_permissions(fs::Permissions::from_mode(mode))
     };
     write().map_err(|error| Failure::internal(format!("cannot write {}: {error}", path.display())))

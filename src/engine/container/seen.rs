@@ -77,7 +77,7 @@ impl Engine {
         if extent == Extent::Whole {
             (mounts, rest._fillings) = self.mounts_of(&record).await?;
             // What is in memory is made anew at each start.
-            mounts.retain(|mount| !matches!(mount.source, LaunchSource::Tmpfs { .. }));
+            mounts.retain(|mount| !matches!(mount.source, LaunchSource::Tmpfs { .. } | LaunchSource::Memory(_)));
             let files = match &record.spec.network {
                 // Whose network it shares may be gone.
                 NetworkMode::Container(name) => self.files_of(name).ok(),

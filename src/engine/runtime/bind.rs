@@ -8,11 +8,11 @@ use rustix::mount::MountAttrFlags;
 
 use crate::engine::runtime::beneath::{self, Kind};
 use crate::engine::runtime::error::{Errno, LaunchError};
-use crate::engine::runtime::fill;
 use crate::engine::runtime::kernel::{MOUNT_READ_ONLY, MountChange, mount_setattr};
-use crate::engine::runtime::launch::{LaunchMount, LaunchSource, RootfsSpec};
+use crate::engine::runtime::launch::{LaunchMount, LaunchSource, MemoryFile, RootfsSpec};
 use crate::engine::runtime::mount::{self, Parameter};
 use crate::engine::runtime::rootfs;
+use crate::engine::runtime::{file, fill};
 use crate::resource::container::BindRecursion;
 
 /// Files below `/proc` that may be covered (runc's list: what lxcfs serves). Anything else there would deceive us or the container.
@@ -64,8 +64,8 @@ fn check_target(target: &str) -> Result<(), LaunchError> {
 }
 
 impl Prepared<'_> {
-    /// Puts it in its place.
-    pub(super) fn attach(self, root: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    /// Puts it in its place. `spare` is a folder of the host that nobody needs to see again in this mount namespace.
+    pub(super) fn attach(self, root: BorrowedFd<'_>, spare: &Path) -> Result<(), LaunchError> {
         let target = &self.mount.target;
         let failed = |error: Errno| LaunchError::step(format!("mount at {target}"), error);
         match (&self.mount.source, self.source) {
@@ -101,6 +101,13 @@ impl Prepared<'_> {
                 mount::attach_at(root, &made, target, Kind::Directory)?;
                 if self.mount.read_only { rootfs::make_read_only(made.as_fd()) } else { Ok(()) }
             }
+            (LaunchSource::Memory(wanted), _) => {
+                let made = memory_file(wanted, spare).map_err(failed)?;
+                if self.mount.read_only {
+                    mount_setattr(made.as_fd(), MountChange { set: MOUNT_READ_ONLY, ..MountChange::default() }).map_err(failed)?;
+                }
+                mount::attach_at(root, made, target, Kind::File)
+            }
             (LaunchSource::Bind { .. }, None) => Err(failed(Errno(libc::EBADF))),
         }
     }
@@ -114,6 +121,17 @@ fn part_of(layers: &RootfsSpec, subpath: Option<&str>, target: &str) -> Result<(
     let place = beneath::open(&whole, subpath, OFlags::PATH).map_err(failed)?;
     let kind = if beneath::file_type(&place).map_err(failed)? == FileType::Directory { Kind::Directory } else { Kind::File };
     Ok((mount::copy(&place, "", false).map_err(failed)?, kind))
+}
+
+/// A file in memory, detached. A ramfs, unlike a tmpfs, is never swapped out, and it is gone with the last mount of it, whoever is killed. It
+/// stays over `spare` in this mount namespace, which is left behind: only what is mounted somewhere can be copied.
+fn memory_file(wanted: &MemoryFile, spare: &Path) -> Result<OwnedFd, Errno> {
+    const NAME: &str = "file";
+    let closed = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let folder = mount::make("ramfs", &[Parameter::Value("mode", "700")], closed)?;
+    file::put(folder.as_fd(), NAME, &wanted.content, (wanted.uid, wanted.gid), wanted.mode)?;
+    mount::attach(&folder, rootfs::host(spare)?)?;
+    mount::copy(&folder, NAME, false)
 }
 
 /// Options are those of mount(8); Docker's own are nosuid, nodev and noexec, each with a word that takes it back.

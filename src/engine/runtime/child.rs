@@ -60,7 +60,7 @@ pub(super) fn first(
     let root = rootfs::attach(&spec.rootfs)?;
     let base = filesystem::mount_all(root.as_fd(), spec, leaf.hierarchies())?;
     for mount in mounts {
-        mount.attach(root.as_fd())?;
+        mount.attach(root.as_fd(), &spec.rootfs.upper)?;
     }
     for injected in &spec.files {
         file::write(root.as_fd(), injected)?;

@@ -14,18 +14,24 @@ pub(super) fn write(root: BorrowedFd<'_>, injected: &InjectedFile) -> Result<(),
 }
 
 fn write_to(root: BorrowedFd<'_>, injected: &InjectedFile) -> Result<(), Errno> {
-    let folder = injected.target.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    let InjectedFile { target, content, uid, gid, mode } = injected;
+    let folder = target.rsplit_once('/').map_or("/", |(folder, _)| folder);
     beneath::ensure(root, folder, Kind::Directory)?;
+    put(root, target, content, (*uid, *gid), *mode)
+}
+
+/// Writes a file in a folder that is there.
+pub(super) fn put(root: BorrowedFd<'_>, path: &str, content: &[u8], (user, group): (u32, u32), mode: u32) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::TRUNC;
     // Nobody but root reads it before it has its owner.
-    let file = beneath::create(root, &injected.target, flags, Mode::from_raw_mode(0o600))?;
-    let mut left = &injected.content[..];
+    let file = beneath::create(root, path, flags, Mode::from_raw_mode(0o600))?;
+    let mut left = content;
     while !left.is_empty() {
         let written = rustix::io::write(&file, left)?;
         left = &left[written..];
     }
-    rustix::fs::fchown(&file, Some(Uid::from_raw(injected.uid)), Some(Gid::from_raw(injected.gid)))?;
+    rustix::fs::fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
     // After the owner: a change of owner clears set-user-id bits.
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(injected.mode & 0o7777))?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777))?;
     Ok(())
 }

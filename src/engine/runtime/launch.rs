@@ -169,6 +169,28 @@ pub enum LaunchSource {
         /// Further options as mount(8) writes them: `uid=1000`, `exec`…
         options: Vec<String>,
     },
+    /// A file in memory, which goes with the container.
+    Memory(MemoryFile),
+}
+
+/// A file that never lies on a disk. Its content may be secret, and is no part of what is written for debugging.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFile {
+    /// The bytes.
+    pub content: Vec<u8>,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl std::fmt::Debug for MemoryFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { content, uid, gid, mode } = self;
+        write!(formatter, "{} bytes, {uid}:{gid}, {mode:o}", content.len())
+    }
 }
 
 /// Which namespaces a container lives in.

@@ -139,7 +139,7 @@ fn put_together(root: &RootfsSpec, mounts: &[LaunchMount], extent: Extent) -> Re
     rootfs::make_private()?;
     let attached = rootfs::attach(root)?;
     for mount in mounts {
-        mount.attach(attached.as_fd())?;
+        mount.attach(attached.as_fd(), &root.upper)?;
     }
     reopen(&attached).map_err(|error| LaunchError::step("open a container's root", error))
 }

@@ -5,7 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::engine::runtime::launch::{CapabilitySet, CgroupSpec, LaunchMount, LaunchSource, Namespaces, NetworkSetup, RootfsSpec};
+use crate::engine::runtime::launch::{
+    CapabilitySet, CgroupSpec, LaunchMount, LaunchSource, MemoryFile, Namespaces, NetworkSetup, RootfsSpec,
+};
 use crate::resource::container::{InjectedFile, LogSpec, Resources};
 use crate::resource::id::ContainerId;
 
@@ -256,6 +258,28 @@ fn mounts_and_files_are_there() {
             "5 700\nhush\n3 4 440\n77\ntouch: cannot touch '/x': Read-only file system\ntouch: cannot touch '/usr/x': Read-only file system\n",
         ),
     );
+}
+
+#[test]
+fn a_file_in_memory_is_on_no_disk() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let line = "cat /run/s/a /run/s/b; stat -c '%u %g %a' /run/s/a; grep ' /run/s/a ' /proc/mounts; echo x >/run/s/a";
+    let mut spec = spec(folder.path(), "memory", line);
+    for (name, content) in [("a", "hush\n"), ("b", "hush, too\n")] {
+        let file = MemoryFile { content: content.into(), uid: 3, gid: 4, mode: 0o440 };
+        spec.mounts.push(LaunchMount { target: format!("/run/s/{name}"), read_only: true, source: LaunchSource::Memory(file) });
+    }
+    let (code, told) = run(&spec);
+    assert!(code != 0 && told.starts_with("hush\nhush, too\n3 4 440\n"), "{code}: {told}");
+    // A tmpfs would be swapped out.
+    let line = told.lines().find(|line| line.contains(" /run/s/a ")).unwrap_or_default();
+    let words: Vec<_> = line.split(' ').collect();
+    assert_eq!(words.get(2), Some(&"ramfs"), "{told}");
+    let options: BTreeSet<_> = words.get(3).unwrap_or(&"").split(',').collect();
+    assert!(options.is_superset(&BTreeSet::from(["ro", "nosuid", "nodev", "noexec"])), "{told}");
+    assert!(told.contains("Read-only file system"), "{told}");
+    // What stays of it is an empty place to mount at.
+    assert_eq!(std::fs::read(folder.path().join("upper/run/s/a")).unwrap(), b"");
 }
 
 #[test]
