@@ -324,6 +324,19 @@ impl Platform {
         let (architecture, variant) = normalize_architecture(std::env::consts::ARCH, None);
         Self { os: "linux".to_owned(), architecture, variant }
     }
+
+    /// Reads a platform that somebody wants to build for: there must be such machines. (What an image says of itself may be anything.)
+    pub fn wanted(text: &str) -> Result<Self, PlatformError> {
+        let platform: Self = text.parse()?;
+        let unknown = |what, part: &str| Err(PlatformError::Unknown(text.to_owned(), what, part.to_owned()));
+        if !SYSTEMS.contains(&platform.os.as_str()) {
+            return unknown("system", &platform.os);
+        }
+        if !ARCHITECTURES.contains(&platform.architecture.as_str()) {
+            return unknown("architecture", &platform.architecture);
+        }
+        Ok(platform)
+    }
 }
 
 impl fmt::Display for Platform {
@@ -333,10 +346,39 @@ impl fmt::Display for Platform {
     }
 }
 
-/// A text that is not a platform.
+/// Systems and architectures that there are (Go's, which containerd knows).
+const SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+];
+const ARCHITECTURES: &[&str] = &[
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc", "ppc64", "ppc64le", "riscv", "riscv64",
+    "s390x", "sparc64", "wasm",
+];
+
+/// A text that is not a platform, or one of no machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a platform: `os/architecture[/variant]` is expected, as in linux/arm64")]
-pub struct PlatformError(pub String);
+pub enum PlatformError {
+    /// It is not written like one.
+    #[error("`{0}` is not a platform: `os/architecture[/variant]` is expected, as in linux/arm64")]
+    Form(String),
+    /// There is no such system, or no such architecture.
+    #[error("`{0}` is no platform that is known: there is no {1} `{2}`; `os/architecture[/variant]` is expected, as in linux/arm64")]
+    Unknown(String, &'static str, String),
+}
 
 impl FromStr for Platform {
     type Err = PlatformError;
@@ -346,14 +388,14 @@ impl FromStr for Platform {
         let parts: Vec<&str> = text.split('/').collect();
         let plain = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         if !parts.iter().all(plain) {
-            return Err(PlatformError(text.to_owned()));
+            return Err(PlatformError::Form(text.to_owned()));
         }
         let (os, architecture, variant) = match parts.as_slice() {
             ["linux"] => return Ok(Self::host()),
             [architecture] => ("linux", *architecture, None),
             [os, architecture] => (*os, *architecture, None),
             [os, architecture, variant] => (*os, *architecture, Some(*variant)),
-            _ => return Err(PlatformError(text.to_owned())),
+            _ => return Err(PlatformError::Form(text.to_owned())),
         };
         let (architecture, variant) = normalize_architecture(architecture, variant);
         Ok(Self { os: os.to_ascii_lowercase(), architecture, variant })
@@ -459,6 +501,18 @@ mod tests {
         for text in ["", "linux/", "a/b/c/d", "linux/am d64"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_platform_that_is_wanted_is_one_that_there_is() {
+        for text in ["linux/amd64", "arm64", "linux", "linux/arm/v6", "windows/amd64"] {
+            assert_eq!(Platform::wanted(text), text.parse());
+        }
+        let refused = |text: &str| Platform::wanted(text).expect_err("there is none").to_string();
+        assert!(refused("foo").contains("there is no architecture `foo`"), "{}", refused("foo"));
+        assert!(refused("foo/amd64").contains("there is no system `foo`"), "{}", refused("foo/amd64"));
+        assert!(refused("linux/bar").contains("there is no architecture `bar`"), "{}", refused("linux/bar"));
+        assert_eq!("unknown/unknown".parse::<Platform>().map(|it| it.to_string()), Ok("unknown/unknown".to_owned()));
     }
 
     #[test]

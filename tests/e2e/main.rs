@@ -12,6 +12,8 @@ mod bottle;
 mod build;
 mod build_hostile;
 mod build_killed;
+mod build_refused;
+mod build_shell;
 mod cache;
 mod client;
 mod command;

@@ -88,7 +88,7 @@ fn refuse(args: &ImageBuildArgs) -> Result<(), CommandError> {
             return Err(CommandError::local(format!("--platform {platform}: one build makes an image for one platform"))
                 .hint("build once for each, each with a tag of its own"));
         }
-        platform.parse::<Platform>().map_err(|error| CommandError::local(format!("--platform: {error}")))?;
+        Platform::wanted(platform).map_err(|error| CommandError::local(format!("--platform: {error}")))?;
     }
     if let Some(entry) = args.cache_from.iter().find(|entry| entry.contains('=') && !entry.starts_with("type=registry,ref=")) {
         return Err(CommandError::local(format!(

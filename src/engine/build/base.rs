@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::dockerfile::{Base, Dockerfile, Options, Plan};
+use crate::dockerfile::{Base, Dockerfile, Options, Plan, Problem};
 use crate::engine::build::Job;
 use crate::engine::build::teller::ToldStep;
-use crate::engine::image::document::CarriedStep;
+use crate::engine::image::document::{CarriedStep, Document};
 use crate::engine::image::error::ImageError;
 use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Origin;
@@ -38,6 +38,7 @@ impl Job {
     pub(super) async fn plan(&self, file: &Dockerfile, mut options: Options) -> Result<Planned, Failure> {
         loop {
             let plan = file.plan(&options).map_err(|problem| self.text.refusal(&[problem]))?;
+            self.check_platforms(&plan)?;
             let origins = plan.stages.iter().map(|stage| async {
                 let Some(name) = self.image_of(&stage.base) else { return Ok(None) };
                 let config = self.image(&name, stage.platform.as_deref()).await?.document.config;
@@ -52,6 +53,16 @@ impl Job {
             }
             options.triggers = triggers;
         }
+    }
+
+    /// Refuses stages for machines that there are not.
+    fn check_platforms(&self, plan: &Plan) -> Result<(), Failure> {
+        let wrong = plan.stages.iter().filter_map(|stage| {
+            let error = Platform::wanted(stage.platform.as_deref()?).err()?;
+            Some(Problem { place: Some(stage.place), ..Problem::new(format!("--platform: {error}")) })
+        });
+        let wrong: Vec<Problem> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(self.text.refusal(&wrong)) }
     }
 
     /// The image that a stage builds on, if it is one.
@@ -111,19 +122,18 @@ impl Job {
         }
     }
 
-    async fn note(&self, rule: &str, message: String) {
+    pub(super) async fn note(&self, rule: &str, message: String) {
         self.teller.say(BuildEvent::Warning { rule: rule.to_owned(), message, place: None }).await;
     }
 
     /// An image: the one that is here if it is for the right platform, else what its registry has.
     async fn find(&self, name: &str, platform: &Platform) -> Result<Origin, Failure> {
-        if !self.spec.pull {
-            match self.workshop.origin(name) {
-                Ok(origin) if fits(&origin, platform) => return Ok(origin),
-                Ok(_) | Err(ImageError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let here = match self.workshop.origin(name) {
+            Ok(origin) if !self.spec.pull && fits(&origin, platform) => return Ok(origin),
+            Ok(origin) => Some(origin).filter(|origin| !fits(origin, platform)),
+            Err(ImageError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
         let told = self.teller.begin(&format!("[internal] pull {name}")).await;
         let pulled = self.pull(name, platform, &told).await;
         match pulled {
@@ -132,6 +142,18 @@ impl Job {
                 Ok(origin)
             }
             Err(failure) => {
+                let failure = match here {
+                    None => failure,
+                    Some(other) => Failure {
+                        message: format!(
+                            "{name} is here for {}, and {platform} is asked for, which cannot be had: {}; build or load it for {platform} first, or \
+                             ask for {0}",
+                            platform_of(&other.document),
+                            failure.message
+                        ),
+                        ..failure
+                    },
+                };
                 let step = StepFailure { message: failure.message.clone(), ..StepFailure::default() };
                 told.end(StepEnd::Failed(step)).await;
                 Err(failure)
@@ -154,11 +176,13 @@ impl Job {
     }
 }
 
+fn platform_of(document: &Document) -> String {
+    let variant = document.variant.iter().map(|it| format!("/{it}")).collect::<String>();
+    format!("{}/{}{variant}", document.os, document.architecture)
+}
+
 fn fits(origin: &Origin, platform: &Platform) -> bool {
-    let document = &origin.document;
-    let own =
-        format!("{}/{}{}", document.os, document.architecture, document.variant.iter().map(|it| format!("/{it}")).collect::<String>());
-    own.parse::<Platform>().is_ok_and(|own| {
+    platform_of(&origin.document).parse::<Platform>().is_ok_and(|own| {
         own.os == platform.os
             && own.architecture == platform.architecture
             && (own.variant.is_none() || platform.variant.is_none() || own.variant == platform.variant)

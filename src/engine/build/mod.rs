@@ -142,8 +142,9 @@ impl Engine {
                 name.familiar()
             )));
         }
-        let wrong = |error: crate::resource::image::PlatformError| Failure::invalid(error.to_string());
-        let platform = spec.platform.as_deref().map_or_else(|| Ok(Platform::host()), |text| text.parse().map_err(wrong))?;
+        let platform = spec.platform.as_deref().map_or_else(|| Ok(Platform::host()), Platform::wanted);
+        let platform = platform.map_err(|error| Failure::invalid(error.to_string()))?;
+        self.check_network(&spec.network)?;
         let epoch = epoch(&spec.args)?;
         let text = read_dockerfile(&spec, &supply)?;
         let file = Dockerfile::parse(&text.text).map_err(|problems| text.refusal(&problems))?;
@@ -198,6 +199,19 @@ impl Engine {
 }
 
 impl Build {
+    /// Refuses a network that does not exist before anything is done, and not where the first command wants it.
+    fn check_network(&self, network: &BuildNetwork) -> Result<(), Failure> {
+        let BuildNetwork::Named(name) = network else { return Ok(()) };
+        match self.shared.networks.get(name) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let Failure { kind, message } = Failure::from(error);
+                let message = format!("{message}: the commands of this build were to use it; make it first, or name another network");
+                Err(Failure { kind, message })
+            }
+        }
+    }
+
     /// Builds every stage, each on a task of its own; the first that fails ends all others.
     async fn all_stages(self: Arc<Self>) -> Result<Arc<Ground>, Failure> {
         let mut running = JoinSet::new();

@@ -182,7 +182,7 @@ fn network(node: &Node) -> BuildNetwork {
 
 fn platforms(decoder: &mut Decoder<'_>, node: &Node) {
     for (item, written) in items(node, "platforms") {
-        if let Err(error) = written.parse::<Platform>() {
+        if let Err(error) = Platform::wanted(written) {
             let message = format!("{}: {error}", decoder.path("build.platforms"));
             decoder.refuse("platform", Some(item.span), message, Some("write `os/arch[/variant]`, as in linux/amd64".to_owned()));
         }

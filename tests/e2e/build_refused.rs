@@ -1,0 +1,44 @@
+//! Builds that cannot come to anything: they are told so at once, with the thing, the place and the way out.
+
+use crate::bottle::Bottle;
+use crate::build::write_context;
+
+/// Builds the context `c`, which fails; returns what was told.
+fn refused(bottle: &Bottle, flags: &[&str], dockerfile: &str) -> String {
+    write_context(bottle, "c", dockerfile);
+    bottle.gantry([&["--progress", "plain", "image", "build"], flags, &["c"]].concat()).failure(1)
+}
+
+#[test]
+fn a_network_that_does_not_exist_fails_before_the_first_step() {
+    let bottle = Bottle::with_image();
+    let dockerfile = "FROM IMAGE\nRUN --network=none true\nRUN true\n";
+    let told = refused(&bottle, &["--network", "nowhere"], dockerfile);
+    assert!(told.contains("network nowhere not found") && told.contains("make it first"), "{told}");
+    assert!(!told.contains("RUN"), "a step was begun: {told}");
+    bottle.compose("services: {a: {image: IMAGE, command: 'true'}}\nnetworks: {default: {name: somewhere}}\n");
+    bottle.gantry(["create"]).success();
+    bottle.gantry(["image", "build", "--network", "somewhere", "c"]).success();
+}
+
+#[test]
+fn a_platform_of_no_machine_is_refused_where_it_stands() {
+    let bottle = Bottle::with_image();
+    let told = refused(&bottle, &["--platform", "foo/bar"], "FROM scratch\nCOPY Dockerfile /\n");
+    assert!(told.contains("there is no system `foo`"), "{told}");
+    let told =
+        refused(&bottle, &["--build-arg", "P=foo"], "ARG P\nFROM scratch AS unused\nFROM --platform=$P scratch\nCOPY Dockerfile /\n");
+    assert!(told.contains("Dockerfile:3:1: --platform: `foo` is no platform that is known"), "{told}");
+    let post =
+        "tar -C c -c . | curl -s -X POST -H 'Content-Type: application/x-tar' --data-binary @- --unix-socket $GANTRY_ROOT/run/engine.sock";
+    let told = bottle.shell(&format!("{post} 'http://engine/build?platform=linux/bar'")).success();
+    assert!(told.contains("there is no architecture `bar`"), "{told}");
+}
+
+#[test]
+fn an_image_for_another_platform_is_named_with_its_own() {
+    let bottle = Bottle::with_image();
+    let told = refused(&bottle, &[], "FROM --platform=linux/s390x IMAGE\nCOPY Dockerfile /\n");
+    assert!(told.contains("is here for linux/amd64, and linux/s390x is asked for"), "{told}");
+    assert!(told.contains("build or load it for linux/s390x first, or ask for linux/amd64"), "{told}");
+}
