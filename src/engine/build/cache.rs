@@ -51,12 +51,14 @@ struct State {
     used: BTreeMap<String, usize>,
     /// Of those, the ones that somebody has for himself.
     locked: BTreeSet<String>,
+    /// How many have been put aside to be removed.
+    lost: u64,
 }
 
 /// A cache that is wanted.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) id: &'a str,
+pub(super) struct Wanted {
+    pub(super) id: String,
     pub(super) sharing: Sharing,
     /// Owner and permission bits of a new one.
     pub(super) user: u32,
@@ -84,11 +86,11 @@ impl Taken {
         self.name == name_of(id, 0)
     }
 
-    /// Makes a new one again what it was before anybody had it: its first content could not be copied.
-    pub(super) fn forget(self) {
-        let mut state = self.caches.lock();
-        state.known.remove(&self.name);
-        remove(&self.caches.folder.join(&self.name));
+    /// Makes a new one again what it was before anybody had it: its first content could not be copied. Blocks.
+    pub(super) fn forget(self) -> Result<(), Failure> {
+        let aside = self.caches.put_aside(&mut self.caches.lock(), &self.name)?;
+        remove(&aside);
+        Ok(())
     }
 }
 
@@ -132,34 +134,36 @@ impl Caches {
     }
 
     /// Takes a cache, and makes it when it is missing; waits for one that somebody has for himself.
-    pub(super) async fn take(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Taken, Failure> {
+    pub(super) async fn take(self: &Arc<Self>, wanted: &Wanted) -> Result<Taken, Failure> {
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             // From here on nothing is missed.
             freed.as_mut().enable();
-            if let Some(taken) = self.try_take(wanted)? {
+            let (caches, wanted) = (Arc::clone(self), wanted.clone());
+            let tried = tokio::task::spawn_blocking(move || caches.try_take(&wanted)).await;
+            if let Some(taken) = tried.map_err(|error| Failure::internal(format!("a cache was given up: {error}")))?? {
                 return Ok(taken);
             }
             freed.await;
         }
     }
 
-    fn try_take(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Option<Taken>, Failure> {
+    fn try_take(self: &Arc<Self>, wanted: &Wanted) -> Result<Option<Taken>, Failure> {
         let mut state = self.lock();
         let name = match wanted.sharing {
-            Sharing::Shared if state.locked.contains(&name_of(wanted.id, 0)) => return Ok(None),
-            Sharing::Locked if state.used.contains_key(&name_of(wanted.id, 0)) => return Ok(None),
-            Sharing::Shared | Sharing::Locked => name_of(wanted.id, 0),
+            Sharing::Shared if state.locked.contains(&name_of(&wanted.id, 0)) => return Ok(None),
+            Sharing::Locked if state.used.contains_key(&name_of(&wanted.id, 0)) => return Ok(None),
+            Sharing::Shared | Sharing::Locked => name_of(&wanted.id, 0),
             // The first one that nobody has.
             Sharing::Private => {
                 let free = |name: &String| !state.used.contains_key(name);
-                (0..).map(|number| name_of(wanted.id, number)).find(free).unwrap_or_default()
+                (0..).map(|number| name_of(&wanted.id, number)).find(free).unwrap_or_default()
             }
         };
         let fresh = !state.known.contains_key(&name);
         let now = clock::now();
         let created = state.known.get(&name).map_or(now, |record| record.created);
-        let record = CacheRecord { id: wanted.id.to_owned(), created, used: now };
+        let record = CacheRecord { id: wanted.id.clone(), created, used: now };
         let place = self.folder.join(&name);
         if fresh {
             make(&place, wanted).map_err(|error| Failure::internal(format!("cannot make the cache {}: {error}", place.display())))?;
@@ -173,7 +177,7 @@ impl Caches {
         Ok(Some(Taken { caches: Arc::clone(self), name, fresh }))
     }
 
-    /// Every cache, with the bytes it takes.
+    /// Every cache, with the bytes it takes. Blocks.
     pub(super) fn list(&self) -> Vec<BuildCache> {
         let state = self.lock();
         let known: Vec<_> =
@@ -193,17 +197,29 @@ impl Caches {
             .collect()
     }
 
-    /// Removes a cache that nobody has; returns whether it is gone.
+    /// Removes a cache that nobody has; returns whether it is gone. Blocks.
     pub(super) fn remove(&self, name: &str) -> Result<bool, Failure> {
         let mut state = self.lock();
-        if state.used.contains_key(name) || state.known.remove(name).is_none() {
+        if state.used.contains_key(name) || !state.known.contains_key(name) {
             return Ok(false);
         }
-        let place = self.folder.join(name);
-        // Without its record it is gone, even if the rest takes until the next start.
-        store::remove(&place.join(RECORD))?;
-        remove(&place);
+        let aside = self.put_aside(&mut state, name)?;
+        drop(state);
+        // It may be large: whoever takes another one does not wait for it.
+        remove(&aside);
         Ok(true)
+    }
+
+    /// Takes a cache out of the table and its folder out of the way; the next start sweeps what is not removed before.
+    fn put_aside(&self, state: &mut State, name: &str) -> Result<PathBuf, Failure> {
+        let place = self.folder.join(name);
+        store::remove(&place.join(RECORD))?;
+        state.known.remove(name);
+        state.lost += 1;
+        let aside = self.folder.join(format!("{name}.removed-{}", state.lost));
+        let failed = |error| Failure::internal(format!("cannot put the cache {} aside: {error}", place.display()));
+        fs::rename(&place, &aside).map_err(failed)?;
+        Ok(aside)
     }
 }
 
@@ -212,7 +228,7 @@ fn name_of(id: &str, number: u32) -> String {
     if number == 0 { key } else { format!("{key}-{number}") }
 }
 
-fn make(place: &Path, wanted: &Wanted<'_>) -> std::io::Result<()> {
+fn make(place: &Path, wanted: &Wanted) -> std::io::Result<()> {
     // What is there without a record was not finished.
     match remove_all(place) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -236,8 +252,8 @@ fn remove(place: &Path) {
 mod tests {
     use super::*;
 
-    fn wanted(id: &str, sharing: Sharing) -> Wanted<'_> {
-        Wanted { id, sharing, user: 0, group: 0, mode: None }
+    fn wanted(id: &str, sharing: Sharing) -> Wanted {
+        Wanted { id: id.to_owned(), sharing, user: 0, group: 0, mode: None }
     }
 
     #[tokio::test]
@@ -275,6 +291,23 @@ mod tests {
         assert_eq!((known.len(), known[0].name.as_str(), known[0].in_use), (1, "/root/.cache", false));
         assert!(known[0].size >= 5);
         assert!(caches.remove(&known[0].id).expect("removed") && caches.list().is_empty());
+        assert_eq!(fs::read_dir(data.path().join("builds/caches")).expect("the folder").count(), 0);
         assert!(caches.take(&wanted("/root/.cache", Sharing::Shared)).await.expect("a cache").fresh);
+    }
+    #[tokio::test]
+    async fn one_is_taken_while_another_is_removed() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let caches = Caches::open(data.path()).expect("a store");
+        let taken = caches.take(&wanted("old", Sharing::Shared)).await.expect("a cache");
+        let old = taken.name.clone();
+        drop(taken);
+        // Out of the table and out of the way is all that is done while others wait.
+        let aside = caches.put_aside(&mut caches.lock(), &old).expect("put aside");
+        assert!(aside.join(DATA).exists());
+        assert!(caches.take(&wanted("old", Sharing::Shared)).await.expect("a new one").fresh);
+        assert!(aside.join(DATA).exists());
+        // The next start finishes it.
+        let caches = Caches::open(data.path()).expect("a store");
+        assert!(!aside.exists() && caches.list().len() == 1);
     }
 }

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 
 use crate::engine::build::Build;
 use crate::engine::build::stage::StepError;
@@ -15,6 +17,8 @@ use crate::resource::id::Digest;
 
 /// The name of what has none in its URL (BuildKit's).
 const UNNAMED: &str = "__unnamed__";
+/// Pieces that may wait for the disk; then the server waits.
+const PIECES: usize = 8;
 /// The permission bits of what was fetched (Docker's).
 const MODE: u32 = 0o600;
 
@@ -31,23 +35,37 @@ pub(super) fn name_of(url: &str) -> String {
 impl Build {
     /// Reads what lies behind a URL into a new file, which has the time the server says; returns the digest of it.
     pub(super) async fn fetch(&self, url: &str, into: &Path, told: &ToldStep) -> Result<Digest, StepError> {
-        let failed = |error: std::io::Error| Failure::internal(format!("cannot write {}: {error}", into.display()));
         let mut download = self.job.workshop.download(url).await?;
+        let modified = u64::try_from(download.modified().unwrap_or(0)).unwrap_or(0);
         let (total, mut current) = (download.length(), 0);
-        let mut file = File::create_new(into).map_err(failed)?;
-        let mut hasher = Sha256::new();
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let path = into.to_owned();
+        let writing = tokio::task::spawn_blocking(move || write(&path, pieces, modified));
         while let Some(bytes) = download.next().await.map_err(crate::engine::image::error::ImageError::from)? {
-            file.write_all(&bytes).map_err(failed)?;
-            hasher.update(&bytes);
             current += bytes.len() as u64;
+            // Who writes no more says why.
+            if sender.send(bytes).await.is_err() {
+                break;
+            }
             told.progress(url, current, total);
         }
-        fs::set_permissions(into, fs::Permissions::from_mode(MODE)).map_err(failed)?;
-        let modified = u64::try_from(download.modified().unwrap_or(0)).unwrap_or(0);
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(modified);
-        file.set_modified(time).map_err(failed)?;
-        Ok(Digest::from_bytes(hasher.finalize().into()))
+        drop(sender);
+        let failed = |error: &dyn std::fmt::Display| Failure::internal(format!("cannot write {}: {error}", into.display()));
+        Ok(writing.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?)
     }
+}
+
+/// Writes what comes into a new file; returns the digest of it. Blocks.
+fn write(path: &Path, mut pieces: mpsc::Receiver<Bytes>, modified: u64) -> std::io::Result<Digest> {
+    let mut file = File::create_new(path)?;
+    let mut hasher = Sha256::new();
+    while let Some(bytes) = pieces.blocking_recv() {
+        file.write_all(&bytes)?;
+        hasher.update(&bytes);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(modified))?;
+    Ok(Digest::from_bytes(hasher.finalize().into()))
 }
 
 /// The digest that a fetched file has to have.

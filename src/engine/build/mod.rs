@@ -182,8 +182,12 @@ impl Engine {
             self.shared.ring.emit(EventKind::Image, "tag", &id.to_string(), BTreeMap::from([("name".to_owned(), name.familiar())]));
         }
         build.job.teller.say(BuildEvent::Built { image: id }).await;
-        drop(build);
-        self.keep_within_bounds();
+        // What goes may be much, and nobody waits for it.
+        let engine = self.clone();
+        drop(tokio::task::spawn_blocking(move || {
+            drop(build);
+            engine.keep_within_bounds();
+        }));
         Ok(id)
     }
 

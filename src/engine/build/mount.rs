@@ -175,7 +175,8 @@ impl Mounted {
         let Mount::Cache { id, sharing, from, source, owner, .. } = mount else {
             return Err(Failure::internal("a mount that is no cache was taken for one").into());
         };
-        let wanted = Wanted { id, sharing: *sharing, user: owner.uid.unwrap_or(0), group: owner.gid.unwrap_or(0), mode: owner.mode };
+        let wanted =
+            Wanted { id: id.clone(), sharing: *sharing, user: owner.uid.unwrap_or(0), group: owner.gid.unwrap_or(0), mode: owner.mode };
         // A step that mounts one cache twice does not wait for itself.
         if let Some(taken) = self.held.caches.iter().find(|taken| *sharing != Sharing::Private && taken.is_of(id)) {
             return Ok(taken.data());
@@ -185,7 +186,8 @@ impl Mounted {
         if taken.fresh && *from != Source::Scratch {
             let filled = build.tree(from).await?.copy_out(build, source, &path).await;
             if let Err(error) = filled {
-                taken.forget();
+                let forgotten = tokio::task::spawn_blocking(move || taken.forget()).await;
+                forgotten.map_err(|error| Failure::internal(format!("a cache was given up: {error}")))??;
                 return Err(error);
             }
         }

@@ -209,7 +209,7 @@ impl Build {
             Ok(Made { layer, content }) => {
                 let created = now(self.job.epoch);
                 let made_for = self.job.spec.made_for.clone();
-                let record = StepRecord { layer, content, created, used: clock::now(), name: task.name.clone(), made_for };
+                let record = StepRecord { layer, content, created, used: clock::now(), name: shortened(&task.name), made_for };
                 workshop.note(key, record.clone())?;
                 drop(turn);
                 told.end(StepEnd::Done).await;
@@ -244,6 +244,13 @@ fn set(environment: &mut Vec<String>, name: &str, value: &str) {
     let entry = format!("{name}={value}");
     match environment.iter_mut().find(|line| line.split('=').next() == Some(name)) {
         Some(line) => *line = entry,
+/// What is remembered of a step's name: a command may be as long as a Dockerfile.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 1000;
+    let end = (0..=LONGEST.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    if end == name.len() { name.to_owned() } else { format!("{}…", &name[..end]) }
+}
+
         None => environment.push(entry),
     }
 }
@@ -255,4 +262,16 @@ pub(super) fn count(stage: &PlannedStage) -> u32 {
 
 fn makes_layer(kind: Kind) -> bool {
     matches!(kind, Kind::Run | Kind::Copy | Kind::Add | Kind::Workdir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_remembered_in_part() {
+        assert_eq!(shortened("[1/2] RUN x"), "[1/2] RUN x");
+        let long = shortened(&"ü".repeat(70_000));
+        assert!(long.len() <= 1003 && long.ends_with("ü…"), "{}", long.len());
+    }
 }
