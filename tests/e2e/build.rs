@@ -241,6 +241,53 @@ fn the_same_input_is_the_same_image() {
     let first = build();
     let (id, created) = (first.clone(), image(&bottle, "r:1").expect("it was built")["Created"].clone());
     assert_eq!(created, "2023-11-14T22:13:20Z");
+#[test]
+fn what_a_build_is_warned_of_says_what_it_is_about() {
+    let bottle = Bottle::with_image();
+    write_context(&bottle, "c", "FROM IMAGE\nCOPY there left-out /x/\nRUN exit 3\n");
+    bottle.write("c/.dockerignore", "left-*\n");
+    bottle.write("c/there", "");
+    bottle.write("c/left-out", "");
+    let told = bottle.gantry(["image", "build", "-t", "c:1", "--build-arg", "UNKNOWN=x", "c"]).failure(1);
+    assert!(told.contains("CopyIgnoredFile") && told.contains("image c:1: one or more build-args were not consumed: UNKNOWN"), "{told}");
+    assert!(told.contains("`.dockerignore` leaves `left-out` out"), "{told}");
+    // The command stands there once, in the name of its step.
+    bottle.write("c/.dockerignore", "");
+    let told = bottle.gantry(["image", "build", "-t", "c:1", "c"]).failure(1);
+    let error = told.lines().find(|line| line.starts_with("error: ")).expect("an error");
+    assert_eq!(error, "error: cannot build image c:1: [3/3] RUN exit 3: exit code: 3");
+    let told = bottle.shell("SOURCE_DATE_EPOCH=99999999999999 $GANTRY image build c").failure(1);
+    assert!(told.contains("SOURCE_DATE_EPOCH is `99999999999999`"), "{told}");
+}
+
+#[test]
+fn an_image_that_goes_is_told_once() {
+    let bottle = Bottle::with_image();
+    bottle.compose("services: {a: {build: ./a, command: 'true'}, b: {image: other, build: ./a, command: 'true'}}\n");
+    write_context(&bottle, "a", "FROM IMAGE\nLABEL a=b\n");
+    bottle.gantry(["up", "-d"]).success();
+    let told = bottle.gantry(["--progress", "plain", "down", "--rmi", "all"]);
+    let ends = told.stderr.lines().filter(|line| line.contains("Image project-a") && !line.contains("Removing")).count();
+    assert_eq!((told.code, ends), (0, 1), "{told:?}");
+}
+
+#[test]
+fn what_is_linked_hides_nothing_of_where_it_comes_to_lie() {
+    let bottle = Bottle::with_image();
+    let build = |below: &str| {
+        let dockerfile = format!("FROM IMAGE\nRUN mkdir /x && {below}\nCOPY --link d /x/\nRUN cat /x/sub/f && ls /x/sub > /list\n");
+        write_context(&bottle, "c", &dockerfile);
+        bottle.shell("mkdir -p c/d/sub && printf f > c/d/sub/f").success();
+        let told = bottle.gantry(["--progress", "plain", "image", "build", "-t", "c:1", "c"]);
+        assert_eq!(told.code, 0, "{told:?}");
+        (read(&bottle, "c:1", "/list"), told.stderr)
+    };
+    assert_eq!(build("true").0, "f\n");
+    // The layer of before lies over a folder of the same name.
+    let (list, told) = build("mkdir /x/sub && touch /x/sub/kept");
+    assert_eq!((list.as_str(), told.lines().filter(|line| line.ends_with(" CACHED")).count()), ("f\nkept\n", 1), "{told}");
+}
+
     // Neither the folder's place nor its times, nor what was remembered, has a part in it.
     bottle.shell("cp -r r s && rm -r r && mv s r && touch -d 2024-01-01 r/sub/f r/sub").success();
     assert_eq!(build(), id);

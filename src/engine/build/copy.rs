@@ -10,6 +10,7 @@ use crate::dockerfile::{Copy, CopySource, Place, Source};
 use crate::engine::build::ground::Ground;
 use crate::engine::build::key::Key;
 use crate::engine::build::placing::{Part, Placing, owner_in};
+use crate::engine::build::run::{OPAQUE, opaque_folders};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::tree::Tree;
@@ -61,7 +62,7 @@ impl Build {
         };
         // What is linked depends only on the way there, and on whom a name means: not on what else lies below.
         let key = match copy.link && copy.chown.as_deref().is_none_or(is_numbers) {
-            true => self.epoch_key("link").digest(&match self.way(ground, &copy.destination).await {
+            true => self.epoch_key("linked").digest(&match self.way(ground, &copy.destination).await {
                 Ok(way) => way,
                 Err(error) => return Err(self.refused(&task, error).await),
             }),
@@ -167,6 +168,7 @@ impl Build {
                 part => part,
             });
         }
+        let (wanted, link, upper) = (Arc::new(()), copy.link, scratch.upper());
         let placing = Placing {
             copy: copy.clone(),
             parts: ready,
@@ -174,16 +176,20 @@ impl Build {
             sealed: tree.as_ref().is_some_and(Tree::is_sealed),
             created: now(self.job.epoch).as_seconds(),
             upper: open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?,
+            wanted: Arc::downgrade(&wanted),
         };
         // Whoever works in the scratch folder holds it: a build that is given up does not take it away under him.
         let scratch = Arc::new(scratch);
         let held = Arc::clone(&scratch);
         let placed = self.with_tree(tree, move |from| {
             let placed = view::with_another_root(&into, |into| placing.place(from, into));
+            // What is linked lies over whatever else is there the next time, and hides nothing of it.
+            let shown = if link { show_what_lies_below(&upper) } else { Ok(()) };
             drop(held);
-            placed
+            placed.map(|placed| placed.and(shown.map_err(StepError::from)))
         });
         placed.await?.map_err(Failure::from)??;
+        drop(wanted);
         let rules = LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() };
         // What was copied is known by what it was copied from: it need not be read once more.
         Ok(Made { layer: self.job.workshop.finish(scratch.upper(), scratch, rules).await?, content: what })
@@ -229,6 +235,15 @@ impl Build {
         made.await.map_err(Failure::from)??;
         self.finish(scratch.upper(), scratch, LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() }).await
     }
+}
+
+/// Takes the marks away by which overlay has new folders hide what lies below them.
+fn show_what_lies_below(upper: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::internal(format!("cannot look through {}: {error}", upper.display()));
+    for folder in opaque_folders(upper).map_err(failed)? {
+        rustix::fs::lremovexattr(upper.join(folder), OPAQUE).map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
 }
 
 /// Whether an owner is numbers alone, which mean the same everywhere.

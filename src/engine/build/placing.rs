@@ -1,7 +1,9 @@
 //! The work of a copy: sources of a tree, files of the Dockerfile and of URLs, archives, all put in their place.
 
+use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
 use crate::archive::mode::ModeChange;
@@ -37,6 +39,8 @@ pub(super) struct Placing {
     pub(super) created: i64,
     /// What is written to the stage's root.
     pub(super) upper: OwnedFd,
+    /// Somebody wants it as long as the other end is there: the work of a build that is given up ends soon.
+    pub(super) wanted: Weak<()>,
 }
 
 impl Placing {
@@ -61,6 +65,9 @@ impl Placing {
             })
         };
         for part in &self.parts {
+            if self.is_given_up() {
+                break;
+            }
             match part {
                 Part::Paths(paths) => {
                     let (owner, unpacked_owner) = match owner {
@@ -76,7 +83,10 @@ impl Placing {
                     if paths.is_empty() {
                         continue;
                     }
-                    let choose = |path: &Path, is_folder: bool| choose(&exclude, path, is_folder);
+                    let choose = |path: &Path, is_folder: bool| match self.is_given_up() {
+                        true => Choice::Leave,
+                        false => choose(&exclude, path, is_folder),
+                    };
                     copied(Selection { from, sources: &paths, keep_parents: copy.parents, sealed: self.sealed, choose: &choose }, owner)?;
                 }
                 Part::File { scratch, name, .. } => {
@@ -103,6 +113,10 @@ impl Placing {
         Ok(())
     }
 
+    fn is_given_up(&self) -> bool {
+        self.wanted.strong_count() == 0
+    }
+
     /// Unpacks an archive into the destination, which none of its names leads out of.
     fn unpack(&self, from: BorrowedFd<'_>, path: &Path, into: BorrowedFd<'_>, owner: Owner) -> Result<(), StepError> {
         let shown = path.display();
@@ -117,11 +131,27 @@ impl Placing {
         let folder = look::folder(into, destination)
             .map_err(|error| Failure::invalid(format!("{} is no folder to unpack into: {error}", destination.display())))?;
         let (_, tar) = decompress::reader(look::open(from, path).map_err(unread)?).map_err(unread)?;
+        let tar = AsLongAsWanted { placing: self, tar };
         let rules = Rules { owner, ..Rules::default() };
         archive::unpack(tar, folder.as_fd(), Path::new(""), rules).map(drop).map_err(|error| {
             let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             Failure::invalid(format!("{shown}: {error}{source}")).into()
         })
+    }
+}
+
+/// An archive that ends with an error once nobody wants it.
+struct AsLongAsWanted<'a, R> {
+    placing: &'a Placing,
+    tar: R,
+}
+
+impl<R: Read> Read for AsLongAsWanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.placing.is_given_up() {
+            true => Err(io::Error::other("the build was given up")),
+            false => self.tar.read(buffer),
+        }
     }
 }
 
@@ -176,4 +206,51 @@ pub(super) fn owner_in(root: BorrowedFd<'_>, text: &str) -> Result<(u32, u32), F
         },
     };
     Ok((uid, gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dockerfile::{CopySource, Source};
+
+    #[test]
+    fn what_nobody_wants_is_not_copied_to_its_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("from/sub")).expect("folders");
+        std::fs::write(at("from/sub/file"), "x").expect("a file");
+        let mut tar = tar::Builder::new(std::fs::File::create(at("from/archive.tar")).expect("an archive"));
+        tar.append_path_with_name(at("from/sub/file"), "unpacked").expect("an entry");
+        tar.finish().expect("an archive");
+        let place = |into: &str, wanted: Weak<()>| {
+            std::fs::create_dir(at(into)).expect("a folder");
+            let copy = Copy {
+                add: true,
+                sources: vec![CopySource::Path("/".to_owned())],
+                destination: "/".to_owned(),
+                written: "/".to_owned(),
+                from: Source::Context,
+                chown: None,
+                chmod: None,
+                link: false,
+                parents: false,
+                exclude: Vec::new(),
+                checksum: None,
+                unpack: None,
+            };
+            let parts = vec![Part::Paths(vec!["/archive.tar".into(), "/sub".into()])];
+            let placing = Placing { copy, parts, from_context: true, created: 0, wanted };
+            let (from, to) = (open_folder(&at("from")).expect("a folder"), open_folder(&at(into)).expect("a folder"));
+            // What it says is heard by nobody.
+            let _ = placing.place(from.as_fd(), to.as_fd());
+            let _ = placing.unpack(from.as_fd(), Path::new("/archive.tar"), to.as_fd(), Owner::Archive);
+            let left = Path::new("unpacked");
+            [at(into).join(left).exists(), at(into).join("file").exists()]
+        };
+        let wanted = Arc::new(());
+        assert_eq!(place("wanted", Arc::downgrade(&wanted)), [true, true]);
+        assert_eq!(place("given-up", Weak::new()), [false, false]);
+    }
 }

@@ -226,8 +226,7 @@ fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
     let (mut open, mut opaque) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = open.pop() {
         let mut value = [0; 8];
-        if matches!(rustix::fs::lgetxattr(upper.join(&folder), "trusted.overlay.opaque", &mut value), Ok(length) if &value[..length] == b"y")
-        {
+        if matches!(rustix::fs::lgetxattr(upper.join(&folder), OPAQUE, &mut value), Ok(length) if &value[..length] == b"y") {
             opaque.push(folder.clone());
         }
         for entry in std::fs::read_dir(upper.join(&folder))? {
@@ -243,6 +242,9 @@ fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 /// Refuses commands for a machine that this one cannot be.
 fn check_machine(platform: &Platform) -> Result<(), Failure> {
+/// The mark by which overlay has a folder hide what lies below it.
+pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
+
     let host = Platform::host();
     if platform.architecture == host.architecture || (host.architecture == "amd64" && platform.architecture == "386") {
         return Ok(());
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(content_of(folder.path()).expect("a digest"), plain);
         let mark = |at: &str| {
             let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::lsetxattr(folder.path().join(at), "trusted.overlay.opaque", b"y", flags).expect("an attribute");
+            rustix::fs::lsetxattr(folder.path().join(at), OPAQUE, b"y", flags).expect("an attribute");
             content_of(folder.path()).expect("a digest")
         };
         let (one, both) = (mark("d/e"), mark("d"));
