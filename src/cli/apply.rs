@@ -141,6 +141,7 @@ impl Applier {
             Operation::PullImage { image, .. } => (format!("Image {image}"), "Pulling", "Pulled"),
             // Docker Compose calls it by its name alone.
             Operation::PushImage { image } => (image.clone(), "Pushing", "Pushed"),
+            Operation::BuildImage { image, build } if build.check => (format!("Image {image}"), "Checking", "Checked"),
             Operation::BuildImage { image, .. } => (format!("Image {image}"), "Building", "Built"),
             Operation::CreateNetwork { name, .. } => (format!("Network {name}"), "Creating", "Created"),
             Operation::RemoveNetwork { name } => (format!("Network {name}"), "Removing", "Removed"),
@@ -275,8 +276,8 @@ impl Applier {
         asked.spec.made_for = self.made_for.clone();
         let steps = self.steps.clone().unwrap_or_else(|| Steps::new(&self.progress, true));
         let teller = steps.teller(asked.spec.labels.get(label::SERVICE).map(String::as_str), &format!("Image {image}"));
-        let built = build::run(&self.client, asked, None, teller, &format!("image {image}")).await;
-        built.map(drop).map_err(|unbuilt| unbuilt.error)
+        let built = build::run(&self.client, asked, None, teller, None, &format!("image {image}")).await;
+        built.map(drop)
     }
 
     async fn push(&self, image: &str) -> Result<(), CommandError> {

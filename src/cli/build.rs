@@ -9,7 +9,8 @@ use serde_json::Value;
 use tokio::io::AsyncRead;
 
 use crate::api::client::Client;
-use crate::api::client::build::{BuildRequest, ContextSource, check};
+use crate::api::client::build::{BuildRequest, ContextSource};
+use crate::cli::debug_shell::DebugShell;
 use crate::cli::error::CommandError;
 use crate::cli::output::build::Teller;
 use crate::resource::build::{BuildEvent, BuildNetwork, DockerfileSource, ImageBuild, NamedContext, SecretSource};
@@ -54,7 +55,10 @@ pub(crate) async fn run(
             let message = if step.failure.message.is_empty() {
                 failure.map_or_else(|| format!("{} failed", step.step), |failure| failure.message)
             } else {
-                format!("{}: {}", step.step, step.failure.message)
+                // The step's name has the command.
+                let message = step.failure.message.rsplit_once("\" did not complete successfully: ");
+                let message = message.filter(|_| step.failure.code.is_some()).map_or(step.failure.message.as_str(), |(_, how)| how);
+                format!("{}: {message}", step.step)
             };
             let mut error = CommandError::new(message);
             for detail in step.details() {
@@ -62,10 +66,18 @@ pub(crate) async fn run(
             }
             if step.failure.kept.is_none() && step.failure.code.is_some() {
                 error = error.hint(format!("to look around in the state before it: {retrace}"));
+/// A failure in several lines is several: of a Dockerfile, all that is wrong is told at once.
+fn each(failure: Failure) -> CommandError {
+    let mut lines = failure.message.lines().map(str::to_owned);
+    let first = lines.next().unwrap_or_default();
+    let error = CommandError::from(Failure { message: first, ..failure.clone() });
+    lines.fold(error, CommandError::also)
+}
+
             }
             Err(Unbuilt { error: failed(error), kept: step.failure.kept })
         }
-        (Err(failure), None) => Err(failed(failure.into()).into()),
+        (Err(failure), None) => Err(failed(each(failure))),
     }
 }
 
@@ -78,7 +90,7 @@ async fn ask(client: &Client, build: ImageBuild, archive: Option<Archive>, mut t
     };
     let request = BuildRequest { spec: build.spec, context, folders: build.folders, secrets: build.secrets, ssh: build.ssh };
     if build.check {
-        check(request)?.into_iter().for_each(tell);
+        client.check(request).await?.into_iter().for_each(tell);
         return Ok(());
     }
     client.build(request, &mut tell).await.map(drop)
@@ -230,6 +242,12 @@ mod tests {
              --build-context base=docker-image://p-base --secret id=k,src=/k --secret id=t,env=NAME '/p/a b'"
         );
     }
+    #[test]
+    fn each_problem_of_a_dockerfile_is_an_error() {
+        let error = each(Failure::invalid("D:1:1: one\nD:2:1: two")).during("cannot build x");
+        assert_eq!(error.text(None, false), "error: cannot build x: D:1:1: one\nerror: D:2:1: two\n");
+    }
+
 
     #[test]
     fn proxies_are_those_of_dockers_configuration() {

@@ -37,6 +37,8 @@ pub(crate) struct CommandError {
     message: String,
     /// So much of the message says what was being done.
     began: usize,
+    /// Further sentences, each an error of its own.
+    others: Vec<String>,
     /// What is known of the cause: its place in the files, a probe's output, a job's last lines.
     details: Vec<String>,
     /// What it is about, to be found in the project's files.
@@ -59,11 +61,15 @@ impl CommandError {
     /// The code after an interrupt, even after a clean stop.
     pub(crate) const INTERRUPTED: u8 = 130;
 
+    /// The code after whoever listened has left, as of a program that SIGPIPE ends.
+    pub(crate) const UNHEARD: u8 = 141;
+
     /// A failure that an engine had part in.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             began: 0,
+            others: Vec::new(),
             details: Vec::new(),
             about: None,
             inner: false,
@@ -94,6 +100,13 @@ impl CommandError {
     /// The keys that lead away were pressed: Docker's words and code, though nothing went wrong.
     pub(crate) fn detached() -> Self {
         Self::local("read escape sequence")
+    }
+
+    /// Adds another error that was found beside it.
+    #[must_use]
+    pub(crate) fn also(mut self, message: String) -> Self {
+        self.others.push(message);
+        self
     }
 
     /// Adds what to do.
@@ -191,13 +204,20 @@ impl CommandError {
             return self.code;
         }
         if json {
-            let object = serde_json::json!({ "error": true, "message": self.message });
+            let all: Vec<&str> = std::iter::once(&self.message).chain(&self.others).map(String::as_str).collect();
+            let object = serde_json::json!({ "error": true, "message": all.join("\n") });
             terminal.note(&object.to_string());
             return self.code;
         }
-        let color = terminal.stderr_colors();
+        terminal.note(self.text(engine, terminal.stderr_colors()).trim_end());
+        self.code
+    }
+
+    /// All that is told of it.
+    pub(crate) fn text(&self, engine: Option<&str>, color: bool) -> String {
         let paint = |style: &str, text: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
-        let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
+        let error = |message: &String| format!("{} {message}\n", paint("1;31", "error:"));
+        let mut text: String = std::iter::once(&self.message).chain(&self.others).map(error).collect();
         for detail in &self.details {
             detail.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
         }
@@ -207,8 +227,7 @@ impl CommandError {
         if let (Some(engine), false) = (engine, self.local) {
             text.push_str(&format!("{} {engine}\n", paint("2", "engine:")));
         }
-        terminal.note(text.trim_end());
-        self.code
+        text
     }
 }
 

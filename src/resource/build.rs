@@ -16,6 +16,9 @@ pub struct BuildSpec {
     /// The Dockerfile.
     pub dockerfile: DockerfileSource,
     /// The stage to build, by name or number; the last one when absent.
+    /// The patterns of what was left out of the context, as `.dockerignore` has them: only to be told.
+    #[serde(default)]
+    pub ignore: Option<String>,
     pub target: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,

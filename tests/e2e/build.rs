@@ -191,7 +191,17 @@ fn a_check_tells_and_builds_nothing() {
         let told = bottle.gantry(arguments);
         assert!(told.code == code && told.stdout.contains(words), "{arguments:?}: {told:?}");
     }
-    write_context(&bottle, "bad", "FROM IMAGE\nRUM x\n");
+    let told = bottle.gantry(["--progress", "plain", "image", "build", "--check", "-t", "g:1", "good"]);
+    assert!(told.stderr.contains("Checked") && !told.stderr.contains("Built"), "{told:?}");
+    // It knows the variables of images that are here, as a build does.
+    write_context(&bottle, "bad", "FROM IMAGE\nCOPY $PATH $NOWHERE /x/\n");
+    let told = bottle.gantry(["image", "build", "--check", "bad"]);
+    assert!(told.code == 1 && told.stdout.contains("$NOWHERE") && !told.stdout.contains("`$PATH`"), "{told:?}");
+    // A dry run says what it would fail at, and builds nothing.
+    let told = bottle.gantry(["--dry-run", "image", "build", "-t", "g:1", "good"]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "build image g:1 from good\n"), "{told:?}");
+    // All that is wrong is told, each as an error.
+    write_context(&bottle, "bad", "FROM IMAGE\nRUM x\nCOPI y\n");
     let told = bottle.gantry(["image", "build", "bad"]).failure(1);
     assert!(told.contains("Dockerfile:2:1") && told.contains("RUM"), "{told}");
     assert_eq!(bottle.get("/images/json").as_array().map(Vec::len), Some(1));

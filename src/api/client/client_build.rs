@@ -39,6 +39,23 @@ impl Client {
         }
     }
 
+    /// Tells what could be better in a Dockerfile, or what is wrong with it; nothing is built. The variables of bases that the engine has
+    /// are known, those of others are not looked for.
+    pub async fn check(&self, request: BuildRequest) -> Result<Vec<BuildEvent>, Failure> {
+        let mut prepared = apart(move || Prepared::read(request)).await?;
+        let version = self.version().await?;
+        prepared.set_platforms(format!("{}/{}", version.os, version.architecture));
+        let mut environments = BTreeMap::new();
+        for (base, image) in prepared.bases() {
+            match self.image(&image).await {
+                Ok(info) => drop(environments.insert(base, info.config.environment)),
+                Err(failure) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Invalid) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        apart(move || build::check(&prepared, environments)).await
+    }
+
     /// Returns what our own engine's builds have kept.
     pub async fn build_cache(&self) -> Result<Vec<BuildCache>, Failure> {
         let answer = match self.transport.send(&Call::get(extension::BUILD_CACHE)).await {

@@ -24,18 +24,33 @@ use crate::resource::image::{ImageReference, Platform};
 /// Runs the command.
 pub(super) async fn run(args: ImageBuildArgs, context: &Context) -> Result<u8, CommandError> {
     refuse(&args)?;
-    let (asked, archive) = asked(&args, context).await?;
+    let (mut asked, archive) = asked(&args, context).await?;
+    // What a dry run would fail at, it tells.
+    asked.check |= context.dry_run;
     let client = context.client().await?;
     let style = if args.quiet { Some(Style::Quiet) } else { style(&args, context)? };
     let progress = context.progress_as(style, "build");
     let name = args.tags.first().map_or_else(|| "the image".to_owned(), |tag| format!("image {tag}"));
     let id = args.tags.first().map_or_else(|| "Image".to_owned(), |tag| format!("Image {tag}"));
     let steps = Steps::new(&progress, false);
-    progress.tell(&id, Status::Working, "Building");
-    let built = build::run(client, asked, archive, steps.teller(None, &id), &name).await;
+    let (working, done) = if asked.check { ("Checking", "Checked") } else { ("Building", "Built") };
+    progress.tell(&id, Status::Working, working);
+    let mut shell = args.debug_shell.then(|| DebugShell::new(&context.terminal, &progress));
+    asked.spec.shell = shell.as_ref().map(DebugShell::wish);
+    let built = build::run(client, asked, archive, steps.teller(None, &id), shell.as_mut(), &name).await;
+    // What was shown was left as it was when a shell came.
+    let is_settled = shell.is_some_and(|shell| shell.came);
     match &built {
-        Ok(_) => progress.tell(&id, Status::Done, "Built"),
-        Err(unbuilt) => progress.tell_more(&id, Status::Error, "Error", unbuilt.error.message(), None),
+        _ if is_settled => {}
+        Ok(_) => progress.tell(&id, Status::Done, done),
+        Err(error) => progress.tell_more(&id, Status::Error, "Error", error.message(), None),
+    }
+    if !is_settled {
+        progress.finish();
+        Ok(_) if context.dry_run && !args.check => {
+            context.terminal.line(&format!("build {name} from {}", args.context.display()));
+            Ok(0)
+        }
     }
     progress.finish();
     let warnings = steps.warnings();

@@ -50,7 +50,7 @@ use crate::resource::name::ServiceName;
 pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, CommandError> {
     if context.dry_run && !has_dry_run(&command) {
         return Err(CommandError::local(
-            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm, build, pull and push",
+            "this command has no dry run: --dry-run is for up, create, scale, run, down, start, stop, rm, build, image build, pull and push",
         ));
     }
     match command {
@@ -107,10 +107,19 @@ fn has_dry_run(command: &Command) -> bool {
     let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
     let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));
+    let makes = makes || matches!(command, Command::Image(ImageCommand::Build(_)));
     makes || sends || changes || looks || lists || matches!(command, Command::Events(_) | Command::Volumes(_))
 }
 
 /// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.
+/// Runs until the end, or until nobody reads what is told: then what has no end by itself is to have one.
+async fn heard(command: impl Future<Output = Result<u8, CommandError>>, context: &Context) -> Result<u8, CommandError> {
+    tokio::select! {
+        result = command => result,
+        () = context.terminal.listener_left() => Ok(CommandError::UNHEARD),
+    }
+}
+
 async fn interruptible(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
     let mut interrupt = Interrupt::listen()?;
     tokio::select! {

@@ -148,13 +148,16 @@ fn images(
         let own = project.is_some_and(|project| service.image == project.part_name(&[service.name.as_str()]));
         own && service.build.is_some() && is_taken(service.name.as_str()) && observed.images.contains_key(&service.image)
     });
-    names.extend(unnamed.map(|service| service.image.clone()).filter(|image| !names_image(&scope.built, image)));
+    names
+        .extend(unnamed.map(|service| service.image.clone()).filter(|image| !names_image(scope.built.iter().map(|(name, _)| name), image)));
     match project {
         _ if !scope.all => {}
         Some(project) => {
             let taken = project.services.values().filter(|service| is_taken(service.name.as_str()));
             let images = taken.flat_map(|service| service.images()).filter(|image| observed.images.contains_key(*image));
-            names.extend(images.map(str::to_owned));
+            // Each once: one that was built is there with its tag already.
+            let images: Vec<String> = images.filter(|image| !names_image(&names, image)).map(str::to_owned).collect();
+            names.extend(images);
         }
         // Without files, what the containers were made from. An id has no name to be removed by.
         None => {
@@ -166,8 +169,8 @@ fn images(
 }
 
 /// Whether one of these names is that of an image, which may be written without its tag.
-fn names_image(built: &[(String, String)], image: &str) -> bool {
-    built.iter().any(|(name, _)| name.strip_prefix(image).is_some_and(|rest| rest.is_empty() || rest == ":latest"))
+fn names_image<'a>(names: impl IntoIterator<Item = &'a String>, image: &str) -> bool {
+    names.into_iter().any(|name| name.strip_prefix(image).is_some_and(|rest| rest.is_empty() || rest == ":latest"))
 }
 
 /// Plans that containers of the named services are stopped, dependants first. Those that are stopped already are in the plan, too:

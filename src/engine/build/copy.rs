@@ -58,7 +58,7 @@ impl Build {
         };
         let what = match self.what(copy, tree.as_ref(), &parts).await {
             Ok(what) => what,
-            Err(error) => return Err(self.refused(&task, error).await),
+            Err(error) => return Err(self.refused(&task, self.hinted(copy, error)).await),
         };
         // What is linked depends only on the way there, and on whom a name means: not on what else lies below.
         let key = match copy.link && copy.chown.as_deref().is_none_or(is_numbers) {

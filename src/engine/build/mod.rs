@@ -8,6 +8,7 @@ pub mod context;
 mod copy;
 mod fetch;
 mod ground;
+mod hint;
 mod key;
 mod mount;
 mod placing;
@@ -26,7 +27,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dockerfile::{Dockerfile, Known, Options, Place, Plan, Problem};
+use crate::dockerfile::{Dockerfile, Ignore, Known, Options, Place, Plan, Problem};
 use crate::engine::Engine;
 use crate::engine::build::agent::AgentSockets;
 use crate::engine::build::base::Planned;
@@ -89,6 +90,8 @@ struct Job {
     /// Steps of other images, which count for this build alone.
     borrowed: BTreeMap<Digest, StepRecord>,
 }
+    /// What the client left out of the context.
+    ignore: Option<Ignore>,
 
 /// What a stage came to.
 type Outcome = Result<Arc<Ground>, Halt>;
@@ -160,6 +163,7 @@ impl Engine {
         let mut job = Job {
             engine: self.clone(),
             workshop,
+        let ignore = spec.ignore.as_deref().and_then(|patterns| Ignore::parse(patterns).ok());
             spec,
             supply,
             teller,
@@ -170,6 +174,7 @@ impl Engine {
             borrowed: BTreeMap::new(),
         };
         job.borrow_steps().await;
+            ignore,
         let planned = job.plan(&file, options).await?;
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();
@@ -252,7 +257,7 @@ impl Build {
     fn publish(&self, ground: &Ground, names: &[ImageReference]) -> Result<ImageId, Failure> {
         let mut document = ground.document.clone();
         document.config.labels.extend(self.job.spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
-        document.created = Some(self.job.epoch.map_or(ground.newest, |epoch| Timestamp::from_nanos(epoch.saturating_mul(1_000_000_000))));
+        document.created = Some(self.job.epoch.map_or(ground.newest, |_| now(self.job.epoch)));
         Ok(self.job.workshop.publish(&document, names)?)
     }
 }
@@ -260,7 +265,7 @@ impl Build {
 impl Job {
     /// Tells what of the Dockerfile could be better, and which arguments nobody asked for. A Dockerfile may ask to be refused for it.
     async fn warn(&self, file: &Dockerfile, planned: &Planned) -> Result<(), Failure> {
-        let known = Known { environments: planned.environments.clone(), ignore: None, all_stages: false };
+        let known = Known { environments: planned.environments.clone(), ignore: self.ignore.as_ref(), all_stages: false };
         let warnings = file.warnings(&planned.options, &known);
         let count = warnings.len();
         for warning in warnings {
@@ -285,8 +290,17 @@ impl Job {
 /// The time that stands for now, where one was given (reproducible-builds.org, SOURCE_DATE_EPOCH).
 fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
     let Some(text) = args.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
-    let wrong = |_| Failure::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: a number of seconds since 1970 is expected"));
-    text.parse().map(Some).map_err(wrong)
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
+    let number: Option<i64> = text.parse().ok();
+    let wrong = |why| Failure::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: {why}"));
+    let seconds = number.ok_or_else(|| wrong("a number of seconds since 1970 is expected"))?;
+    // Times are told in nanoseconds.
+    match seconds.checked_mul(SECOND) {
+        Some(_) => Ok(Some(seconds)),
+        None => Err(wrong("a time between the years 1678 and 2262 is expected, in seconds since 1970")),
+    }
 }
 
 /// The largest Dockerfile that is read.
@@ -314,5 +328,24 @@ fn read_dockerfile(spec: &BuildSpec, supply: &Supply) -> Result<DockerfileText, 
 
 /// The time of a step that is done now.
 fn now(epoch: Option<i64>) -> Timestamp {
-    epoch.map_or_else(clock::now, |epoch| Timestamp::from_nanos(epoch.saturating_mul(1_000_000_000)))
+    // It was looked at when it came: it is not too large.
+    epoch.map_or_else(clock::now, |epoch| Timestamp::from_nanos(epoch.saturating_mul(SECOND)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_that_cannot_be_told_is_refused_by_its_value() {
+        let check = |text: &str| epoch(&BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), text.to_owned())]));
+        assert_eq!(
+            [check(""), check("0"), check("-1"), check("9223372036")],
+            [Ok(None), Ok(Some(0)), Ok(Some(-1)), Ok(Some(9_223_372_036))]
+        );
+        for text in ["9223372037", "-9223372037", "9223372036854775807", "99999999999999999999", "1.5", "today"] {
+            let refused = check(text).expect_err(text).message;
+            assert!(refused.starts_with(&format!("SOURCE_DATE_EPOCH is `{text}`: a ")), "{refused}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use tokio::io::AsyncRead;
 
-pub use check::check;
+pub(super) use check::check;
 pub(super) use classic::build as build_classic;
 pub(in crate::api) use prepare::Prepared;
 pub(in crate::api) use session::run;

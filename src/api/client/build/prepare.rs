@@ -85,7 +85,9 @@ impl Prepared {
             };
             // The Dockerfile's own file of patterns wins.
             let own = own.filter(|path| path.exists());
-            ignores.insert(String::new(), ignored(&own.unwrap_or_else(|| folder.join(".dockerignore")))?);
+            let ignored = ignored(&own.unwrap_or_else(|| folder.join(".dockerignore")))?;
+            spec.ignore = Some(ignored.text.clone()).filter(|text| !text.is_empty());
+            ignores.insert(String::new(), ignored);
         } else if let (ContextSource::None, DockerfileSource::InContext(path)) = (&context, &spec.dockerfile) {
             return Err(Failure::invalid(format!("there is no build context in which the Dockerfile `{path}` could be: name a folder")));
         }
@@ -104,7 +106,7 @@ impl Prepared {
             ..Options::default()
         };
         let extents = BTreeMap::new();
-        Ok(Self { spec, context, secrets, ssh, inside, ignores, folders, dockerfile, options, extents })
+        Ok(Self { spec, context, secrets, ssh, typed, inside, ignores, folders, dockerfile, options, extents })
     }
 
     /// Says for which platforms the engine builds, and on which.
@@ -166,6 +168,26 @@ impl Prepared {
     pub(super) fn options(&self) -> &Options {
         &self.options
     }
+    /// The images that stages build on, as far as that is known.
+    pub(in crate::api) fn bases(&self) -> BTreeMap<Base, String> {
+        let plan = |number: usize| {
+            let options = Options { target: Some(number.to_string()), ..self.options.clone() };
+            self.dockerfile.as_ref()?.plan(&options).ok()
+        };
+        let stages = self.dockerfile.as_ref().map_or(0, |file| file.stages.len());
+        let bases = (0..stages).filter_map(plan).flat_map(|plan| plan.stages).map(|stage| stage.base);
+        let named = |name: &String| match self.spec.contexts.get(name) {
+            Some(NamedContext::Image(image)) => Some(image.clone()),
+            _ => None,
+        };
+        let image = |base: Base| match &base {
+            Base::Image(name) => Some((base.clone(), name.clone())),
+            Base::Context(name) => named(name).map(|image| (base.clone(), image)),
+            Base::Scratch | Base::Stage(_) => None,
+        };
+        bases.filter_map(image).collect()
+    }
+
 
     /// What the build's own context leaves out.
     pub(super) fn ignore(&self) -> Option<&Ignore> {
@@ -316,6 +338,7 @@ mod tests {
         check("Dockerfile", ("dockerfile", "FROM small"), "b");
         check("d/File", ("d/File", "FROM d"), "a");
         check(&at.path().join("d/File").display().to_string(), ("d/File", "FROM d"), "a");
+            assert_eq!(prepared.spec.ignore.as_deref(), Some(left_out));
         let other = folder(&[("F", "FROM other")]);
         let outside = other.path().join("F").display().to_string();
         check(&outside, (&outside, "FROM other"), "b");

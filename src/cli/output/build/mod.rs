@@ -140,7 +140,13 @@ impl Teller {
                     self.failed.get_or_insert_with(|| Failed { step: ended.name.clone(), failure, lines: ended.last_lines(KEPT) });
                 }
             }
-            BuildEvent::Warning { rule, message, place } => told.warnings.push(Warned { rule, message, place }),
+            BuildEvent::Warning { rule, message, place } => {
+                // What has no place says of which image it is.
+                let message = if place.is_some() { message } else { format!("{}: {message}", self.id.replacen("Image", "image", 1)) };
+                told.warnings.push(Warned { rule, message, place });
+            }
+            // Whoever asked for a shell shows it.
+            BuildEvent::ShellOpened { .. } | BuildEvent::Shell { .. } | BuildEvent::ShellClosed => {}
             BuildEvent::Built { image } => self.image = Some(image),
         }
     }
