@@ -7,33 +7,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokio::io::AsyncRead;
+use tokio::sync::mpsc::Receiver;
 
 use crate::api::client::Client;
 use crate::api::client::build::{BuildRequest, ContextSource};
 use crate::cli::debug_shell::DebugShell;
 use crate::cli::error::CommandError;
 use crate::cli::output::build::Teller;
-use crate::resource::build::{BuildEvent, BuildNetwork, DockerfileSource, ImageBuild, NamedContext, SecretSource};
+use crate::resource::build::{BuildEvent, BuildNetwork, DockerfileSource, ImageBuild, NamedContext, SecretSource, ShellInput};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 
 /// A context that comes as an archive.
 pub(crate) type Archive = Box<dyn AsyncRead + Send + Unpin>;
-
-/// A build that came to nothing.
-#[derive(Debug)]
-pub(crate) struct Unbuilt {
-    /// Why.
-    pub(crate) error: CommandError,
-    /// The state that the step which failed started from, where that was asked for.
-    pub(crate) kept: Option<ImageId>,
-}
-
-impl From<CommandError> for Unbuilt {
-    fn from(error: CommandError) -> Self {
-        Self { error, kept: None }
-    }
-}
 
 /// Builds an image, and returns its id; there is none where the Dockerfile was only checked.
 pub(crate) async fn run(
@@ -41,12 +27,19 @@ pub(crate) async fn run(
     build: ImageBuild,
     archive: Option<Archive>,
     mut teller: Teller,
+    mut shell: Option<&mut DebugShell>,
     name: &str,
-) -> Result<Option<ImageId>, Unbuilt> {
+) -> Result<Option<ImageId>, CommandError> {
     let failed = |error: CommandError| error.during(&format!("cannot build {name}"));
     look(&build).map_err(failed)?;
     let retrace = retrace(&build);
-    let asked = ask(client, build, archive, |event| teller.hear(event)).await;
+    let asks_for_shell = shell.is_some();
+    let typed = shell.as_mut().and_then(|shell| shell.typed());
+    let hear = |event| match &mut shell {
+        Some(shell) => shell.hear(event, &mut teller),
+        None => teller.hear(event),
+    };
+    let asked = ask(client, build, archive, typed, hear).await;
     let (step, image) = teller.outcome();
     match (asked, step) {
         (Ok(()), None) => Ok(image),
@@ -64,8 +57,15 @@ pub(crate) async fn run(
             for detail in step.details() {
                 error = error.detail(detail);
             }
-            if step.failure.kept.is_none() && step.failure.code.is_some() {
+            if !asks_for_shell {
                 error = error.hint(format!("to look around in the state before it: {retrace}"));
+            }
+            Err(failed(error))
+        }
+        (Err(failure), None) => Err(failed(each(failure))),
+    }
+}
+
 /// A failure in several lines is several: of a Dockerfile, all that is wrong is told at once.
 fn each(failure: Failure) -> CommandError {
     let mut lines = failure.message.lines().map(str::to_owned);
@@ -74,21 +74,20 @@ fn each(failure: Failure) -> CommandError {
     lines.fold(error, CommandError::also)
 }
 
-            }
-            Err(Unbuilt { error: failed(error), kept: step.failure.kept })
-        }
-        (Err(failure), None) => Err(failed(each(failure))),
-    }
-}
-
 /// Asks an engine for a build, or looks at its Dockerfile alone, and hands on what is told.
-async fn ask(client: &Client, build: ImageBuild, archive: Option<Archive>, mut tell: impl FnMut(BuildEvent)) -> Result<(), Failure> {
+async fn ask(
+    client: &Client,
+    build: ImageBuild,
+    archive: Option<Archive>,
+    typed: Option<Receiver<ShellInput>>,
+    mut tell: impl FnMut(BuildEvent),
+) -> Result<(), Failure> {
     let context = match (archive, build.context) {
         (Some(archive), _) => ContextSource::Archive(archive),
         (None, Some(folder)) => ContextSource::Folder(folder),
         (None, None) => ContextSource::None,
     };
-    let request = BuildRequest { spec: build.spec, context, folders: build.folders, secrets: build.secrets, ssh: build.ssh };
+    let request = BuildRequest { spec: build.spec, context, folders: build.folders, secrets: build.secrets, ssh: build.ssh, typed };
     if build.check {
         client.check(request).await?.into_iter().for_each(tell);
         return Ok(());
@@ -242,12 +241,12 @@ mod tests {
              --build-context base=docker-image://p-base --secret id=k,src=/k --secret id=t,env=NAME '/p/a b'"
         );
     }
+
     #[test]
     fn each_problem_of_a_dockerfile_is_an_error() {
         let error = each(Failure::invalid("D:1:1: one\nD:2:1: two")).during("cannot build x");
         assert_eq!(error.text(None, false), "error: cannot build x: D:1:1: one\nerror: D:2:1: two\n");
     }
-
 
     #[test]
     fn proxies_are_those_of_dockers_configuration() {

@@ -9,6 +9,7 @@ mod choice;
 mod command;
 mod complete;
 mod context;
+mod debug_shell;
 pub mod environment;
 mod error;
 mod follow;

@@ -229,10 +229,11 @@ async fn send_input(mut writer: HijackedWriter, mut watch: Option<DetachWatch>, 
 }
 
 /// The terminal passes every key on, until this is dropped.
-struct Raw(Termios);
+pub(crate) struct Raw(Termios);
 
 impl Raw {
-    fn enter() -> Result<Self, CommandError> {
+    /// Has it pass them on.
+    pub(crate) fn enter() -> Result<Self, CommandError> {
         let wrong = |error| CommandError::local(format!("cannot make the terminal raw: {error}"));
         let before = tcgetattr(std::io::stdin().as_fd()).map_err(wrong)?;
         let mut raw = before.clone();

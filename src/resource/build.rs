@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::container::Ulimit;
+use crate::resource::exec::TerminalSize;
 use crate::resource::id::ImageId;
 use crate::resource::time::Timestamp;
 
@@ -15,10 +16,10 @@ use crate::resource::time::Timestamp;
 pub struct BuildSpec {
     /// The Dockerfile.
     pub dockerfile: DockerfileSource,
-    /// The stage to build, by name or number; the last one when absent.
     /// The patterns of what was left out of the context, as `.dockerignore` has them: only to be told.
     #[serde(default)]
     pub ignore: Option<String>,
+    /// The stage to build, by name or number; the last one when absent.
     pub target: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
@@ -52,8 +53,25 @@ pub struct BuildSpec {
     pub secrets: BTreeSet<String>,
     /// The agents that can be asked, by id.
     pub ssh: BTreeSet<String>,
-    /// What a step that fails started from stays as an image, of which the failure tells.
-    pub keep_failed: bool,
+    /// Where a step fails, whoever builds gets a shell in the state before it.
+    #[serde(default)]
+    pub shell: Option<BuildShell>,
+}
+
+/// A shell that is wanted where a step fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildShell {
+    /// The size of the terminal that it is to have; without one it has none.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// What goes into a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShellInput {
+    /// Bytes; none are the end of its input.
+    Bytes(Vec<u8>),
+    /// Its terminal has another size from now on.
+    Size(TerminalSize),
 }
 
 /// A build as a client asks for it: the folders, secrets and agents that go along with it lie on the client's machine.
@@ -168,8 +186,6 @@ pub struct StepFailure {
     pub code: Option<i32>,
     /// Where the Dockerfile has it.
     pub place: Option<BuildPlace>,
-    /// The state that it started from, as an image with the step's variables, user and working directory: where such are kept.
-    pub kept: Option<ImageId>,
 }
 
 /// A place in a Dockerfile.
@@ -249,6 +265,20 @@ pub enum BuildEvent {
         /// Where.
         place: Option<BuildPlace>,
     },
+    /// A shell runs in the state before a step that failed; from here on whoever builds has it, and the build waits for its end.
+    ShellOpened {
+        /// The program.
+        program: String,
+    },
+    /// The shell wrote something.
+    Shell {
+        /// To standard error.
+        error: bool,
+        /// What it wrote.
+        bytes: Vec<u8>,
+    },
+    /// The shell has ended.
+    ShellClosed,
     /// The image is there.
     Built {
         /// Its id.

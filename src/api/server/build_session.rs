@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::engine::build::Supply;
 use crate::engine::build::agent::{AgentSocket, AgentSockets};
 use crate::engine::build::context::{ArchiveEnd, Begun, ContextError, ContextTree, Contexts};
-use crate::resource::build::{BuildEvent, BuildSpec, NamedContext};
+use crate::resource::build::{BuildEvent, BuildSpec, NamedContext, ShellInput};
 use crate::resource::context::ContextEntry;
 use crate::resource::failure::Failure;
 use crate::resource::id::{Digest, ImageId};
@@ -29,6 +29,9 @@ const PIECES: usize = 8;
 
 /// Events that may wait for a slow client; then the build waits.
 const EVENTS: usize = 64;
+
+/// Pieces that may wait for a shell.
+const TYPED: usize = 1024;
 
 /// Entries of one context, and the bytes of their paths, at most.
 const ENTRIES: usize = 2_000_000;
@@ -171,6 +174,8 @@ impl<S: Stream> Session<ReadHalf<S>> {
             supply.ssh.insert(id.clone(), socket.path().to_owned());
             agents.listen(id.clone(), socket);
         }
+        let (typing, typed) = mpsc::channel(TYPED);
+        supply.typed = tokio::sync::Mutex::new(spec.shell.map(|_| typed));
         let (tell, mut told) = mpsc::channel(EVENTS);
         let outgoing = self.outgoing.clone();
         let telling = async {
@@ -184,7 +189,7 @@ impl<S: Stream> Session<ReadHalf<S>> {
         tokio::select! {
             // What was told before the end goes out before it.
             (built, ()) = async { tokio::join!(building, telling) } => Ok(built?),
-            end = self.attend(agents) => Err(end),
+            end = self.attend(agents, typing) => Err(end),
         }
     }
 
@@ -325,15 +330,22 @@ impl<S: Stream> Session<ReadHalf<S>> {
         }
     }
 
-    /// Carries the connections to agents. It ends only when the client does.
-    async fn attend(&mut self, mut agents: Agents) -> End {
+    /// Carries the connections to agents, and what is typed into a shell. It ends only when the client does.
+    async fn attend(&mut self, mut agents: Agents, typing: mpsc::Sender<ShellInput>) -> End {
+        let mut typing = Some(typing);
         let mut channels = Channels::default();
         let mut count = 0;
         loop {
             tokio::select! {
                 came = self.next() => match came {
                     Ok(ToEngine::Agent { channel, bytes }) => channels.deliver(channel, bytes),
-                    Ok(_) => return unexpected("while it is built, only agents speak"),
+                    Ok(ToEngine::Shell(input)) => {
+                        // A shell that does not read what it asked for hears nothing more; others are not held up by it.
+                        if typing.as_ref().is_some_and(|typing| typing.try_send(input).is_err()) {
+                            typing = None;
+                        }
+                    }
+                    Ok(_) => return unexpected("while it is built, only agents and a shell are spoken to"),
                     Err(end) => return end,
                 },
                 Some((id, socket)) = agents.connected.recv() => {

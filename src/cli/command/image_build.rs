@@ -1,23 +1,20 @@
-//! `image build`: an image of a Dockerfile, without a project; and the shell where a step failed.
+//! `image build`: an image of a Dockerfile, without a project.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::api::client::Client;
 use crate::cli::args::build::{ImageBuildArgs, SecretFlag};
-use crate::cli::build::{self, Archive, Unbuilt};
+use crate::cli::build::{self, Archive};
 use crate::cli::command::build::{arguments, dated, defaults, tell};
 use crate::cli::context::Context;
+use crate::cli::debug_shell::DebugShell;
 use crate::cli::error::CommandError;
 use crate::cli::output::build::Steps;
 use crate::cli::output::progress::{Status, Style};
-use crate::cli::relay::{self, Parted, Peer, Relay, Signals};
 use crate::compose::plan;
 use crate::resource::build::{BuildSpec, DockerfileSource, ImageBuild, NamedContext, SecretSource};
-use crate::resource::container::{AttachOptions, ContainerSpec, WaitCondition};
-use crate::resource::detach::DetachKeys;
 use crate::resource::id::ImageId;
 use crate::resource::image::{ImageReference, Platform};
 
@@ -47,14 +44,13 @@ pub(super) async fn run(args: ImageBuildArgs, context: &Context) -> Result<u8, C
     }
     if !is_settled {
         progress.finish();
+    }
+    let warnings = steps.warnings();
+    match built {
         Ok(_) if context.dry_run && !args.check => {
             context.terminal.line(&format!("build {name} from {}", args.context.display()));
             Ok(0)
         }
-    }
-    progress.finish();
-    let warnings = steps.warnings();
-    match built {
         Ok(image) => {
             if !args.quiet || args.check {
                 tell(context, &warnings, args.check);
@@ -64,17 +60,7 @@ pub(super) async fn run(args: ImageBuildArgs, context: &Context) -> Result<u8, C
             }
             Ok(u8::from(args.check && !warnings.is_empty()))
         }
-        Err(Unbuilt { error, kept: Some(kept) }) => {
-            tell(context, &warnings, false);
-            let code = error.report(&context.terminal, None, context.reports_json());
-            let looked = look_around(context, client, kept).await;
-            // The image was for this alone.
-            let removed = client.remove_image(&kept.to_string(), true, false).await;
-            looked?;
-            removed?;
-            Err(CommandError::told(code))
-        }
-        Err(Unbuilt { error, kept: None }) => {
+        Err(error) => {
             // What could be better may be what is wrong.
             tell(context, &warnings, false);
             Err(error)
@@ -148,7 +134,6 @@ async fn asked(args: &ImageBuildArgs, context: &Context) -> Result<(ImageBuild, 
             extra_hosts: args.hosts.clone(),
             shm_size: args.shm_size,
             ulimits: args.ulimits.iter().cloned().collect(),
-            keep_failed: args.debug_shell,
             ..BuildSpec::default()
         },
         check: args.check,
@@ -262,45 +247,6 @@ fn written(args: &ImageBuildArgs, context: &Context, image: ImageId) -> Result<(
         context.terminal.line(&image.to_string());
     }
     Ok(())
-}
-
-/// Runs a shell in the state of an image, which goes with its end.
-async fn look_around(context: &Context, client: &Client, kept: ImageId) -> Result<(), CommandError> {
-    let tty = relay::on_a_terminal(&context.terminal);
-    let shell = client.image(&kept.to_string()).await?.config.shell.into_iter().next().unwrap_or_else(|| "/bin/sh".to_owned());
-    context.terminal.note(&format!("a shell in the state before that step: {shell}; it goes when you leave"));
-    let spec = ContainerSpec {
-        image: kept.to_string(),
-        entrypoint: Some(vec![shell]),
-        command: Some(Vec::new()),
-        tty,
-        stdin_open: true,
-        stdin_once: true,
-        auto_remove: true,
-        ..ContainerSpec::default()
-    };
-    let id = client.create_container(None, &spec).await?.to_string();
-    let options = AttachOptions { stdin: true, stdout: true, stderr: true, logs: false, stream: true, detach_keys: None };
-    let ran = async {
-        let mut signals = Signals::listen()?;
-        let streams = client.attach(&id, &options).await?;
-        let wait = client.watch_container(&id, WaitCondition::Removed).await?;
-        client.start_container(&id).await?;
-        let relay = Relay { peer: Peer::Container(id.clone()), tty, interactive: true, proxy: true, keys: DetachKeys::default() };
-        if tty {
-            relay.resize(client).await;
-        }
-        let parted = relay.carry(&context.terminal, client, streams, &mut signals).await?;
-        context.terminal.flush();
-        if parted == Parted::Ended {
-            relay.proxied(client, &mut signals, wait.status()).await?;
-        }
-        Ok(())
-    };
-    let ran = ran.await;
-    // One that never ran, or that was left running, does not go by itself; any other has gone.
-    let _ = client.remove_container(&id, true, true).await;
-    ran
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod mount;
 mod placing;
 mod prune;
 mod run;
+mod shell;
 mod stage;
 mod teller;
 mod tree;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -57,6 +58,8 @@ pub struct Supply {
     pub ssh: BTreeMap<String, PathBuf>,
     /// Credentials, by registry.
     pub credentials: BTreeMap<String, Credentials>,
+    /// What is typed into a shell where a step fails; whoever takes it has the shell.
+    pub typed: tokio::sync::Mutex<Option<Receiver<ShellInput>>>,
 }
 
 /// Why a stage came to nothing.
@@ -87,11 +90,11 @@ struct Job {
     /// `SOURCE_DATE_EPOCH`: no time in the image is later.
     epoch: Option<i64>,
     found: base::Found,
+    /// What the client left out of the context.
+    ignore: Option<Ignore>,
     /// Steps of other images, which count for this build alone.
     borrowed: BTreeMap<Digest, StepRecord>,
 }
-    /// What the client left out of the context.
-    ignore: Option<Ignore>,
 
 /// What a stage came to.
 type Outcome = Result<Arc<Ground>, Halt>;
@@ -160,10 +163,10 @@ impl Engine {
             triggers: BTreeMap::new(),
         };
         let workshop = self.shared.images.workshop();
+        let ignore = spec.ignore.as_deref().and_then(|patterns| Ignore::parse(patterns).ok());
         let mut job = Job {
             engine: self.clone(),
             workshop,
-        let ignore = spec.ignore.as_deref().and_then(|patterns| Ignore::parse(patterns).ok());
             spec,
             supply,
             teller,
@@ -171,10 +174,10 @@ impl Engine {
             platform,
             epoch,
             found: base::Found::default(),
+            ignore,
             borrowed: BTreeMap::new(),
         };
         job.borrow_steps().await;
-            ignore,
         let planned = job.plan(&file, options).await?;
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();
@@ -196,18 +199,6 @@ impl Engine {
         Ok(id)
     }
 
-    /// The contexts that clients have sent.
-    pub fn contexts(&self) -> &Contexts {
-        &self.shared.contexts
-    }
-
-    /// Where steps find the agents of clients.
-    pub fn agent_sockets(&self) -> &AgentSockets {
-        &self.shared.agent_sockets
-    }
-}
-
-impl Build {
     /// Refuses a network that does not exist before anything is done, and not where the first command wants it.
     fn check_network(&self, network: &BuildNetwork) -> Result<(), Failure> {
         let BuildNetwork::Named(name) = network else { return Ok(()) };
@@ -221,6 +212,18 @@ impl Build {
         }
     }
 
+    /// The contexts that clients have sent.
+    pub fn contexts(&self) -> &Contexts {
+        &self.shared.contexts
+    }
+
+    /// Where steps find the agents of clients.
+    pub fn agent_sockets(&self) -> &AgentSockets {
+        &self.shared.agent_sockets
+    }
+}
+
+impl Build {
     /// Builds every stage, each on a task of its own; the first that fails ends all others.
     async fn all_stages(self: Arc<Self>) -> Result<Arc<Ground>, Failure> {
         let mut running = JoinSet::new();
@@ -287,12 +290,12 @@ impl Job {
     }
 }
 
-/// The time that stands for now, where one was given (reproducible-builds.org, SOURCE_DATE_EPOCH).
-fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
-    let Some(text) = args.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 
+/// The time that stands for now, where one was given (reproducible-builds.org, SOURCE_DATE_EPOCH).
+fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
+    let Some(text) = args.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
     let number: Option<i64> = text.parse().ok();
     let wrong = |why| Failure::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: {why}"));
     let seconds = number.ok_or_else(|| wrong("a number of seconds since 1970 is expected"))?;

@@ -21,11 +21,12 @@ use crate::engine::build::mount::{Mounted, source_keys};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::{Build, Halt};
+use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::mount_point::MountPoints;
 use crate::resource::build::BuildNetwork;
 use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, NetworkMode};
 use crate::resource::failure::Failure;
-use crate::resource::id::{Digest, ImageId};
+use crate::resource::id::Digest;
 use crate::resource::image::Platform;
 
 /// What a command's machine is called, always: a result is not to depend on it (BuildKit's name).
@@ -38,6 +39,18 @@ const HEAD: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Build {
+/// A command that is ready to be started.
+pub(super) struct Ready {
+    pub(super) unlisted: Unlisted,
+    pub(super) spec: ContainerSpec,
+    pub(super) effective: EffectiveConfig,
+    /// The layers below, topmost first.
+    pub(super) lower: Vec<PathBuf>,
+    pub(super) mounts: Vec<LaunchMount>,
+    /// Where they are, seen from the root.
+    targets: BTreeSet<PathBuf>,
+}
+
     /// Runs a command over a ground, and puts what it wrote on top.
     pub(super) async fn run(&self, ground: &mut Ground, run: &Run, history: Option<String>, task: Task) -> Result<(), Halt> {
         let key = self.run_key(ground, run, &task).await?;
@@ -64,7 +77,8 @@ impl Build {
         Ok(key.finish())
     }
 
-    async fn execute(&self, ground: &Ground, run: &Run, told: ToldStep) -> Result<Made, StepError> {
+    /// Makes a container for a command over a ground, with all that it mounts; nothing runs yet.
+    pub(super) async fn ready(&self, ground: &Ground, run: &Run) -> Result<Ready, StepError> {
         let can_run = Platform { os: ground.document.os.clone(), architecture: ground.document.architecture.clone(), variant: None };
         check_machine(&can_run)?;
         let engine = &self.job.engine;
@@ -82,6 +96,12 @@ impl Build {
         lower.extend(mounted.stubs.take());
         let mounts = std::mem::take(&mut mounted.mounts);
         unlisted.hold(std::mem::take(&mut mounted.held));
+        Ok(Ready { unlisted, spec, effective, lower, mounts, targets: mounted.targets })
+    }
+
+    async fn execute(&self, ground: &Ground, run: &Run, told: ToldStep) -> Result<Made, StepError> {
+        let engine = &self.job.engine;
+        let Ready { mut unlisted, spec, effective, lower, mounts, targets } = self.ready(ground, run).await?;
         let status = match unlisted.start(spec, effective, lower, mounts).await {
             Ok(attached) => {
                 self.pass_on(attached.output, &told).await;
@@ -99,25 +119,10 @@ impl Build {
             let how = if status.out_of_memory { " (it was killed for want of memory)" } else { "" };
             let shown = run.command.join(" ");
             let message = format!("process \"{shown}\" did not complete successfully: exit code: {}{how}", status.code);
-            let kept = self.keep(ground, run)?;
-            return Err(StepError { failure: Failure::invalid(message), code: Some(status.code), kept });
+            return Err(StepError { failure: Failure::invalid(message), code: Some(status.code) });
         }
-        let rules = LayerRules { newest: self.job.epoch, leave_out: mounted.targets, sealed: true };
+        let rules = LayerRules { newest: self.job.epoch, leave_out: targets, sealed: true };
         self.finish(unlisted.upper(), unlisted, rules).await
-    }
-
-    /// The state before a command that failed, as an image, if somebody wants to look around in it.
-    fn keep(&self, ground: &Ground, run: &Run) -> Result<Option<ImageId>, StepError> {
-        if !self.job.spec.keep_failed {
-            return Ok(None);
-        }
-        let mut document = ground.document.clone();
-        document.config.env = run.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        document.config.working_dir.clone_from(&run.working_dir);
-        document.config.user.clone_from(&run.user);
-        document.config.entrypoint.clear();
-        document.config.cmd = vec!["/bin/sh".to_owned()];
-        Ok(Some(self.job.workshop.publish(&document, &[])?))
     }
 
     fn container(&self, run: &Run, environment: Vec<String>) -> Result<(ContainerSpec, EffectiveConfig), Failure> {
@@ -176,6 +181,16 @@ impl Build {
                     return;
                 }
                 let (error, length) = (head[0] == 2, piece.len());
+                left -= piece.len();
+                // A command that writes word by word is not told of word by word: what is there already goes along.
+                while left == 0
+                    && piece.len() < PIECE
+                    && let Some((_, more)) = whole_frame(output.buffer()).filter(|(stream, _)| *stream == head[0])
+                {
+                    piece.extend_from_slice(more);
+                    let length = HEAD + more.len();
+                    output.consume(length);
+                }
                 left -= length;
                 if lost > 0 && told.try_output(true, note_of(lost)) {
                     (waits, lost) = (true, 0);

@@ -14,7 +14,7 @@ use crate::engine::image::step::StepRecord;
 use crate::engine::image::workshop::Origin;
 use crate::resource::build::{StepEnd, StepFailure};
 use crate::resource::failure::Failure;
-use crate::resource::id::{Digest, ImageId};
+use crate::resource::id::Digest;
 use crate::resource::image::Platform;
 use crate::resource::time::Timestamp;
 
@@ -33,13 +33,11 @@ pub(super) struct StepError {
     pub(super) failure: Failure,
     /// The exit code of its command.
     pub(super) code: Option<i32>,
-    /// An image of the state before it, for somebody to look around in.
-    pub(super) kept: Option<ImageId>,
 }
 
 impl<E: Into<Failure>> From<E> for StepError {
     fn from(error: E) -> Self {
-        Self { failure: error.into(), code: None, kept: None }
+        Self { failure: error.into(), code: None }
     }
 }
 
@@ -104,7 +102,14 @@ impl Build {
             }
             let task = Task { name: called(number, &shown), place: instruction.place, anew };
             let history = instruction.history(&step);
-            self.apply(&mut ground, step, history, task).await?;
+            // A ground is as it was before a step that failed.
+            let looked_at = self.job.spec.shell.map(|_| step.clone());
+            if let Err(halt) = self.apply(&mut ground, step, history, task).await {
+                if let (Some(step), Halt::Failed(_)) = (looked_at, &halt) {
+                    self.look_around(&ground, step).await;
+                }
+                return Err(halt);
+            }
         }
         Ok(ground)
     }
@@ -221,10 +226,10 @@ impl Build {
 
     /// Tells that a step failed.
     pub(super) async fn failed(&self, told: ToldStep, task: &Task, error: StepError) -> Halt {
-        let StepError { failure, code, kept } = error;
+        let StepError { failure, code } = error;
         let place = self.job.text.place(task.place);
         let at = format!("{}:{}", place.file, place.line);
-        told.end(StepEnd::Failed(StepFailure { message: failure.message.clone(), code, place: Some(place), kept })).await;
+        told.end(StepEnd::Failed(StepFailure { message: failure.message.clone(), code, place: Some(place) })).await;
         Halt::Failed(Failure { kind: failure.kind, message: format!("{at}: {}", failure.message) })
     }
 
@@ -239,11 +244,6 @@ impl Build {
     }
 }
 
-/// Sets a variable of an image, in its place if it has one.
-fn set(environment: &mut Vec<String>, name: &str, value: &str) {
-    let entry = format!("{name}={value}");
-    match environment.iter_mut().find(|line| line.split('=').next() == Some(name)) {
-        Some(line) => *line = entry,
 /// What is remembered of a step's name: a command may be as long as a Dockerfile.
 fn shortened(name: &str) -> String {
     const LONGEST: usize = 1000;
@@ -251,6 +251,11 @@ fn shortened(name: &str) -> String {
     if end == name.len() { name.to_owned() } else { format!("{}…", &name[..end]) }
 }
 
+/// Sets a variable of an image, in its place if it has one.
+fn set(environment: &mut Vec<String>, name: &str, value: &str) {
+    let entry = format!("{name}={value}");
+    match environment.iter_mut().find(|line| line.split('=').next() == Some(name)) {
+        Some(line) => *line = entry,
         None => environment.push(entry),
     }
 }

@@ -18,6 +18,7 @@ use crate::engine::runtime::launch::LaunchMount;
 use crate::engine::runtime::task::{AttachRequest, Attached, Task};
 use crate::engine::{Engine, clock};
 use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, LogSpec};
+use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
 use crate::resource::id::{ContainerId, ImageId};
 
@@ -107,6 +108,7 @@ impl Unlisted {
         if engine.shared.leaving.load(Ordering::Acquire) {
             return Err(refused(Failure::unavailable("the engine is leaving: nothing is started any more")));
         }
+        let stdin_open = spec.stdin_open;
         let spec = ContainerSpec { log: LogSpec::None, ..spec };
         let name = self.id.short().parse().map_err(|error| refused(Failure::internal(format!("{error}"))))?;
         let networks = membership::wanted(&spec, &engine.shared.networks).map_err(refused)?;
@@ -114,7 +116,7 @@ impl Unlisted {
         let record = SpecRecord { id: self.id, name, created, spec, image, effective, networks, mounts: mounted };
         let container = Arc::new(Container::new(self.folder.clone(), record, Life::new()));
         self.container = Some(Arc::clone(&container));
-        let attached = container.attach_at_start(AttachRequest { stdin: false, stdout: true, stderr: true });
+        let attached = container.attach_at_start(AttachRequest { stdin: stdin_open, stdout: true, stderr: true });
         let begun = engine.begin(&container, &container.record(), Filesystem { lower, mounts, volatile: true }).await;
         let (task, ..) = begun.map_err(|error| (error.code, error.failure))?;
         engine.shared.unlisted.add(&task);
@@ -125,6 +127,14 @@ impl Unlisted {
         self.task = Some(task);
         let lost = |_| refused(Failure::internal("the streams of a command were lost"));
         attached.await.map_err(lost)?.map_err(refused)
+    }
+
+    /// Changes the size of its terminal.
+    pub(in crate::engine) async fn resize(&self, size: TerminalSize) {
+        if let Some(task) = &self.task {
+            // It may have ended meanwhile.
+            let _ = task.resize(None, size).await;
+        }
     }
 
     /// Returns how its command ended, once nothing of it is left; what was held for it goes.

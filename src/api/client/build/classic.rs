@@ -144,6 +144,7 @@ fn beyond(prepared: &Prepared) -> Option<String> {
         .or_else(|| first("a build with the ssh agent", spec.ssh.iter().collect()))
         .or_else(|| first("a build with the named context", spec.contexts.keys().collect()))
         .or_else(|| first("a build without a cache for the stage", spec.no_cache_filter.iter().collect()))
+        .or_else(|| spec.shell.map(|_| "a build with a shell where a step fails".to_owned()))
         .or_else(|| {
             let dockerfile = prepared.dockerfile()?;
             let all = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);

@@ -14,13 +14,14 @@ use std::fmt;
 use std::path::PathBuf;
 
 use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
 
 pub(super) use check::check;
 pub(super) use classic::build as build_classic;
 pub(in crate::api) use prepare::Prepared;
 pub(in crate::api) use session::run;
 
-use crate::resource::build::{BuildSpec, SecretSource};
+use crate::resource::build::{BuildSpec, SecretSource, ShellInput};
 
 /// A build, and what this machine has for it.
 #[derive(Debug, Default)]
@@ -36,6 +37,8 @@ pub struct BuildRequest {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Sockets of agents, by id.
     pub ssh: BTreeMap<String, PathBuf>,
+    /// What is typed into a shell, where the build asks for one.
+    pub typed: Option<mpsc::Receiver<ShellInput>>,
 }
 
 /// Where the files of a build come from.

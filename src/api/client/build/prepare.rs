@@ -6,10 +6,12 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::mpsc;
+
 use crate::api::client::build::selection::Selection;
 use crate::api::client::build::{BuildRequest, ContextSource};
 use crate::dockerfile::{Base, Dockerfile, Extent, Ignore, Options};
-use crate::resource::build::{BuildSpec, DockerfileSource, NamedContext, SecretSource};
+use crate::resource::build::{BuildSpec, DockerfileSource, NamedContext, SecretSource, ShellInput};
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
 use crate::resource::image::{DOCKER_HUB, ImageReference};
@@ -25,6 +27,8 @@ pub(in crate::api) struct Prepared {
     pub(super) context: ContextSource,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
     pub(super) ssh: BTreeMap<String, PathBuf>,
+    /// What is typed into a shell.
+    pub(super) typed: Option<mpsc::Receiver<ShellInput>>,
     /// Where the Dockerfile lies in the context, if it does.
     pub(super) inside: Option<String>,
     /// Its own context's patterns first, under no name.
@@ -56,7 +60,7 @@ pub(super) struct SentFolder {
 impl Prepared {
     /// Reads what a build names on this machine. Blocks.
     pub(in crate::api) fn read(request: BuildRequest) -> Result<Self, Failure> {
-        let BuildRequest { mut spec, context, folders, secrets, ssh } = request;
+        let BuildRequest { mut spec, context, folders, secrets, ssh, typed } = request;
         spec.contexts.extend(folders.keys().map(|name| (name.clone(), NamedContext::Folder)));
         spec.secrets.extend(secrets.keys().cloned());
         spec.ssh.extend(ssh.keys().cloned());
@@ -164,10 +168,6 @@ impl Prepared {
         names.iter().filter_map(|name| name.parse::<ImageReference>().ok()).map(|reference| reference.registry().to_owned()).collect()
     }
 
-    /// What plans of the Dockerfile are made with.
-    pub(super) fn options(&self) -> &Options {
-        &self.options
-    }
     /// The images that stages build on, as far as that is known.
     pub(in crate::api) fn bases(&self) -> BTreeMap<Base, String> {
         let plan = |number: usize| {
@@ -188,6 +188,10 @@ impl Prepared {
         bases.filter_map(image).collect()
     }
 
+    /// What plans of the Dockerfile are made with.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
 
     /// What the build's own context leaves out.
     pub(super) fn ignore(&self) -> Option<&Ignore> {
@@ -334,11 +338,11 @@ mod tests {
             let (name, text) = (at.path().join(expect.0).display().to_string(), expect.1.to_owned());
             assert_eq!(prepared.spec.dockerfile, DockerfileSource::Text { name, text });
             assert!(prepared.whole().leaves_out(left_out), "{left_out}");
+            assert_eq!(prepared.spec.ignore.as_deref(), Some(left_out));
         };
         check("Dockerfile", ("dockerfile", "FROM small"), "b");
         check("d/File", ("d/File", "FROM d"), "a");
         check(&at.path().join("d/File").display().to_string(), ("d/File", "FROM d"), "a");
-            assert_eq!(prepared.spec.ignore.as_deref(), Some(left_out));
         let other = folder(&[("F", "FROM other")]);
         let outside = other.path().join("F").display().to_string();
         check(&outside, (&outside, "FROM other"), "b");

@@ -13,7 +13,7 @@ use crate::api::client::build::prepare::{Prepared, SentFolder};
 use crate::api::wire::build::connection::{Channels, Incoming, Outgoing, write};
 use crate::api::wire::build::frame::PIECE;
 use crate::api::wire::build::message::{ContextOffer, Opening, ToClient, ToEngine};
-use crate::resource::build::BuildEvent;
+use crate::resource::build::{BuildEvent, ShellInput};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 use crate::resource::image::Credentials;
@@ -23,10 +23,11 @@ pub(in crate::api) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     early: &[u8],
     name: &str,
-    prepared: Prepared,
+    mut prepared: Prepared,
     credentials: BTreeMap<String, Credentials>,
     events: &mut impl FnMut(BuildEvent),
 ) -> Result<ImageId, Failure> {
+    let typed = prepared.typed.take();
     let (read, mut to_engine) = tokio::io::split(stream);
     let (outgoing, frames) = Outgoing::new();
     let (want, wants) = mpsc::channel(1);
@@ -42,12 +43,26 @@ pub(in crate::api) async fn run<S: AsyncRead + AsyncWrite>(
             Ok(()) | Err(Unsent::Gone) => std::future::pending().await,
         }
     };
+    let typing = pass_on(typed, outgoing.clone());
     let hearing = hear(Incoming::new(read, early), name, &outgoing, &agents, want, events);
     tokio::select! {
         heard = hearing => heard,
         failure = supplying => Err(failure),
         failure = writing => Err(failure),
+        failure = typing => Err(failure),
     }
+}
+
+/// Passes on what is typed into a shell. It ends with the build.
+async fn pass_on(typed: Option<mpsc::Receiver<ShellInput>>, outgoing: Outgoing) -> Failure {
+    if let Some(mut typed) = typed {
+        while let Some(input) = typed.recv().await {
+            if outgoing.send(&ToEngine::Shell(input)).await.is_err() {
+                break;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// Hears what happens until the end.

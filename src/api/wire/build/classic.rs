@@ -72,7 +72,8 @@ impl Narrator {
                 let place = place.as_ref().map(|place| format!(" ({}:{})", place.file, place.line)).unwrap_or_default();
                 vec![text_to_json(&format!("[Warning] {rule}: {message}{place}\n"))]
             }
-            BuildEvent::Built { .. } => Vec::new(),
+            // Nobody can ask for a shell here.
+            BuildEvent::ShellOpened { .. } | BuildEvent::Shell { .. } | BuildEvent::ShellClosed | BuildEvent::Built { .. } => Vec::new(),
         }
     }
 
@@ -149,7 +150,7 @@ impl Follower {
             Line::Failed(failure) => {
                 let code = line.get("errorDetail").and_then(|detail| detail.get("code")).and_then(Value::as_i64);
                 let code = code.and_then(|code| i32::try_from(code).ok()).filter(|code| (1..300).contains(code));
-                let failed = StepFailure { message: failure.message.clone(), code, place: None, kept: None };
+                let failed = StepFailure { message: failure.message.clone(), code, place: None };
                 let mut told = self.end(at, Some(failed));
                 told.push(Told::Failed(failure));
                 told
@@ -277,7 +278,7 @@ mod tests {
     fn a_command_that_failed_is_told_in_dockerds_words() {
         let check = |name: &str, expect: &str| {
             let mut narrator = Narrator::default();
-            let failure = StepFailure { message: "no".to_owned(), code: Some(2), place: None, kept: None };
+            let failure = StepFailure { message: "no".to_owned(), code: Some(2), place: None };
             told(&mut narrator, &[started(0, name), ended(0, StepEnd::Failed(failure))]);
             let line = narrator.failed(&Failure::internal("no"));
             assert_eq!(line["errorDetail"], json!({ "code": 2, "message": expect }));
@@ -326,13 +327,13 @@ mod tests {
     #[test]
     fn what_we_tell_is_understood_too() {
         let (mut narrator, mut follower) = (Narrator::default(), Follower::default());
-        let failure = StepFailure { message: String::new(), code: Some(7), place: None, kept: None };
+        let failure = StepFailure { message: String::new(), code: Some(7), place: None };
         let events = [BuildEvent::Planned { steps: 1 }, started(0, "[1/1] RUN x"), output(0, "y\n"), ended(0, StepEnd::Failed(failure))];
         let mut lines: Vec<Value> = events.iter().flat_map(|event| narrator.tell(event)).collect();
         lines.push(narrator.failed(&Failure::internal("x")));
         let heard: Vec<Told> = lines.iter().flat_map(|line| follower.hear(line, Duration::ZERO)).collect();
         let message = "The command '/bin/sh -c x' returned a non-zero code: 7".to_owned();
-        let failed = StepFailure { message: message.clone(), code: Some(7), place: None, kept: None };
+        let failed = StepFailure { message: message.clone(), code: Some(7), place: None };
         assert_eq!(heard[..3], events[..3].iter().cloned().map(Told::Event).collect::<Vec<_>>());
         assert_eq!(heard[3..], [Told::Event(ended(0, StepEnd::Failed(failed))), Told::Failed(Failure::internal(message))]);
     }

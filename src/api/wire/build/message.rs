@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::api::wire::build::frame::{self, FrameError};
 use crate::api::wire::error::{kind_of, status_of};
 use crate::api::wire::system::{credentials_from_json, credentials_to_json};
-use crate::resource::build::{BuildEvent, BuildSpec};
+use crate::resource::build::{BuildEvent, BuildSpec, ShellInput};
 use crate::resource::context::{self, ContextEntry};
 use crate::resource::failure::Failure;
 use crate::resource::id::{Digest, ImageId};
@@ -97,6 +97,8 @@ pub enum ToEngine {
         /// The piece; an empty one is the last.
         bytes: Vec<u8>,
     },
+    /// What is typed into a shell, or how large its terminal is.
+    Shell(ShellInput),
     /// What an agent answers; nothing where it hung up.
     Agent {
         /// The connection, as the engine numbers them.
@@ -150,6 +152,8 @@ const OUTPUT: u8 = 9;
 const AGENT_OPEN: u8 = 10;
 const BUILT: u8 = 11;
 const FAILED: u8 = 12;
+const SHELL: u8 = 13;
+const SIZE: u8 = 14;
 
 impl ToEngine {
     /// Writes it as a frame.
@@ -167,6 +171,8 @@ impl ToEngine {
                 named(if *is_last { LISTING_END } else { LISTING }, context, &bytes)
             }
             Self::Content { context, bytes } => named(CONTENT, context, bytes),
+            Self::Shell(ShellInput::Bytes(bytes)) => frame::encode(SHELL, bytes),
+            Self::Shell(ShellInput::Size(size)) => json(SIZE, size),
             Self::Agent { channel, bytes } => frame::encode(AGENT, &[&channel.to_be_bytes(), bytes.as_slice()].concat()),
         }
     }
@@ -196,6 +202,8 @@ impl ToEngine {
                 }
                 Self::Listing { context, entries, is_last: kind == LISTING_END }
             }
+            SHELL => Self::Shell(ShellInput::Bytes(message.to_vec())),
+            SIZE => Self::Shell(ShellInput::Size(from_json(kind, message)?)),
             CONTENT => named_of(kind, message).map(|(context, bytes)| Self::Content { context, bytes: bytes.to_vec() })?,
             AGENT => number_of(kind, message).map(|(channel, bytes)| Self::Agent { channel, bytes: bytes.to_vec() })?,
             _ => return Err(MessageError::Kind(kind)),
@@ -215,6 +223,7 @@ impl ToClient {
             Self::Event(BuildEvent::Output { step, error, bytes }) => {
                 frame::encode(OUTPUT, &[&step.to_be_bytes(), [u8::from(*error)].as_slice(), bytes].concat())
             }
+            Self::Event(BuildEvent::Shell { error, bytes }) => frame::encode(SHELL, &[[u8::from(*error)].as_slice(), bytes].concat()),
             Self::Event(event) => json(EVENT, event),
             Self::AgentOpen { channel, id } => frame::encode(AGENT_OPEN, &[&channel.to_be_bytes(), id.as_bytes()].concat()),
             Self::Agent { channel, bytes } => frame::encode(AGENT, &[&channel.to_be_bytes(), bytes.as_slice()].concat()),
@@ -240,6 +249,10 @@ impl ToClient {
                 let (step, rest) = number_of(kind, message)?;
                 let (error, bytes) = rest.split_first().ok_or_else(wrong)?;
                 Self::Event(BuildEvent::Output { step, error: *error != 0, bytes: bytes.to_vec() })
+            }
+            SHELL => {
+                let (error, bytes) = message.split_first().ok_or_else(wrong)?;
+                Self::Event(BuildEvent::Shell { error: *error != 0, bytes: bytes.to_vec() })
             }
             AGENT_OPEN => {
                 let (channel, id) = number_of(kind, message)?;
@@ -293,6 +306,7 @@ mod tests {
     use crate::api::wire::build::frame::HEADER;
     use crate::resource::build::{DockerfileSource, NamedContext, StepEnd, StepFailure};
     use crate::resource::context::EntryKind;
+    use crate::resource::exec::TerminalSize;
 
     #[test]
     fn what_a_client_says_survives() {
@@ -315,6 +329,9 @@ mod tests {
             ToEngine::Listing { context: text("lib"), entries: Vec::new(), is_last: true },
             ToEngine::Content { context: text(""), bytes: b"abc".to_vec() },
             ToEngine::Agent { channel: 7, bytes: Vec::new() },
+            ToEngine::Shell(ShellInput::Bytes(Vec::new())),
+            ToEngine::Shell(ShellInput::Bytes(b"ls\n".to_vec())),
+            ToEngine::Shell(ShellInput::Size(TerminalSize { rows: 24, columns: 80 })),
         ] {
             let frame = message.encode();
             assert_eq!(ToEngine::decode(frame[0], &frame[HEADER..]).expect("a message"), message);
@@ -323,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_an_engine_says_survives() {
-        let failure = StepFailure { message: "no".to_owned(), code: Some(2), place: None, kept: None };
+        let failure = StepFailure { message: "no".to_owned(), code: Some(2), place: None };
         let ended = BuildEvent::Ended { step: 3, end: StepEnd::Failed(failure), took: Duration::from_millis(5) };
         for message in [
             ToClient::Want { context: String::new(), numbers: vec![0, 70_000] },
@@ -331,6 +348,9 @@ mod tests {
             ToClient::Event(BuildEvent::Output { step: 2, error: true, bytes: b"\xff\n".to_vec() }),
             ToClient::AgentOpen { channel: 1, id: "default".to_owned() },
             ToClient::Agent { channel: 1, bytes: b"x".to_vec() },
+            ToClient::Event(BuildEvent::ShellOpened { program: "sh".to_owned() }),
+            ToClient::Event(BuildEvent::Shell { error: true, bytes: b"\xff".to_vec() }),
+            ToClient::Event(BuildEvent::ShellClosed),
             ToClient::Built(Digest::of(b"image")),
             ToClient::Failed(Failure::denied("no")),
         ] {

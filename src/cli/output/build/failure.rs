@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_failure_shows_its_lines_and_its_last_words() {
-        let failure = StepFailure { message: "exit code: 2".to_owned(), code: Some(2), place: Some(place()), kept: None };
+        let failure = StepFailure { message: "exit code: 2".to_owned(), code: Some(2), place: Some(place()) };
         let failed =
             Failed { step: "[2/2] RUN make all".to_owned(), failure, lines: vec!["cc: no input".to_owned(), "make: *** 2".to_owned()] };
         assert_eq!(

@@ -111,7 +111,7 @@ impl Teller {
                         lines.push(clean(line));
                     }
                 });
-                lines.iter().for_each(|line| self.output(index, &told.steps[index], since, line));
+                self.output(index, &told.steps[index], since, &lines);
             }
             BuildEvent::Progress { step, what, current, total } => {
                 let Some(&index) = self.numbers.get(&step) else { return };
@@ -123,7 +123,7 @@ impl Teller {
             BuildEvent::Ended { step, end, took } => {
                 let Some(&index) = self.numbers.get(&step) else { return };
                 if let Some(line) = told.steps[index].end(&end, took) {
-                    self.output(index, &told.steps[index], took.as_secs_f64(), &clean(&line));
+                    self.output(index, &told.steps[index], took.as_secs_f64(), &[clean(&line)]);
                 }
                 let ended = &told.steps[index];
                 let (status, word) = match &end {
@@ -160,23 +160,26 @@ impl Teller {
     fn line(&self, index: usize, step: &Step, status: Status, text: &str) {
         match self.style {
             Style::Plain => self.steps.progress.write(&format!("#{} {text}", index + 1)),
-            Style::Json => self.record(step, status, text),
+            Style::Json => self.steps.progress.write(&self.record(step, status, text)),
             Style::Auto | Style::Tty | Style::Quiet => {}
         }
     }
 
-    /// Writes a line that a step wrote.
-    fn output(&self, index: usize, step: &Step, since: f64, text: &str) {
-        match self.style {
-            Style::Plain => self.steps.progress.write(&format!("#{} {since:.3} {text}", index + 1)),
-            Style::Json => self.record(step, Status::Working, text),
-            Style::Auto | Style::Tty | Style::Quiet => {}
+    /// Writes lines that a step wrote, all at once: a call of the kernel for each would cost more than all else.
+    fn output(&self, index: usize, step: &Step, since: f64, lines: &[String]) {
+        let each = |text: &String| match self.style {
+            Style::Plain => Some(format!("#{} {since:.3} {text}", index + 1)),
+            Style::Json => Some(self.record(step, Status::Working, text)),
+            Style::Auto | Style::Tty | Style::Quiet => None,
+        };
+        let text: Vec<String> = lines.iter().filter_map(each).collect();
+        if !text.is_empty() {
+            self.steps.progress.write(&text.join("\n"));
         }
     }
 
-    fn record(&self, step: &Step, status: Status, text: &str) {
-        let object = serde_json::json!({ "id": step.name, "parent_id": self.id, "status": status.word(), "text": text });
-        self.steps.progress.write(&object.to_string());
+    fn record(&self, step: &Step, status: Status, text: &str) -> String {
+        serde_json::json!({ "id": step.name, "parent_id": self.id, "status": status.word(), "text": text }).to_string()
     }
 }
 
@@ -215,7 +218,7 @@ mod tests {
         api.hear(BuildEvent::Progress { step: 0, what: "sha256:ab".to_owned(), current: 2000, total: Some(2000) });
         api.hear(ended(0, StepEnd::Done));
         web.hear(wrote(1, "o\nhalf"));
-        let failure = StepFailure { message: "exit code: 2".to_owned(), code: Some(2), place: None, kept: None };
+        let failure = StepFailure { message: "exit code: 2".to_owned(), code: Some(2), place: None };
         web.hear(ended(1, StepEnd::Failed(failure)));
         api.hear(ended(7, StepEnd::Done));
         let (failed, _) = web.outcome();
