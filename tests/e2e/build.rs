@@ -355,6 +355,8 @@ fn the_ordinary_docker_builds_here() {
     let told = build(&["-t", "c:1", "--build-arg", "WHO=docker", "--label", "key=value", "c"]).success();
     assert!(told.contains("Successfully tagged c:1") && !told.contains("Using cache"), "{told}");
     assert_eq!(run(docker(&bottle).args(["run", "--rm", "c:1"])).success(), "by docker\n");
+    let steps: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("Step ")?.split(' ').next()).collect();
+    assert_eq!(steps, ["1/4", "2/4", "3/4", "4/4"], "{told}");
     assert_eq!(image(&bottle, "c:1").expect("it was built")["Config"]["Labels"]["key"], "value");
     assert!(build(&["--build-arg", "WHO=docker", "c"]).success().contains("Using cache"));
     let id = build(&["-q", "--build-arg", "WHO=docker", "--label", "key=value", "c"]).success();

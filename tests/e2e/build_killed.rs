@@ -112,6 +112,21 @@ fn a_build_whose_client_is_killed_leaves_nothing() {
 }
 
 #[test]
+fn a_build_that_nobody_hears_ends() {
+    let (bottle, before) = prepared();
+    write_context(&bottle, "c", "FROM IMAGE\nARG MARK\nRUN yes\n");
+    let mut command = bottle.command(Bottle::binary());
+    let mut client = command.args(arguments(&bottle, "stay")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a client");
+    let mut lines = BufReader::new(client.stderr.take().expect("a pipe")).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.ends_with(" y")), "it runs");
+    drop(lines);
+    // As of a program that SIGPIPE ends.
+    assert_eq!(client.wait().expect("it ends").code(), Some(141));
+    settled(&bottle);
+    before.assert_same(&World::look(&folder(&bottle)));
+}
+
+#[test]
 fn the_next_engine_sweeps_what_a_killed_one_built() {
     let (bottle, before) = prepared();
     let engine = process(&bottle, "engine");

@@ -70,7 +70,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Pause(args) => interruptible(signal::pause(args, context)).await,
         Command::Unpause(args) => interruptible(signal::unpause(args, context)).await,
         Command::Wait(args) => interruptible(wait::run(args, context)).await,
-        Command::Build(args) => interruptible(build::run(*args, context)).await,
+        Command::Build(args) => interruptible(heard(build::run(*args, context), context)).await,
         Command::Pull(args) => interruptible(pull::run(args, context)).await,
         Command::Push(args) => interruptible(push::run(args, context)).await,
         Command::Ps(args) => interruptible(ps::run(args, context)).await,
@@ -89,6 +89,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<u8, Comma
         Command::Logout(args) => interruptible(login::logout(args, context)).await,
         // A shell has interrupts of its own.
         Command::Image(ImageCommand::Build(args)) if args.debug_shell => image_build::run(*args, context).await,
+        Command::Image(ImageCommand::Build(args)) => interruptible(heard(image_build::run(*args, context), context)).await,
         Command::Image(command) => interruptible(image::run(command, context)).await,
         // It speaks for another client, and knows no interrupts but the end of that.
         Command::System(command) => system::run(command, context).await,
@@ -106,12 +107,11 @@ fn has_dry_run(command: &Command) -> bool {
     let sends = matches!(command, Command::Push(_));
     let changes = matches!(command, Command::Down(_) | Command::Start(_) | Command::Stop(_) | Command::Rm(_));
     let looks = matches!(command, Command::Ps(_) | Command::Logs(_) | Command::Config(_) | Command::Port(_) | Command::Version(_));
-    let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));
     let makes = makes || matches!(command, Command::Image(ImageCommand::Build(_)));
+    let lists = matches!(command, Command::Ls(_) | Command::Images(_) | Command::Top(_) | Command::Stats(_));
     makes || sends || changes || looks || lists || matches!(command, Command::Events(_) | Command::Volumes(_))
 }
 
-/// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.
 /// Runs until the end, or until nobody reads what is told: then what has no end by itself is to have one.
 async fn heard(command: impl Future<Output = Result<u8, CommandError>>, context: &Context) -> Result<u8, CommandError> {
     tokio::select! {
@@ -120,6 +120,7 @@ async fn heard(command: impl Future<Output = Result<u8, CommandError>>, context:
     }
 }
 
+/// Runs until the end or the first interrupt, after which the code is 130; what the engine was asked to do, it does.
 async fn interruptible(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
     let mut interrupt = Interrupt::listen()?;
     tokio::select! {

@@ -1,10 +1,12 @@
 //! The two streams and who may write to them: data on standard output, all else on standard error.
 //!
 //! Nobody else prints. A reader that went away is no failure: what comes after is dropped, and whoever goes on forever asks
-//! [`Terminal::reader_left`].
+//! [`Terminal::reader_left`] or waits for [`Terminal::listener_left`].
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::cli::environment::Environment;
 use crate::resource::exec::TerminalSize;
@@ -43,6 +45,8 @@ struct Streams {
     /// Why standard output could not be written, other than that its reader left.
     stdout_failure: Option<io::Error>,
     stderr_closed: bool,
+    /// Told when standard error is found to be closed.
+    stderr_left: Arc<Notify>,
     /// Lines at the bottom of the terminal that are drawn again and again.
     live: Vec<String>,
     /// How many of them are on the screen.
@@ -181,6 +185,12 @@ impl Terminal {
         self.lock().stdout_closed
     }
 
+    /// Returns once it is found that nobody reads standard error any more; one waits for it at a time.
+    pub(crate) async fn listener_left(&self) {
+        let left = Arc::clone(&self.lock().stderr_left);
+        left.notified().await;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Streams> {
         self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,6 +222,9 @@ impl Streams {
             let mut stderr = io::stderr().lock();
             let written = stderr.write_all(bytes).and_then(|()| stderr.flush());
             self.stderr_closed = written.is_err();
+            if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                self.stderr_left.notify_one();
+            }
         }
     }
 

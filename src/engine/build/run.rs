@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::unix::OwnedReadHalf;
 
 use crate::archive::copy::{Choice, CopyOwner};
@@ -23,6 +23,7 @@ use crate::engine::build::teller::ToldStep;
 use crate::engine::build::{Build, Halt};
 use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::mount_point::MountPoints;
+use crate::engine::runtime::launch::LaunchMount;
 use crate::resource::build::BuildNetwork;
 use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, NetworkMode};
 use crate::resource::failure::Failure;
@@ -38,7 +39,6 @@ const HEAD: usize = 8;
 /// So long a command waits for whoever reads what it writes; its shim gives up after twice the time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Build {
 /// A command that is ready to be started.
 pub(super) struct Ready {
     pub(super) unlisted: Unlisted,
@@ -51,6 +51,7 @@ pub(super) struct Ready {
     targets: BTreeSet<PathBuf>,
 }
 
+impl Build {
     /// Runs a command over a ground, and puts what it wrote on top.
     pub(super) async fn run(&self, ground: &mut Ground, run: &Run, history: Option<String>, task: Task) -> Result<(), Halt> {
         let key = self.run_key(ground, run, &task).await?;
@@ -81,8 +82,7 @@ pub(super) struct Ready {
     pub(super) async fn ready(&self, ground: &Ground, run: &Run) -> Result<Ready, StepError> {
         let can_run = Platform { os: ground.document.os.clone(), architecture: ground.document.architecture.clone(), variant: None };
         check_machine(&can_run)?;
-        let engine = &self.job.engine;
-        let mut unlisted = engine.unlisted()?;
+        let mut unlisted = self.job.engine.unlisted()?;
         let mut mounted = Mounted::default();
         mounted.prepare(self, run, &unlisted).await?;
         let all = run.proxies.iter().chain(&run.environment).chain(&mounted.environment);
@@ -170,7 +170,8 @@ pub(super) struct Ready {
 
     /// Passes on what a command writes until it closes its outputs. It waits for whoever listens, but not for ever: what is written while
     /// somebody has stopped his terminal is left out, and so many bytes are told.
-    async fn pass_on(&self, mut output: OwnedReadHalf, told: &ToldStep) {
+    async fn pass_on(&self, output: OwnedReadHalf, told: &ToldStep) {
+        let mut output = BufReader::with_capacity(2 * PIECE, output);
         let mut head = [0; HEAD];
         let (mut waits, mut lost) = (true, 0);
         while output.read_exact(&mut head).await.is_ok() {
@@ -180,7 +181,6 @@ pub(super) struct Ready {
                 if output.read_exact(&mut piece).await.is_err() {
                     return;
                 }
-                let (error, length) = (head[0] == 2, piece.len());
                 left -= piece.len();
                 // A command that writes word by word is not told of word by word: what is there already goes along.
                 while left == 0
@@ -191,7 +191,7 @@ pub(super) struct Ready {
                     let length = HEAD + more.len();
                     output.consume(length);
                 }
-                left -= length;
+                let (error, length) = (head[0] == 2, piece.len());
                 if lost > 0 && told.try_output(true, note_of(lost)) {
                     (waits, lost) = (true, 0);
                 }
@@ -219,6 +219,13 @@ pub(super) struct Ready {
     }
 }
 
+/// The frame that some bytes begin with, if all of it is there: its stream, and what it carries.
+fn whole_frame(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+    Some((head[0], rest.get(..length as usize)?))
+}
+
 /// What stands in the place of output that was left out.
 fn note_of(lost: usize) -> Vec<u8> {
     format!("\n[{lost} bytes of output were left out: nobody read them in time]\n").into_bytes()
@@ -236,8 +243,11 @@ fn content_of(upper: &Path) -> Result<Digest, Failure> {
     Ok(opaque.iter().fold(Key::of("written").digest(&digest), |key, path| key.bytes(path.as_os_str().as_encoded_bytes())).finish())
 }
 
+/// The mark by which overlay has a folder hide what lies below it.
+pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
+
 /// The folders that overlay has marked as hiding what lies below them, in order.
-fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
     let (mut open, mut opaque) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = open.pop() {
         let mut value = [0; 8];
@@ -257,9 +267,6 @@ fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 /// Refuses commands for a machine that this one cannot be.
 fn check_machine(platform: &Platform) -> Result<(), Failure> {
-/// The mark by which overlay has a folder hide what lies below it.
-pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
-
     let host = Platform::host();
     if platform.architecture == host.architecture || (host.architecture == "amd64" && platform.architecture == "386") {
         return Ok(());
@@ -282,6 +289,13 @@ pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_is_taken_when_all_of_it_is_there() {
+        let bytes = [&[2, 0, 0, 0, 0, 0, 0, 3][..], b"abc", &[1, 0, 0, 0, 0, 0, 0, 1]].concat();
+        assert_eq!(whole_frame(&bytes), Some((2, b"abc".as_slice())));
+        assert_eq!([whole_frame(&bytes[..10]), whole_frame(&bytes[..7]), whole_frame(&bytes[11..])], [None; 3]);
+    }
 
     #[test]
     fn a_folder_that_hides_is_another_than_one_that_does_not() {

@@ -18,6 +18,8 @@ const LONGEST: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub struct Narrator {
     steps: u32,
+    /// How many of them have begun.
+    begun_steps: u32,
     /// What each step is about, as the Dockerfile has it.
     names: BTreeMap<u32, String>,
     /// What each step has written since its last whole line.
@@ -34,9 +36,14 @@ impl Narrator {
                 Vec::new()
             }
             BuildEvent::Started { step, name } => {
-                let name = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(name.as_str(), |(_, rest)| rest);
+                let (number, name) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")).unwrap_or(("", name));
                 self.names.insert(*step, name.to_owned());
-                let number = step + 1;
+                // Pulls and the like are part of no stage, and have no number.
+                if !is_numbered(number) {
+                    return Vec::new();
+                }
+                self.begun_steps += 1;
+                let number = self.begun_steps;
                 vec![text_to_json(&format!("Step {number}/{} : {name}\n", self.steps.max(number)))]
             }
             BuildEvent::Output { step, bytes, .. } => {
@@ -100,6 +107,12 @@ impl Narrator {
             None => json!({ "errorDetail": { "message": failure.message }, "error": failure.message }),
         }
     }
+}
+
+/// Whether `build 2/4` says which step of its stage one is.
+fn is_numbered(place: &str) -> bool {
+    let number = place.rsplit(' ').next().and_then(|last| last.split_once('/'));
+    number.is_some_and(|(step, steps)| step.parse::<u32>().is_ok() && steps.parse::<u32>().is_ok())
 }
 
 /// The one line of a build that is to tell nothing else.
@@ -245,17 +258,20 @@ mod tests {
         let text = told(
             &mut narrator,
             &[
+                started(0, "[internal] pull x"),
+                ended(0, StepEnd::Done),
                 BuildEvent::Planned { steps: 3 },
-                started(0, "[base 1/1] FROM x"),
-                ended(0, StepEnd::Cached),
-                started(1, "[a 1/1] RUN one"),
-                started(2, "[b 1/1] RUN two"),
-                output(1, "on"),
-                output(2, "two\nth"),
-                output(1, "e\n"),
+                started(1, "[base 1/1] FROM x"),
+                ended(1, StepEnd::Cached),
+                started(2, "[a 1/1] RUN one"),
+                started(4, "[internal] fetch http://x"),
+                started(3, "[b 1/1] RUN two"),
+                output(2, "on"),
+                output(3, "two\nth"),
+                output(2, "e\n"),
+                ended(3, StepEnd::Done),
+                output(2, "\u{fc}"),
                 ended(2, StepEnd::Done),
-                output(1, "\u{fc}"),
-                ended(1, StepEnd::Done),
             ],
         );
         assert_eq!(text, "Step 1/3 : FROM x\n ---> Using cache\nStep 2/3 : RUN one\nStep 3/3 : RUN two\ntwo\none\nth\n\u{fc}\n");
