@@ -204,6 +204,7 @@ fn a_check_tells_and_builds_nothing() {
     write_context(&bottle, "bad", "FROM IMAGE\nRUM x\nCOPI y\n");
     let told = bottle.gantry(["image", "build", "bad"]).failure(1);
     assert!(told.contains("Dockerfile:2:1") && told.contains("RUM"), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("error: ")).count(), 2, "{told}");
     assert_eq!(bottle.get("/images/json").as_array().map(Vec::len), Some(1));
 }
 
@@ -240,17 +241,6 @@ fn only_what_read_a_change_is_built_again() {
     assert_eq!(build(), first);
 }
 
-#[test]
-fn the_same_input_is_the_same_image() {
-    let bottle = Bottle::with_image();
-    let dockerfile = "FROM IMAGE AS lower\nRUN date > /dev/null; mkdir -p /d/e; echo x > /d/e/f; ln /d/e/f /d/e/g; ln -s f /d/e/l; rm /etc/group\nWORKDIR /made/here\n\
-                      FROM lower\nCOPY --link . /all/\nADD archive.tar /unpacked/\nRUN rm -r /d/e && mkdir /d/e && chown app /d\nENTRYPOINT [\"cat\"]\n";
-    write_context(&bottle, "r", dockerfile);
-    bottle.shell("mkdir r/sub && echo f > r/sub/f && tar -C r -cf r/archive.tar sub").success();
-    let build = || bottle.shell("SOURCE_DATE_EPOCH=1700000000 $GANTRY image build -q --no-cache -t r:1 r").success();
-    let first = build();
-    let (id, created) = (first.clone(), image(&bottle, "r:1").expect("it was built")["Created"].clone());
-    assert_eq!(created, "2023-11-14T22:13:20Z");
 #[test]
 fn what_a_build_is_warned_of_says_what_it_is_about() {
     let bottle = Bottle::with_image();
@@ -298,6 +288,17 @@ fn what_is_linked_hides_nothing_of_where_it_comes_to_lie() {
     assert_eq!((list.as_str(), told.lines().filter(|line| line.ends_with(" CACHED")).count()), ("f\nkept\n", 1), "{told}");
 }
 
+#[test]
+fn the_same_input_is_the_same_image() {
+    let bottle = Bottle::with_image();
+    let dockerfile = "FROM IMAGE AS lower\nRUN date > /dev/null; mkdir -p /d/e; echo x > /d/e/f; ln /d/e/f /d/e/g; ln -s f /d/e/l; rm /etc/group\nWORKDIR /made/here\n\
+                      FROM lower\nCOPY --link . /all/\nADD archive.tar /unpacked/\nRUN rm -r /d/e && mkdir /d/e && chown app /d\nENTRYPOINT [\"cat\"]\n";
+    write_context(&bottle, "r", dockerfile);
+    bottle.shell("mkdir r/sub && echo f > r/sub/f && tar -C r -cf r/archive.tar sub").success();
+    let build = || bottle.shell("SOURCE_DATE_EPOCH=1700000000 $GANTRY image build -q --no-cache -t r:1 r").success();
+    let first = build();
+    let (id, created) = (first.clone(), image(&bottle, "r:1").expect("it was built")["Created"].clone());
+    assert_eq!(created, "2023-11-14T22:13:20Z");
     // Neither the folder's place nor its times, nor what was remembered, has a part in it.
     bottle.shell("cp -r r s && rm -r r && mv s r && touch -d 2024-01-01 r/sub/f r/sub").success();
     assert_eq!(build(), id);
@@ -354,9 +355,9 @@ fn the_ordinary_docker_builds_here() {
     let build = |arguments: &[&str]| run(docker(&bottle).env("DOCKER_BUILDKIT", "0").arg("build").args(arguments));
     let told = build(&["-t", "c:1", "--build-arg", "WHO=docker", "--label", "key=value", "c"]).success();
     assert!(told.contains("Successfully tagged c:1") && !told.contains("Using cache"), "{told}");
-    assert_eq!(run(docker(&bottle).args(["run", "--rm", "c:1"])).success(), "by docker\n");
     let steps: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("Step ")?.split(' ').next()).collect();
     assert_eq!(steps, ["1/4", "2/4", "3/4", "4/4"], "{told}");
+    assert_eq!(run(docker(&bottle).args(["run", "--rm", "c:1"])).success(), "by docker\n");
     assert_eq!(image(&bottle, "c:1").expect("it was built")["Config"]["Labels"]["key"], "value");
     assert!(build(&["--build-arg", "WHO=docker", "c"]).success().contains("Using cache"));
     let id = build(&["-q", "--build-arg", "WHO=docker", "--label", "key=value", "c"]).success();
@@ -392,6 +393,16 @@ fn others_read_what_was_built() {
         "c=$({buildah} from --isolation chroot docker-archive:saved.tar) && m=$({buildah} mount $c) && cat $m/kept $m/www/new && ls $m/etc && {buildah} umount $c >/dev/null"
     );
     assert_eq!(bottle.shell(&mounted).success(), "kept\nnew\npasswd\n");
+    // By podman, from where it was pushed to. Where the machine's own limits are low, podman's cannot be set.
+    let podman = "podman --root $PWD/pods --runroot $PWD/pods-run --tmpdir $PWD/pods-tmp --storage-driver vfs --cgroup-manager cgroupfs --events-backend none";
+    let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
+    bottle.shell(&format!("{podman} pull -q --tls-verify=false 127.0.0.1:5005/built:1")).success();
+    let said = bottle.shell(&format!("{podman} run --rm --network none {limits} 127.0.0.1:5005/built:1")).success();
+    assert_eq!(without_names(said), expect);
+    let known = bottle
+        .shell(&format!("{podman} image inspect --format '{{{{.Config.WorkingDir}}}} {{{{len .RootFS.Layers}}}}' 127.0.0.1:5005/built:1"));
+    assert_eq!(known.success(), format!("/www {}\n", layers(&bottle, "127.0.0.1:5005/built:1").len()));
+    bottle.shell(&format!("{podman} system reset -f")).success();
     {
         let theirs = Docker::start(&bottle);
         theirs.docker(&["pull", "-q", "127.0.0.1:5005/built:1"]).success();

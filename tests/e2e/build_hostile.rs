@@ -32,10 +32,15 @@ impl Victim {
         Self(folder)
     }
 
+    /// Whether there is nothing left in it.
+    fn is_gone(&self) -> bool {
+        fs::read_dir(&self.0).expect("the folder").next().is_none()
+    }
+
     /// Whether anything in it is not as it was.
     fn is_harmed(&self) -> bool {
         let names: Vec<_> = fs::read_dir(&self.0).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
-        let metadata = fs::symlink_metadata(self.0.join("secret")).expect("the file");
+        let Ok(metadata) = fs::symlink_metadata(self.0.join("secret")) else { return true };
         names != ["secret"]
             || fs::read_to_string(self.0.join("secret")).expect("the file") != SECRET
             || (metadata.mode() & 0o7777, metadata.uid(), metadata.nlink()) != (0o644, 0, 1)
@@ -124,46 +129,84 @@ fn archives_that_climb_out_stay_inside() {
 #[test]
 fn links_lead_nowhere_but_inside() {
     let bottle = Bottle::with_image();
-    let victim = Victim::of(&bottle);
-    let place = victim.0.display().to_string();
+    let place = Victim::of(&bottle).0.display().to_string();
     fs::create_dir(bottle.project().join("h")).expect("a folder");
     let links = [("absolute", place.clone()), ("relative", "../victim".to_owned()), ("file", "../victim/secret".to_owned())];
     for (name, target) in &links {
         symlink(target, bottle.project().join("h").join(name)).expect("a link");
     }
-    // Who follows them reads it.
-    assert!(bottle.shell("cp -rL h naive && cat naive/file").success().contains(SECRET));
-    fs::remove_dir_all(bottle.project().join("naive")).expect("a copy");
-    // In a context, in a stage, in a mount, and on the way to where something is put.
-    for lines in [
-        "COPY absolute /x\nRUN cat /x/secret",
-        "COPY relative/secret /x\nRUN cat /x",
-        "COPY file /x\nRUN cat /x",
-        "COPY . /x\nRUN cat /x/file /x/absolute/secret; cat /x/relative/secret",
-        "COPY --parents absolute/secret file /x/\nRUN find /x -type f | xargs cat",
-        "ADD absolute /x\nRUN cat /x/secret",
-        "RUN --mount=type=bind,source=absolute,target=/x cat /x/secret",
-        "RUN --mount=type=bind,source=file,target=/x cat /x",
-        "RUN --mount=type=bind,target=/x cat /x/absolute/secret /x/relative/secret /x/file",
-        "RUN --mount=type=bind,target=/x,rw cat /x/absolute/secret /x/relative/secret; touch /x/absolute/made",
-        "RUN ln -s PLACE /d; ln -s ../../../../../../../../..PLACE /e\nFROM IMAGE\nCOPY --from=0 /d /e /x/\nRUN cat /x/secret",
-        "RUN ln -s PLACE /d\nCOPY Dockerfile /d/made\nCOPY Dockerfile /d/\nADD Dockerfile /d/secret\nWORKDIR /d\nRUN touch here",
-        "RUN ln -s PLACE /d\nCOPY --link Dockerfile /d/made\nCOPY --chown=7 --chmod=777 Dockerfile /d/secret",
-        "RUN ln -s PLACE /d\nRUN --mount=type=cache,target=/d touch /d/made\nRUN --mount=type=tmpfs,target=/d/e true",
-        "RUN ln -s PLACE /seed\nFROM IMAGE\nRUN --mount=type=cache,target=/c,id=seeded,from=0,source=/seed cat /c/secret; touch /c/made",
-        "RUN ln -s PLACE/secret /etc/passwd -f\nCOPY --chown=root Dockerfile /x\nUSER app\nRUN cat /etc/passwd",
-        "WORKDIR /../../../../../../..PLACE\nRUN cat secret; touch made",
-        "RUN --mount=type=cache,target=../../../../../../../../../../../../../..PLACE/made true",
-        "RUN --mount=type=tmpfs,target=/a/../../../../../../../../../../../../../../../../..PLACE/made true",
-        "COPY ../victim/secret /x\nRUN cat /x",
-        "COPY --from=IMAGE ../../../../../../../..PLACE/secret /x\nRUN cat /x",
-    ] {
+    // In a context, in a stage, in a mount, and on the way to where something is put; each beside what the same comes to where paths are
+    // taken at their word: `h` is the context there, and `naive` the root of a stage.
+    let attacks = [
+        ("COPY absolute /x\nRUN cat /x/secret", "cp -rL h/absolute naive/x; cat naive/x/secret"),
+        ("COPY relative/secret /x\nRUN cat /x", "cp h/relative/secret naive/x; cat naive/x"),
+        ("COPY file /x\nRUN cat /x", "cp h/file naive/x; cat naive/x"),
+        ("COPY . /x\nRUN cat /x/file /x/absolute/secret; cat /x/relative/secret", "cp -rL h naive/x; cat naive/x/file"),
+        (
+            "COPY --parents absolute/secret file /x/\nRUN find /x -type f | xargs cat",
+            "mkdir naive/x; (cd h && cp --parents absolute/secret ../naive/x); cat naive/x/absolute/secret",
+        ),
+        ("ADD absolute /x\nRUN cat /x/secret", "cp -rL h/absolute naive/x; cat naive/x/secret"),
+        (
+            "RUN --mount=type=bind,source=absolute,target=/x cat /x/secret",
+            "mkdir naive/x; mount --bind h/absolute naive/x && cat naive/x/secret; umount naive/x",
+        ),
+        ("RUN --mount=type=bind,source=file,target=/x cat /x", "touch naive/x; mount --bind h/file naive/x && cat naive/x; umount naive/x"),
+        ("RUN --mount=type=bind,target=/x cat /x/absolute/secret /x/relative/secret /x/file", "cat h/absolute/secret"),
+        (
+            "RUN --mount=type=bind,target=/x,rw cat /x/absolute/secret /x/relative/secret; touch /x/absolute/made",
+            "cp -r h naive/x; touch naive/x/absolute/made",
+        ),
+        (
+            "RUN ln -s PLACE /d; ln -s ../../../../../../../../..PLACE /e\nFROM IMAGE\nCOPY --from=0 /d /e /x/\nRUN cat /x/secret",
+            "ln -s PLACE naive/d; mkdir naive/x; cp -rL naive/d/. naive/x; cat naive/x/secret",
+        ),
+        (
+            "RUN ln -s PLACE /d\nCOPY Dockerfile /d/made\nCOPY Dockerfile /d/\nADD Dockerfile /d/secret\nWORKDIR /d\nRUN touch here",
+            "ln -s PLACE naive/d; cp h/Dockerfile naive/d/",
+        ),
+        (
+            "RUN ln -s PLACE /d\nCOPY --link Dockerfile /d/made\nCOPY --chown=7 --chmod=777 Dockerfile /d/secret",
+            "ln -s PLACE naive/d; chmod 777 naive/d/secret",
+        ),
+        (
+            "RUN ln -s PLACE /d\nRUN --mount=type=cache,target=/d touch /d/made\nRUN --mount=type=tmpfs,target=/d/e true",
+            "ln -s PLACE naive/d; mkdir -p naive/d/e",
+        ),
+        (
+            "RUN ln -s PLACE /seed\nFROM IMAGE\nRUN --mount=type=cache,target=/c,id=seeded,from=0,source=/seed cat /c/secret; touch /c/made",
+            "ln -s PLACE naive/seed; cp -r naive/seed/. naive/c; cat naive/c/secret",
+        ),
+        (
+            "RUN ln -s PLACE/secret /etc/passwd -f\nCOPY --chown=root Dockerfile /x\nUSER app\nRUN cat /etc/passwd",
+            "mkdir naive/etc; ln -s PLACE/secret naive/etc/passwd; cat naive/etc/passwd",
+        ),
+        ("WORKDIR /../../../../../../..PLACE\nRUN cat secret; touch made", "cd naive/../../../../../../../../../..PLACE; touch made"),
+        (
+            "RUN --mount=type=cache,target=../../../../../../../../../../../../../..PLACE/made true",
+            "mkdir -p naive/../../../../../../../../../../..PLACE/made",
+        ),
+        (
+            "RUN --mount=type=tmpfs,target=/a/../../../../../../../../../../../../../../../../..PLACE/made true",
+            "mkdir naive/a; mkdir -p naive/a/../../../../../../../../../../..PLACE/made",
+        ),
+        ("COPY ../victim/secret /x\nRUN cat /x", "cat h/../victim/secret"),
+        ("COPY --from=IMAGE ../../../../../../../..PLACE/secret /x\nRUN cat /x", "cat naive/../../../../../../../../../..PLACE/secret"),
+    ];
+    for (lines, naive) in attacks {
+        let fallen_for = Victim::of(&bottle);
+        let told = bottle.shell(&format!("rm -rf naive; mkdir naive; {naive}").replace("PLACE", &place));
+        assert!(told.stdout.contains(SECRET) || fallen_for.is_harmed(), "{lines} is no attack: {told:?}");
+        let victim = Victim::of(&bottle);
         let told = build(&bottle, &["--secret", "id=s,src=h/Dockerfile"], &format!("FROM IMAGE\n{lines}\n").replace("PLACE", &place));
         assert!(!told.stdout.contains(SECRET), "{lines}: {told:?}");
         assert!(!victim.is_harmed(), "{lines}: {told:?}");
     }
     // The Dockerfile itself: the engine does not follow one that came in an archive.
     archive(&bottle.project().join("evil.tar"), &[(tar::EntryType::Symlink, "Dockerfile", &format!("{place}/secret"))]);
+    let followed =
+        bottle.shell("rm -rf naive && mkdir naive && tar -C naive -xf evil.tar && cat naive/Dockerfile naive/../victim/secret").success();
+    assert_eq!(followed, SECRET.repeat(2));
     let post = "curl -s -X POST -H 'Content-Type: application/x-tar' --data-binary @evil.tar --unix-socket $GANTRY_ROOT/run/engine.sock";
     for query in ["", "?dockerfile=../victim/secret", &format!("?dockerfile={place}/secret")] {
         let told = bottle.shell(&format!("{post} 'http://engine/build{query}'")).success();
@@ -182,10 +225,13 @@ fn what_a_step_plants_in_a_cache_hurts_nobody() {
     );
     let told = build(&bottle, &[], &plant);
     assert!(told.code == 0 && told.stdout.contains("pipe") && told.stdout.contains("disk"), "{told:?}");
-    // Who goes there on the host without thinking reads what he should not.
+    // Who goes there on the host without thinking reads what he should not, and removes more than the cache.
     let caches = bottle.root().join("data/builds/caches");
     let data = fs::read_dir(&caches).expect("caches").flatten().next().expect("one").path().join("data");
     assert_eq!(fs::read_to_string(data.join("link/secret")).expect("the link works"), SECRET);
+    bottle.shell(&format!("rm -rf {}/link/*", data.display())).success();
+    assert!(victim.is_gone());
+    let victim = Victim::of(&bottle);
     // Another build finds it, and only that.
     let told = build(
         &bottle,
@@ -273,6 +319,10 @@ fn peak(bottle: &Bottle) -> u64 {
 fn floods_of_output_fill_no_memory() {
     let bottle = Bottle::with_image();
     assert_eq!(build(&bottle, &[], "FROM IMAGE\nRUN echo little\n").code, 0);
+    // Who keeps what is written to him has it all in memory.
+    let kept = "sh -c 'kept=$(yes 0123456789 | head -c 100000000); grep VmHWM /proc/$$/status' | tr -dc 0-9";
+    let kept: u64 = bottle.shell(kept).success().trim().parse().expect("a number");
+    assert!(kept > 48 << 10, "{kept} KiB are no flood");
     let before = peak(&bottle);
     // A hundred million bytes: as one line, and as many.
     for flood in
@@ -319,10 +369,6 @@ fn gigantic_dockerfiles_and_trees_are_refused_or_built_in_time() {
     assert_eq!(build(&bottle, &[], "FROM IMAGE\nRUN true\n").code, 0, "the engine builds on");
 }
 
-    // Who keeps what is written to him has it all in memory.
-    let kept = "sh -c 'kept=$(yes 0123456789 | head -c 100000000); grep VmHWM /proc/$$/status' | tr -dc 0-9";
-    let kept: u64 = bottle.shell(kept).success().trim().parse().expect("a number");
-    assert!(kept > 48 << 10, "{kept} KiB are no flood");
 #[test]
 fn a_command_sees_no_more_than_its_stage() {
     let bottle = Bottle::with_image();
@@ -358,6 +404,9 @@ fn a_command_sees_no_more_than_its_stage() {
     let count =
         told.stdout.lines().find_map(|line| line.split(' ').rev().nth(1).filter(|_| line.ends_with(" processes"))?.parse::<u32>().ok());
     assert!(told.code == 0 && count.is_some_and(|count| count <= 4), "{told:?}");
+    let shared = ["run", "--rm", "--pid", "host", "busybox:test", "sh", "-c", "ls -d /proc/[0-9]* | wc -l"];
+    let all: u32 = run(docker(&bottle).args(shared)).success().trim().parse().expect("a number");
+    assert!(all > 4, "where processes are shared there are {all}");
     assert_eq!(bottle.state("project-a-1"), "running");
 }
 
