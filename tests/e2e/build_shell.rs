@@ -17,7 +17,9 @@ fn typed(bottle: &Bottle, flags: &str, dockerfile: &str, lines: &str) -> Outcome
 fn a_shell_has_all_that_the_failed_command_had() {
     let bottle = Bottle::with_image();
     bottle.write("key", "hush-4711");
-    bottle.compose("services: {a: {image: IMAGE, command: 'true'}}\nnetworks: {default: {name: other, ipam: {config: [{subnet: 10.99.7.0/24}]}}}\n");
+    bottle.compose(
+        "services: {a: {image: IMAGE, command: 'true'}}\nnetworks: {default: {name: other, ipam: {config: [{subnet: 10.99.7.0/24}]}}}\n",
+    );
     bottle.gantry(["create"]).success();
     let dockerfile = "FROM IMAGE\nWORKDIR /w\nENV KEY=value\nRUN touch /before\n\
                       RUN --mount=type=cache,target=/c --mount=type=secret,id=key --mount=type=secret,id=key,env=TOKEN --mount=target=/ctx \

@@ -241,8 +241,9 @@ mod tests {
                 unpack: None,
             };
             let parts = vec![Part::Paths(vec!["/archive.tar".into(), "/sub".into()])];
-            let placing = Placing { copy, parts, from_context: true, created: 0, wanted };
-            let (from, to) = (open_folder(&at("from")).expect("a folder"), open_folder(&at(into)).expect("a folder"));
+            let open = |name: &str| open_folder(&at(name)).expect("a folder");
+            let placing = Placing { copy, parts, from_context: true, sealed: false, created: 0, upper: open(into), wanted };
+            let (from, to) = (open("from"), open(into));
             // What it says is heard by nobody.
             let _ = placing.place(from.as_fd(), to.as_fd());
             let _ = placing.unpack(from.as_fd(), Path::new("/archive.tar"), to.as_fd(), Owner::Archive);
