@@ -65,7 +65,7 @@ fn lists_are_filtered_as_docker_filters_them() {
         assert!(found == status && answer["message"].to_string().contains(words), "{filters}: {answer}");
     }
     // Containers and shared layers are counted for who asks, and old clients are told what they know.
-    docker(&["create", "--name", "made", IMAGE]).success();
+    docker(&["create", "--name", "made", IMAGE, "true"]).success();
     docker(&["tag", IMAGE, "busybox:again"]).success();
     let line = |path: &str| {
         let (_, list) = get(path);

@@ -241,7 +241,7 @@ fn what_keeps_ssh_from_an_engine_is_told() {
     };
     let address = Sshd::ADDRESS;
     check(&format!("$GANTRY -H {address} image ls"), "neither docker nor gantry is in the PATH");
-    check("$GANTRY -H ssh://nobody@127.0.0.1:2222 image ls", "Permission denied (publickey)");
+    check("$GANTRY -H ssh://nosuchuser@127.0.0.1:2222 image ls", "Permission denied (publickey)");
     check("$GANTRY -H ssh://127.0.0.1:2223 image ls", "Connection refused");
     check(&format!("PATH=/nowhere $GANTRY -H {address} image ls"), "the program `ssh` cannot be run");
     assert!(told("$GANTRY -H ssh://-oProxyCommand=touch%20x image ls").contains("is no name of a host"));
@@ -258,7 +258,7 @@ fn standard_input_and_output_become_the_engines_socket() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nOK"), "{answer:?}");
     // The engine ends the connection: input that could still come is not waited for.
     let answer = bottle.shell(&format!(
-        "mkfifo input && (printf '{request}'; until test -e ended; do :; done) > input & $GANTRY system dial-stdio < input; touch ended"
+        "mkfifo input; (printf '{request}'; until test -e ended; do :; done) > input & $GANTRY system dial-stdio < input; touch ended"
     ));
     assert!(answer.success().ends_with("OK"));
     assert!(bottle.shell("$GANTRY system --help").success().contains("dial-stdio"));
