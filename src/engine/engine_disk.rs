@@ -24,14 +24,11 @@ impl Engine {
         }
         if asked.volumes {
             let mut volumes = Vec::new();
-            for (volume, _) in self.shared.volumes.list() {
+            // What is mounted there only while it is used lies elsewhere.
+            for (volume, _) in self.shared.volumes.list().into_iter().filter(|(volume, _)| volume.spec.options.is_empty()) {
                 let users = self.shared.volumes.user_count(volume.name.as_str()) as u64;
-                // What is mounted there only while it is used lies elsewhere (dockerd's local driver says the same).
-                let place = Some(volume.mountpoint.clone()).filter(|_| volume.spec.options.is_empty());
-                let size = match place {
-                    Some(place) => Some(on_a_thread(move || sizes_of(&place).0).await?),
-                    None => None,
-                };
+                let place = volume.mountpoint.clone();
+                let size = on_a_thread(move || sizes_of(&place).0).await?;
                 volumes.push((volume, users, size));
             }
             found.volumes = Some(volumes);

@@ -28,7 +28,7 @@ impl Engine {
         able(&container)?;
         let id = exec::new_id()?;
         self.shared.execs.add(id, container.id(), spec.clone());
-        self.tell_exec(&container, &id, &format!("exec_create: {}", line(&spec.command)), &[]);
+        self.tell_exec(&container, &id, &format!("exec_create: {}", exec::line(&spec.command)), &[]);
         Ok(id)
     }
 
@@ -41,7 +41,7 @@ impl Engine {
         let keys = spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?.unwrap_or_default();
         let process = exec::process(&container, &spec)?;
         self.shared.execs.take(&id)?;
-        self.tell_exec(&container, &id, &format!("exec_start: {}", line(&spec.command)), &[]);
+        self.tell_exec(&container, &id, &format!("exec_start: {}", exec::line(&spec.command)), &[]);
         let io = ExecIo { stdin: spec.stdin && !detach, stdout: spec.stdout, stderr: spec.stderr, detach };
         let engine = self.clone();
         let started = async move {
@@ -127,11 +127,4 @@ fn able(container: &Container) -> Result<Task, Failure> {
         }
         _ => container.task(),
     }
-}
-
-/// A command as Docker's events tell it: the program, a space even where nothing follows it, the arguments.
-fn line(command: &[String]) -> String {
-    let mut words = command.iter();
-    let program = words.next().map(String::as_str).unwrap_or_default();
-    format!("{program} {}", words.as_slice().join(" "))
 }

@@ -75,8 +75,9 @@ impl Engine {
         let all = filters.flag("all")?.unwrap_or(false);
         let (mut names, mut reclaimed) = (Vec::new(), 0);
         for (volume, used) in self.shared.volumes.list() {
-            let wanted = (all || volume.anonymous) && volume.spec.options.is_empty() && filters.labels(&volume.spec.labels);
-            if used || !wanted {
+            // What mounts something from elsewhere is hardly local, whatever its driver is called (dockerd says the same).
+            let is_local = volume.spec.options.is_empty();
+            if used || !is_local || !(all || volume.anonymous) || !filters.labels(&volume.spec.labels) {
                 continue;
             }
             let place = volume.mountpoint.clone();

@@ -120,8 +120,8 @@ pub struct DiskUse {
     pub images: Option<Vec<(ImageInfo, ImageUsage)>>,
     /// Every container, what its image is called now, the bytes it wrote itself, and all it sees.
     pub containers: Option<Vec<(ContainerInfo, String, (u64, u64))>>,
-    /// Every volume, how many containers use it, and its bytes, where they can be counted.
-    pub volumes: Option<Vec<(VolumeInfo, u64, Option<u64>)>>,
+    /// Every volume whose content lies with the engine, how many containers use it, and its bytes.
+    pub volumes: Option<Vec<(VolumeInfo, u64, u64)>>,
     /// What builds keep.
     pub build_cache: Option<Vec<BuildCache>>,
 }

@@ -23,7 +23,7 @@ const TOUR: &[&str] = &[
     "volume create -o type=tmpfs -o device=tmpfs -o o=size=1m vol2",
     "run -d --name plain fields:1",
     "run -d --name rich --hostname h --domainname d.e -u app:extra -e A=b -e FROM_IMAGE -p 8080:80 -p 127.0.0.1:9001:90/udp --expose 70 -v \
-     vol1:/data:ro -v /tmp:/host --tmpfs /t:size=1m --mount type=volume,target=/anon --mount type=tmpfs,target=/t2,tmpfs-size=4096 \
+     vol1:/data:ro -v /etc:/host --tmpfs /t:size=1m --mount type=volume,target=/anon --mount type=tmpfs,target=/t2,tmpfs-size=4096 \
      --network net1 --network-alias al --label l=m --restart on-failure:3 --stop-signal SIGINT --stop-timeout 3 -w /tmp --entrypoint sleep \
      --cap-add NET_ADMIN --cap-drop CHOWN --dns 9.9.9.9 --dns-search x.y --dns-option ndots:2 --add-host z:1.1.1.1 --group-add 2000 --ipc \
      shareable --memory 64m --cpus 0.5 --cpu-shares 100 --pids-limit 50 --ulimit nofile=100:200 --shm-size 1m --sysctl \
@@ -51,7 +51,8 @@ const TOUR: &[&str] = &[
 
 /// What is taken away again, for the events of it.
 const LEAVE: &[&str] = &[
-    "stop -t 0 rich tty beside",
+    "stop rich",
+    "stop -t 0 tty beside",
     "rm -f -v rich beside hosted tty went linked plain",
     "network rm net1 net2",
     "volume rm vol1",
@@ -237,7 +238,10 @@ impl<'a> Side<'a> {
         self.keep("inspect with size", &json!({ "SizeRw": sized["SizeRw"].is_u64(), "SizeRootFs": sized["SizeRootFs"].is_u64() }));
         for version in [24, 45, 46, 51] {
             let listed = self.get(&format!("/v1.{version}/containers/json?all=1"));
-            self.keep(&format!("list 1.{version}"), &by(&listed, |line| line["Names"][0].to_string(), tamed));
+            self.keep(
+                &format!("list 1.{version}"),
+                &by(&listed, |line| self.names.in_words(line["Id"].as_str().unwrap_or_default()), tamed),
+            );
         }
     }
 
@@ -301,7 +305,7 @@ impl<'a> Side<'a> {
             }
             tamed(line)
         };
-        for (kind, key) in [("Images", "/RepoTags/0"), ("Containers", "/Names/0"), ("Volumes", "/Name")] {
+        for (kind, key) in [("Images", "/RepoTags/0"), ("Containers", "/Id"), ("Volumes", "/Name")] {
             if disk[kind].is_array() {
                 let name = |it: &Value| self.names.in_words(it.pointer(key).and_then(Value::as_str).unwrap_or_default());
                 disk[kind] = by(&disk[kind], name, line);
@@ -325,8 +329,9 @@ impl<'a> Side<'a> {
             let action = event["Action"].as_str().unwrap_or_default().to_owned();
             let actor = self.names.in_words(event["Actor"]["ID"].as_str().unwrap_or_default());
             let thing = format!("{} {actor}", event["Type"].as_str().unwrap_or_default()).replace('/', ":");
-            // Probes of a health check come when they come; and what went at once has no word for its id.
-            if thing.len() > 60 || (actor == "ID of rich" && action.starts_with("exec_")) {
+            // Probes of a health check come when they come; what went at once has no word for its id; images have scenarios of their own.
+            let is_image = event["Type"] == "image";
+            if is_image || thing.len() > 60 || (actor == "ID of rich" && action.starts_with("exec_")) {
                 continue;
             }
             for field in ["time", "timeNano"] {
@@ -336,6 +341,10 @@ impl<'a> Side<'a> {
                 if event["Actor"]["Attributes"].get(name).is_some() {
                     event["Actor"]["Attributes"][name] = json!(word);
                 }
+            }
+            let is_gone = |id: &Value| id.as_str().is_some_and(|id| id.len() == 64 && self.names.in_words(id) == id);
+            if event["Actor"]["Attributes"].get("container").is_some_and(is_gone) {
+                event["Actor"]["Attributes"]["container"] = json!("ID of one that went at once");
             }
             let list = things.entry(thing).or_insert_with(|| json!([]));
             let list = list.as_array_mut().expect("a list");
@@ -378,6 +387,9 @@ fn tamed(mut shown: Value) -> Value {
         if let Some(list) = shown.get_mut(field).and_then(Value::as_array_mut) {
             list.sort_by_key(|it| it[key].to_string());
         }
+    }
+    if let Some(list) = shown.pointer_mut("/HostConfig/Binds").and_then(Value::as_array_mut) {
+        list.sort_by_key(Value::to_string);
     }
     for place in ["Config", "State"] {
         if shown.get(place).is_none() {

@@ -35,7 +35,10 @@ pub(super) fn info(value: &mut Value, asked: ApiVersion) {
     if asked < version(49) {
         remove(value, "FirewallBackend");
         for field in ["ContainerdCommit", "RuncCommit", "InitCommit"] {
-            value[field]["Expected"] = value[field]["ID"].clone();
+            // What is not known was not expected either.
+            if value[field]["ID"].as_str().is_some_and(|id| !id.is_empty()) {
+                value[field]["Expected"] = value[field]["ID"].clone();
+            }
         }
     }
     if asked < version(50) {
@@ -105,7 +108,7 @@ mod tests {
         let told = |minor| {
             let mut value = json!({
                 "SecurityOptions": ["name=seccomp,profile=builtin"], "Runtimes": { "runc": { "path": "x", "status": {} } },
-                "RegistryConfig": {}, "FirewallBackend": {}, "ContainerdCommit": { "ID": "" }, "RuncCommit": { "ID": "" },
+                "RegistryConfig": {}, "FirewallBackend": {}, "ContainerdCommit": { "ID": "" }, "RuncCommit": { "ID": "a" },
                 "InitCommit": { "ID": "" },
             });
             info(&mut value, version(minor));
@@ -114,7 +117,8 @@ mod tests {
         assert_eq!(told(24)["SecurityOptions"], json!(["seccomp"]));
         assert_eq!((told(43)["Runtimes"]["runc"].get("status"), told(44)["Runtimes"]["runc"].get("status").is_some()), (None, true));
         assert!(told(46)["RegistryConfig"].as_object().is_some_and(|it| it.len() == 2));
-        assert!(told(48).get("FirewallBackend").is_none() && told(48)["RuncCommit"]["Expected"] == "");
+        assert!(told(48).get("FirewallBackend").is_none() && told(48)["RuncCommit"]["Expected"] == "a");
+        assert!(told(48)["InitCommit"].get("Expected").is_none());
         assert!(told(49).get("FirewallBackend").is_some() && told(49)["BridgeNfIptables"] == false);
         assert!(told(50).get("BridgeNfIptables").is_none());
     }

@@ -12,7 +12,16 @@ use crate::resource::time::Timestamp;
 /// Writes it. What nobody asked for is `null`.
 pub fn to_json(found: &DiskUse, now: Timestamp) -> Value {
     let images = found.images.as_ref().map(|images| {
-        let line = |(info, usage): &(_, ImageUsage)| image::summary_to_json(info, usage, |_| false);
+        let line = |(info, usage): &(_, ImageUsage)| {
+            let mut line = image::summary_to_json(info, usage, |_| false);
+            // Here, and not in the list of images, dockerd has no empty lists.
+            for name in ["RepoTags", "RepoDigests"] {
+                if line[name].as_array().is_some_and(Vec::is_empty) {
+                    line[name] = Value::Null;
+                }
+            }
+            line
+        };
         images.iter().map(line).collect::<Vec<_>>()
     });
     let containers = found.containers.as_ref().map(|containers| {
@@ -24,10 +33,9 @@ pub fn to_json(found: &DiskUse, now: Timestamp) -> Value {
         containers.iter().map(line).collect::<Vec<_>>()
     });
     let volumes = found.volumes.as_ref().map(|volumes| {
-        let line = |(info, users, size): &(_, u64, Option<u64>)| {
+        let line = |(info, users, size): &(_, u64, u64)| {
             let mut line = volume::to_json(info);
-            // -1 where nobody can say.
-            line["UsageData"] = json!({ "RefCount": users, "Size": size.map_or_else(|| json!(-1), |size| json!(size)) });
+            line["UsageData"] = json!({ "RefCount": users, "Size": size });
             line
         };
         volumes.iter().map(line).collect::<Vec<_>>()
@@ -62,7 +70,7 @@ mod tests {
     use crate::resource::volume::{VolumeInfo, VolumeSpec};
 
     #[test]
-    fn what_nobody_asked_for_is_null_and_what_cannot_be_counted_less_than_nothing() {
+    fn what_nobody_asked_for_is_null() {
         let now = Timestamp::from_nanos(0);
         let info = VolumeInfo {
             name: "data".parse().expect("a name"),
@@ -71,10 +79,9 @@ mod tests {
             mountpoint: "/data".into(),
             anonymous: false,
         };
-        let found = DiskUse { volumes: Some(vec![(info.clone(), 2, Some(9)), (info, 0, None)]), ..DiskUse::default() };
+        let found = DiskUse { volumes: Some(vec![(info, 2, 9)]), ..DiskUse::default() };
         let told = to_json(&found, now);
         assert_eq!(told["Volumes"][0]["UsageData"], json!({ "RefCount": 2, "Size": 9 }));
-        assert_eq!(told["Volumes"][1]["UsageData"], json!({ "RefCount": 0, "Size": -1 }));
         assert!(told["Images"].is_null() && told["Containers"].is_null() && told["BuildCache"].is_null());
         let kept =
             BuildCache { id: "a".to_owned(), name: "RUN x".to_owned(), mount: true, in_use: false, size: 3, created: now, used: now };

@@ -19,6 +19,12 @@ use crate::resource::time::Timestamp;
 /// So long after its end a command can still be asked for, as with Docker.
 const KEPT: Duration = Duration::from_secs(5 * 60);
 
+/// A command as events tell it: its program, a space, and its arguments, of which there may be none.
+pub(in crate::engine) fn line(command: &[String]) -> String {
+    let (program, arguments) = command.split_first().map_or(("", [].as_slice()), |(program, arguments)| (program.as_str(), arguments));
+    format!("{program} {}", arguments.join(" "))
+}
+
 /// A command with all the container's own has: user, environment, working directory, what it may do.
 pub(super) fn beside(record: &SpecRecord, command: Vec<String>) -> Result<ProcessSpec, Failure> {
     let effective = &record.effective;

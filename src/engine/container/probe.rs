@@ -126,7 +126,7 @@ impl Patient for Running<'_> {
                 self.engine.tell(self.container, action, &[&own, more].concat());
             }
         };
-        let line = self.process.command.join(" ");
+        let line = exec::line(&self.process.command);
         tell(&format!("exec_create: {line}"), &[]);
         tell(&format!("exec_start: {line}"), &[]);
         let outcome = run(self.task, id, self.process.clone(), timeout).await;
