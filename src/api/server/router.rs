@@ -28,8 +28,8 @@ type Handler = fn(Call) -> BoxFuture<'static, Result<Outcome, Failure>>;
 /// What is served at a path.
 struct Route {
     method: Method,
-    /// `{name}` is one piece of the path, `{name*}` any number of them (an image's name has slashes), and `{}` after it one that nobody asks
-    /// for.
+    /// `{name}` is one piece of the path, `{name*}` any number of them (an image's name has slashes); braces after it are one that nobody
+    /// asks for.
     path: &'static str,
     handler: Handler,
 }
@@ -174,7 +174,7 @@ const SHUT: &[Route] = routes! {
     POST   "/grpc"                         => swarm::buildkit;
     GET    "/containers/{name}/checkpoints" => swarm::checkpoint;
     POST   "/containers/{name}/checkpoints" => swarm::checkpoint;
-    DELETE "/containers/{name}/checkpoints/{}" => swarm::checkpoint;
+    DELETE "/containers/{name}/checkpoints/{checkpoint}" => swarm::checkpoint;
 };
 
 /// The methods and patterns of the table, for whoever holds something to it.
@@ -343,7 +343,8 @@ fn capture(pattern: &str, pieces: &[&str]) -> Option<String> {
     let named = &pieces.get(place..place + length)?;
     let fits = length == 1 || (length > 1 && words[place].ends_with("*}"));
     let name = named.join("/");
-    let ends = || pieces[place + length..].iter().zip(tail).all(|(piece, word)| piece == word || (*word == "{}" && !piece.is_empty()));
+    let ends =
+        || pieces[place + length..].iter().zip(tail).all(|(piece, word)| piece == word || (word.starts_with('{') && !piece.is_empty()));
     (fits && !name.is_empty() && pieces.starts_with(head) && ends()).then_some(name)
 }
 

@@ -40,6 +40,11 @@ impl Fields {
         self.mood
     }
 
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.map.values().all(Value::is_null)
+    }
+
     /// The full path of a field.
     pub fn path(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
@@ -49,6 +54,10 @@ impl Fields {
     pub fn take(&mut self, name: &str) -> Option<Value> {
         #[cfg(test)]
         crate::api::wire::asked::field(self.path(name));
+        self.remove(name)
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Value> {
         let found = match self.map.remove(name) {
             Some(value) => Some(value),
             None => {
@@ -124,6 +133,16 @@ impl Fields {
         self.take(name);
     }
 
+    /// Refuses a field in dockerd's words, as `finish` would in ours: only its default passes.
+    pub fn forbid(&mut self, name: &str, message: &str) -> Result<(), WireError> {
+        match self.remove(name) {
+            Some(value) if self.mood == Mood::Request && !is_default(&value) => {
+                Err(WireError::Words { field: self.path(name), message: message.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a field's value in a request; lets it pass in an answer.
     pub fn refuse(&self, name: &str, value: &Value) -> Result<(), WireError> {
         match self.mood {
@@ -168,6 +187,19 @@ mod tests {
             json!({"known": "x", "CgroupParent": "/a"}),
             Some("`HostConfig.CgroupParent` is not supported by this engine (it was \"/a\")"),
         );
+    }
+
+    #[test]
+    fn what_dockerd_refuses_is_refused_in_its_words_unless_it_is_the_default() {
+        let check = |value: Value, mood, expect: Option<&str>| {
+            let mut fields = Fields::of("", json!({ "Odd": value }), mood).expect("an object");
+            let refused = fields.forbid("Odd", "no such thing").err().map(|error| error.to_string());
+            assert_eq!(refused.as_deref(), expect);
+            assert!(fields.is_empty());
+        };
+        check(json!(0), Mood::Request, None);
+        check(json!(1), Mood::Request, Some("no such thing"));
+        check(json!(1), Mood::Answer, None);
     }
 
     #[test]

@@ -109,6 +109,8 @@ fn of_spec(spec: &ContainerSpec) -> RunConfig {
         healthcheck: spec.health.as_ref().map(docker_health),
         volumes: unnamed_volumes(spec).collect(),
         working_dir: spec.working_dir.clone().unwrap_or_default(),
+        on_build: spec.remarks.on_build.clone(),
+        shell: spec.shell.clone(),
         labels: spec.labels.clone(),
         stop_signal: spec.stop_signal.clone().unwrap_or_default(),
         ..RunConfig::default()

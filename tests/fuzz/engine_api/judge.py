@@ -94,7 +94,8 @@ def raw(prepared):
     body = prepared.body or b""
     body = body.encode() if isinstance(body, str) else body
     target = prepared.path_url
-    headers = {**prepared.headers, "Host": "engine", "Connection": "close", "Content-Length": str(len(body))}
+    # A WebSocket's request says itself what becomes of the connection.
+    headers = {"Connection": "close", **prepared.headers, "Host": "engine", "Content-Length": str(len(body))}
     lines = [f"{prepared.method} {tame(prepared.method, target)} HTTP/1.1", *(f"{name}: {shown(value)}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"), body
 

@@ -16,8 +16,14 @@ use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::{Engine, EngineConfig};
 
+/// The beginning of a path in the oldest version.
+const OLDEST: &str = "/v1.24";
+
 /// An operation, as `GET /info`.
 type Operation = (String, String);
+
+/// Names and values.
+type Texts = [(String, String)];
 
 /// What is on one side alone, in words.
 fn differences<T: Ord + ToString>(described: &BTreeSet<T>, served: &BTreeSet<T>) -> String {
@@ -57,7 +63,7 @@ impl Bench {
     }
 
     /// Asks for something, and waits until the head of the answer is there; returns its status, and its beginning.
-    async fn ask(&self, method: &str, path: &str, query: &[(String, String)], body: Option<&Value>) -> String {
+    async fn ask(&self, method: &str, path: &str, query: &Texts, headers: &Texts, body: Option<&Value>) -> String {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let engine = self.engine.clone();
         let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
@@ -69,8 +75,9 @@ impl Bench {
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         let body = body.map(ToString::to_string).unwrap_or_default();
         let length = body.len();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
-            "{method} {path}?{} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+            "{method} {path}?{} HTTP/1.1\r\nHost: a\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
             query.join("&")
         );
         client.write_all(head.as_bytes()).await.expect("written");
@@ -92,30 +99,33 @@ fn encode(text: &str) -> String {
 /// each branch of its handler that a parameter opens is taken.
 async fn compare(bench: &Bench, description: &Description, (method, path): &Operation, found: &mut String) {
     let sampler = Sampler::new(description);
-    let parameters = description.parameters(method, path);
-    let required: Vec<(String, String)> = parameters
-        .iter()
-        .filter(|parameter| parameter["required"] == Value::Bool(true))
-        .map(|parameter| (name_of(parameter), sampler.parameter(parameter).swap_remove(0)))
-        .collect();
+    let parameters = description.parameters(method, path, "query");
+    let required_of = |parameters: &[Value]| -> Vec<(String, String)> {
+        let required = parameters.iter().filter(|parameter| parameter["required"] == Value::Bool(true));
+        required.map(|parameter| (name_of(parameter), sampler.parameter(parameter).swap_remove(0))).collect()
+    };
+    let required = required_of(&parameters);
+    let headers = required_of(&description.parameters(method, path, "header"));
     let body = description.body(method, path);
     let bodies = body.map(|schema| sampler.values(schema)).unwrap_or_default();
-    let mut queries = vec![Vec::new(), required.clone()];
+    let mut queries = vec![("", Vec::new()), ("", required.clone())];
     for parameter in &parameters {
+        // What is deprecated may be read of older clients alone.
+        let version = if parameter["deprecated"] == Value::Bool(true) { OLDEST } else { "" };
         for value in sampler.parameter(parameter) {
             let mut query = required.clone();
             query.retain(|(name, _)| *name != name_of(parameter));
             query.push((name_of(parameter), value));
-            queries.push(query);
+            queries.push((version, query));
         }
     }
     let place = path.replace("{name}", "nobody");
     asked::take();
-    for query in &queries {
-        bench.ask(method, &place, query, bodies.first()).await;
+    for (version, query) in &queries {
+        bench.ask(method, &format!("{version}{place}"), query, &headers, bodies.first()).await;
     }
     for body in &bodies {
-        let answer = bench.ask(method, &place, &required, Some(body)).await;
+        let answer = bench.ask(method, &place, &required, &headers, Some(body)).await;
         if answer.starts_with("HTTP/1.1 501") {
             let _ = writeln!(found, "{method} {path} refuses {body}:\n  {}", answer.lines().last().unwrap_or_default());
         }

@@ -35,12 +35,12 @@ impl Description {
         }
     }
 
-    /// The parameters of an operation's query.
-    pub(super) fn parameters(&self, method: &str, path: &str) -> Vec<Value> {
+    /// The parameters of an operation's `query` or `header`.
+    pub(super) fn parameters(&self, method: &str, path: &str, place: &str) -> Vec<Value> {
         let item = &self.whole["paths"][path];
         let lists = [&item["parameters"], &item[method.to_lowercase()]["parameters"]];
         let all = lists.into_iter().filter_map(Value::as_array).flatten().map(|parameter| self.resolve(parameter));
-        all.filter(|parameter| parameter["in"] == "query").cloned().collect()
+        all.filter(|parameter| parameter["in"] == place).cloned().collect()
     }
 
     /// The schema of an operation's body, where that is JSON.

@@ -158,11 +158,7 @@ fn names(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError>
     let runtime = take("Runtime", &["runc", "io.containerd.runc.v2"], &|text| format!("unknown or invalid runtime name: {text}"))?;
     // The one that is told where none was asked for.
     spec.remarks.runtime = if runtime == "runc" { String::new() } else { runtime };
-    if fields.mood() == Mood::Request && !fields.text_map("StorageOpt")?.is_empty() {
-        let message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option";
-        return Err(WireError::Words { field: fields.path("StorageOpt"), message: message.to_owned() });
-    }
-    Ok(())
+    fields.forbid("StorageOpt", "--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
 }
 
 /// `MaskedPaths` and `ReadonlyPaths`: absent for Docker's own list, empty for none.
@@ -250,7 +246,9 @@ pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, 
     let maximum = fields.get::<u32>("MaximumRetryCount", "a number that is not negative")?.unwrap_or_default();
     let policy = match name.as_str() {
         "on-failure" => return Ok(RestartPolicy::OnFailure { maximum }),
-        "" | "no" => RestartPolicy::No,
+        // Clients of old wrote a number without a name, which dockerd lets pass as no policy.
+        "" => return Ok(RestartPolicy::No),
+        "no" => RestartPolicy::No,
         "always" => RestartPolicy::Always,
         "unless-stopped" => RestartPolicy::UnlessStopped,
         _ => return Err(WireError::malformed(fields.path("Name"), "`no`, `always`, `on-failure` or `unless-stopped`")),

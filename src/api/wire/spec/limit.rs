@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::wire::error::WireError;
-use crate::api::wire::fields::{Fields, Mood};
+use crate::api::wire::fields::Fields;
 use crate::resource::container::{ContainerSpec, Resources, Ulimit};
 
 /// Writes the limits, and the defaults of those we do not have.
@@ -42,29 +42,11 @@ pub(super) fn to_json(spec: &ContainerSpec, host: &mut Map<String, Value>) {
 /// Reads the limits.
 pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Result<(), WireError> {
     spec.resources = Resources {
-        memory: fields.unsigned("Memory")?,
-        memory_reservation: fields.unsigned("MemoryReservation")?,
-        memory_swap: fields.signed("MemorySwap")?,
         memory_swappiness: swappiness(fields)?,
         oom_kill_disable: fields.flag("OomKillDisable")?,
-        nano_cpus: fields.unsigned("NanoCpus")?,
-        cpu_shares: fields.unsigned("CpuShares")?,
-        cpu_quota: fields.signed("CpuQuota")?,
-        cpu_period: fields.unsigned("CpuPeriod")?,
-        cpuset: fields.text("CpusetCpus")?,
-        cpuset_mems: fields.text("CpusetMems")?,
         pids: fields.signed("PidsLimit")?,
+        ..changeable(fields)?
     };
-    // Windows', of which dockerd on Linux takes no notice; and limits of the kernel's own memory, which it discards since kernels do.
-    for name in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "KernelMemory", "KernelMemoryTCP"] {
-        fields.signed(name)?;
-    }
-    for name in ["CpuRealtimePeriod", "CpuRealtimeRuntime"] {
-        if fields.signed(name)?.is_some() && fields.mood() == Mood::Request {
-            let message = "Your kernel does not support CPU real-time scheduler".to_owned();
-            return Err(WireError::Words { field: fields.path(name), message });
-        }
-    }
     for value in fields.list("Ulimits")? {
         let mut limit = Fields::of(&fields.path("Ulimits"), value, fields.mood())?;
         let name = limit.text("Name")?.ok_or_else(|| WireError::malformed(limit.path("Name"), "a name"))?;
@@ -74,6 +56,29 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
         spec.ulimits.insert(name, Ulimit { soft, hard });
     }
     Ok(())
+}
+
+/// Reads the limits that a container need not be made with, all but that of processes, which has a word of its own for "none".
+pub(super) fn changeable(fields: &mut Fields) -> Result<Resources, WireError> {
+    // Windows', of which dockerd on Linux takes no notice; and limits of the kernel's own memory, which it discards since kernels do.
+    for name in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "KernelMemory", "KernelMemoryTCP"] {
+        fields.signed(name)?;
+    }
+    for name in ["CpuRealtimePeriod", "CpuRealtimeRuntime"] {
+        fields.forbid(name, "Your kernel does not support CPU real-time scheduler")?;
+    }
+    Ok(Resources {
+        memory: fields.unsigned("Memory")?,
+        memory_reservation: fields.unsigned("MemoryReservation")?,
+        memory_swap: fields.signed("MemorySwap")?,
+        nano_cpus: fields.unsigned("NanoCpus")?,
+        cpu_shares: fields.unsigned("CpuShares")?,
+        cpu_quota: fields.signed("CpuQuota")?,
+        cpu_period: fields.unsigned("CpuPeriod")?,
+        cpuset: fields.text("CpusetCpus")?,
+        cpuset_mems: fields.text("CpusetMems")?,
+        ..Resources::default()
+    })
 }
 
 /// The command line sends -1 for "as the kernel has it".

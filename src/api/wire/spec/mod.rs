@@ -29,6 +29,12 @@ use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::container::{ContainerSpec, InjectedFile, NetworkMode};
 
+/// What of a container's configuration an image has no place for; dockerd does not look at it in a commit either.
+const COMMIT_INERT: [&str; 4] = ["HostConfig", "NetworkingConfig", "MacAddress", "NetworkDisabled"];
+
+/// The parameters of a commit, which the library dockerode repeats in its body; the query counts.
+const COMMIT_REPEATED: [&str; 7] = ["container", "repo", "tag", "comment", "author", "pause", "changes"];
+
 /// Writes the body of a create request. The platform is not in it: it belongs into the query.
 pub fn to_json(spec: &ContainerSpec) -> Value {
     let mut body = config::to_json(spec);
@@ -91,11 +97,16 @@ pub fn from_json(body: Value, platform: Option<String>) -> Result<ContainerSpec,
 
 /// Reads what is to count before a container's own configuration, if the body says anything.
 pub fn override_from_json(body: Value) -> Result<Option<ContainerSpec>, WireError> {
-    match &body {
-        Value::Null => Ok(None),
-        Value::Object(fields) if fields.values().all(Value::is_null) => Ok(None),
-        _ => from_json(body, None).map(Some),
+    let mut fields = Fields::of("", body, Mood::Request)?;
+    COMMIT_REPEATED.iter().for_each(|name| fields.ignore(name));
+    if fields.is_empty() {
+        return Ok(None);
     }
+    let mut spec = ContainerSpec::default();
+    config::from_fields(&mut fields, &mut spec)?;
+    COMMIT_INERT.iter().for_each(|name| fields.ignore(name));
+    fields.finish()?;
+    Ok(Some(spec))
 }
 
 /// An address and links that are said of the whole container: both are older than endpoints, and mean that of the network mode.

@@ -278,6 +278,19 @@ fn what_dockerode_says_twice_is_heard_once() {
 }
 
 #[test]
+fn a_commit_reads_what_an_image_has_a_place_for() {
+    let check = |body: Value, expect: Option<ContainerSpec>| assert_eq!(override_from_json(body).expect("good"), expect);
+    check(Value::Null, None);
+    check(json!({"Cmd": null}), None);
+    check(json!({"container": "web", "repo": "app", "tag": "1", "pause": true, "changes": ["ENV a=b"]}), None);
+    let shell = texts(["/bin/ash", "-c"]);
+    let spec = ContainerSpec { shell: shell.clone(), ..ContainerSpec::default() };
+    check(json!({"Shell": shell, "HostConfig": {"Privileged": true}, "NetworkDisabled": true}), Some(spec));
+    let refused = override_from_json(json!({"Layers": 2})).expect_err("a refusal").to_string();
+    assert!(refused.contains("`Layers` is not supported"), "{refused}");
+}
+
+#[test]
 fn the_command_lines_own_body_is_read() {
     // What `docker run -it -v data:/data:ro -v /src:/src --tmpfs /run:size=1m,mode=700,noexec --link db:db alpine sh` of 28.5 sends.
     let body = json!({

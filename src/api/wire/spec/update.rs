@@ -1,45 +1,33 @@
 //! The body of Docker's `POST /containers/{id}/update`: limits and a restart policy.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::api::wire::spec::{host, limit};
-use crate::resource::container::{ContainerChange, ContainerSpec};
+use crate::resource::container::{ContainerChange, Resources};
 
-/// What of Docker's limits is as the container was made with it: dockerd lets these pass and does nothing.
-const FIXED: [&str; 3] = ["MemorySwappiness", "OomKillDisable", "Ulimits"];
-
-/// Reads what is to be changed; what cannot be changed is refused by its name.
+/// Reads what is to be changed. What cannot be changed is refused by its name; some of that dockerd lets pass, and does nothing.
 pub fn change_from_json(body: Value) -> Result<ContainerChange, WireError> {
     let mut fields = Fields::of("", body, Mood::Request)?;
-    for name in FIXED {
-        let Some(value) = fields.take(name) else { continue };
-        // The command line's word for "as the kernel has it".
-        if value != -1 {
-            fields.refuse(name, &value)?;
-        }
-    }
+    // The command line's word for "as the kernel has it".
+    fields.inert("MemorySwappiness", &[json!(-1)])?;
     // Absent, it stays; 0 takes the limit away.
     let pids = fields.get::<i64>("PidsLimit", "an integer")?;
-    let mut spec = ContainerSpec::default();
-    limit::from_fields(&mut fields, &mut spec)?;
-    spec.resources.pids = pids.map(|pids| pids.max(0));
+    let resources = Resources { pids: pids.map(|pids| pids.max(0)), ..limit::changeable(&mut fields)? };
     let policy = fields.take("RestartPolicy").unwrap_or_default();
     let is_named = policy["Name"].as_str().is_some_and(|name| !name.is_empty());
     let mut policy = Fields::of("RestartPolicy", policy, Mood::Request)?;
-    let restart = if is_named { Some(host::restart_from_fields(&mut policy)?) } else { None };
+    let restart = Some(host::restart_from_fields(&mut policy)?).filter(|_| is_named);
     policy.finish()?;
     fields.finish()?;
-    Ok(ContainerChange { resources: spec.resources, restart })
+    Ok(ContainerChange { resources, restart })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::resource::container::{Resources, RestartPolicy};
+    use crate::resource::container::RestartPolicy;
 
     #[test]
     fn what_is_not_named_stays() {
@@ -57,6 +45,8 @@ mod tests {
         assert_eq!(read(sent), Ok(ContainerChange { resources, restart: None }));
         let policy = read(json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}));
         assert_eq!(policy.map(|change| change.restart), Ok(Some(RestartPolicy::OnFailure { maximum: 3 })));
+        let unnamed = read(json!({"MemorySwappiness": -1, "RestartPolicy": {"MaximumRetryCount": 3}}));
+        assert_eq!(unnamed, Ok(ContainerChange::default()));
         let policy = read(json!({"RestartPolicy": {"Name": "no"}}));
         assert_eq!(policy.map(|change| change.restart), Ok(Some(RestartPolicy::No)));
     }
