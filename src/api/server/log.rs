@@ -41,7 +41,8 @@ fn gather<T: Send>(
     items: impl Stream<Item = io::Result<T>> + Send,
     write: impl Fn(&mut Vec<u8>, &T) + Clone + Send,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::unfold((Box::pin(items), None), move |(mut items, failed)| {
+    // What ended while it was looked at for more is asked once more.
+    stream::unfold((Box::pin(items.fuse()), None), move |(mut items, failed)| {
         let write = write.clone();
         async move {
             if let Some(error) = failed {
@@ -128,6 +129,9 @@ mod tests {
         let slow = stream::iter([Ok(b"first"), Ok(b"piece")]).chain(stream::pending());
         let mut pieces = Box::pin(gather(slow, |piece, line: &&[u8; 5]| piece.extend_from_slice(*line)));
         assert_eq!(pieces.next().await.expect("a piece").expect("good"), "firstpiece");
+        let short = stream::unfold(Some(b"all"), |line| async move { line.map(|line| (Ok(line), None)) });
+        let pieces: Vec<_> = gather(short, |piece, line: &&[u8; 3]| piece.extend_from_slice(*line)).collect().await;
+        assert_eq!(pieces.len(), 1);
     }
 
     #[test]
