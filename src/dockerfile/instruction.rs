@@ -56,6 +56,11 @@ impl Kind {
         Self::ALL.iter().find(|it| it.1 == self).map_or("", |it| it.0)
     }
 
+    /// Whether a word names a kind, in any case.
+    pub fn is_known(word: &str) -> bool {
+        Self::of(word).is_ok()
+    }
+
     /// The kind that a word names, in any case.
     pub(super) fn of(word: &str) -> Result<Self, Problem> {
         let upper = word.to_ascii_uppercase();

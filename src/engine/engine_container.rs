@@ -60,7 +60,8 @@ impl Engine {
 
     /// Sends a signal to a container's first process: a name with or without `SIG`, or a number; empty is `KILL`.
     pub async fn kill_container(&self, name: &str, signal: &str) -> Result<(), Failure> {
-        self.kill(&self.shared.containers.find(name)?, name, signal).await
+        let killed = async { self.kill(&self.shared.containers.find(name)?, signal).await };
+        killed.await.map_err(|failure: Failure| failure.within(&format!("cannot kill container: {name}")))
     }
 
     /// Stops a container if it runs, and starts it.
@@ -85,7 +86,8 @@ impl Engine {
     pub async fn remove_container(&self, name: &str, force: bool, volumes: bool) -> Result<(), Failure> {
         let container = self.shared.containers.find(name)?;
         let volumes = if volumes { Anonymous::All } else { Anonymous::Stay };
-        self.whole(move |engine| async move { engine.remove(&container, force, volumes).await }).await
+        let removed = self.whole(move |engine| async move { engine.remove(&container, force, volumes).await }).await;
+        removed.map_err(|failure| failure.within(&format!("cannot remove container \"{name}\"")))
     }
 
     /// Gives a container another name.

@@ -25,7 +25,7 @@ impl Engine {
             return Err(Failure::invalid("No exec command specified"));
         }
         spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?;
-        able(&container)?;
+        able(&container, name)?;
         let id = exec::new_id()?;
         self.shared.execs.add(id, container.id(), spec.clone());
         self.tell_exec(&container, &id, &format!("exec_create: {}", exec::line(&spec.command)), &[]);
@@ -36,8 +36,9 @@ impl Engine {
     /// Docker's exit code.
     pub async fn exec_start(&self, id: &str, detach: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
         let ExecInfo { id, container, spec, .. } = self.shared.execs.find(id)?;
-        let container = self.shared.containers.find(&container.to_string())?;
-        let task = able(&container)?;
+        let name = container.to_string();
+        let container = self.shared.containers.find(&name)?;
+        let task = able(&container, &name)?;
         let keys = spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?.unwrap_or_default();
         let process = exec::process(&container, &spec)?;
         self.shared.execs.take(&id)?;
@@ -115,15 +116,14 @@ impl Engine {
     }
 }
 
-/// The task of a container in which a command can run now, or Docker's words.
-fn able(container: &Container) -> Result<Task, Failure> {
-    let id = container.id();
+/// The task of a container in which a command can run now, or Docker's words, by the name it was asked for with.
+fn able(container: &Container, name: &str) -> Result<Task, Failure> {
     match container.life().state {
         ContainerState::Running { paused: true, .. } => {
-            Err(Failure::conflict(format!("Container {id} is paused, unpause the container before exec")))
+            Err(Failure::conflict(format!("Container {name} is paused, unpause the container before exec")))
         }
         ContainerState::Restarting { .. } => {
-            Err(Failure::conflict(format!("Container {id} is restarting, wait until the container is running")))
+            Err(Failure::conflict(format!("Container {name} is restarting, wait until the container is running")))
         }
         _ => container.task(),
     }

@@ -51,4 +51,10 @@ impl Failure {
         unavailable => Unavailable, "The engine, or something behind it, cannot be reached.";
         internal => Internal, "Anything else.";
     }
+
+    /// The same failure, told as what came of doing something.
+    #[must_use]
+    pub fn within(self, what: &str) -> Self {
+        Self { kind: self.kind, message: format!("{what}: {}", self.message) }
+    }
 }

@@ -43,7 +43,9 @@ impl Engine {
 
     fn prune_now(&self, prune: &BuildPrune) -> Result<(Vec<String>, u64), Failure> {
         let named = renamed(&prune.filters);
-        let filters = Filters::of(&named, &["until", "id", "type", "inuse"])?;
+        let filters = Filters::of(&named, &["until", "id", "type", "inuse", "label", "label!"])?;
+        // `docker system prune` asks everything for its labels, and what builds keep has none.
+        let labelled = filters.labels(&BTreeMap::new());
         let (until, in_use) = (filters.until()?, filters.flag("inuse")?);
         let kind = |entry: &BuildCache| if entry.mount { "exec.cachemount" } else { "regular" };
         let workshop = self.shared.images.workshop();
@@ -53,7 +55,8 @@ impl Engine {
         let (mut removed, mut bytes) = (Vec::new(), 0);
         for entry in all {
             // What made an image that is still here makes it again at once; only `all` gives that up.
-            let selected = (prune.all || !entry.in_use)
+            let selected = labelled
+                && (prune.all || !entry.in_use)
                 && until.is_none_or(|until| entry.used < until)
                 && (filters.values("id").is_empty() || filters.any("id", |id| entry.id.starts_with(id)))
                 && (filters.values("type").is_empty() || filters.any("type", |wanted| wanted == kind(&entry)))

@@ -76,11 +76,11 @@ fn limits(limits: &Resources, processors: u64) -> Result<(), Failure> {
     let quota = limits.cpu_quota.unwrap_or_default();
     let cpus = format!("range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available");
     let wrong = [
-        (memory != 0 && memory < LEAST_MEMORY, "minimum memory limit allowed is 6MB"),
-        (memory > 0 && swap > 0 && swap < memory, "minimum memoryswap limit should be larger than memory limit, see usage"),
-        (memory == 0 && swap > 0, "you should always set the memory limit when using memoryswap limit, see usage"),
-        (reservation != 0 && reservation < LEAST_MEMORY, "minimum memory reservation allowed is 6MB"),
-        (memory > 0 && memory < reservation, "minimum memory limit can not be less than memory reservation limit, see usage"),
+        (memory != 0 && memory < LEAST_MEMORY, "Minimum memory limit allowed is 6MB"),
+        (memory > 0 && swap > 0 && swap < memory, "Minimum memoryswap limit should be larger than memory limit, see usage"),
+        (memory == 0 && swap > 0, "You should always set the Memory limit when using Memoryswap limit, see usage"),
+        (reservation != 0 && reservation < LEAST_MEMORY, "Minimum memory reservation allowed is 6MB"),
+        (memory > 0 && memory < reservation, "Minimum memory limit can not be less than memory reservation limit, see usage"),
         (has_cpus && period > 0, "conflicting options: Nano CPUs and CPU Period cannot both be set"),
         (has_cpus && quota > 0, "conflicting options: Nano CPUs and CPU Quota cannot both be set"),
         (limits.nano_cpus.is_some_and(|nano| nano > processors * 1_000_000_000), cpus.as_str()),
@@ -124,7 +124,7 @@ mod tests {
             Resources { memory: Some(6 << 20), memory_swap: Some(-1), nano_cpus: Some(2_000_000_000), cpu_quota: Some(-1), ..plain() },
             "",
         );
-        check(Resources { memory: Some(5), ..plain() }, "minimum memory limit allowed is 6MB");
+        check(Resources { memory: Some(5), ..plain() }, "Minimum memory limit allowed is 6MB");
         check(
             Resources { nano_cpus: Some(2_100_000_000), ..plain() },
             "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
@@ -132,7 +132,7 @@ mod tests {
         check(Resources { cpu_quota: Some(999), ..plain() }, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
         check(
             Resources { memory_swap: Some(9), ..plain() },
-            "you should always set the memory limit when using memoryswap limit, see usage",
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
         );
     }
 

@@ -13,7 +13,7 @@ use crate::engine::image::error::ImageError;
 use crate::engine::{Engine, clock};
 use crate::resource::container::{ContainerSpec, IpcMode, Mount, MountSource, NamespaceMode, NetworkMode};
 use crate::resource::event::EventKind;
-use crate::resource::failure::Failure;
+use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::id::ContainerId;
 use crate::resource::image::{ImageInfo, ImageReference, Platform};
 use crate::resource::name::ContainerName;
@@ -43,7 +43,11 @@ impl Engine {
         let id = ContainerId::from_bytes(random()?);
         let name = self.name_for(name, id).await?;
         let folder = self.shared.containers.folder().join(id.to_string());
-        let made = self.make_in(id, &name, spec, &image, folder.clone());
+        // A client that is told of something missing pulls the image, which is not what is missing.
+        let made = self.make_in(id, &name, spec, &image, folder.clone()).map_err(|failure| match failure.kind {
+            FailureKind::NotFound => Failure::invalid(failure.message),
+            _ => failure,
+        });
         match made {
             Ok(container) => {
                 self.shared.containers.insert(Arc::clone(&container));
@@ -148,7 +152,7 @@ impl Engine {
             Ok(())
         };
         if let NetworkMode::Container(name) = &mut spec.network {
-            pin(name)?;
+            pin(name).map_err(|failure| failure.within("joining network namespace of container"))?;
         }
         if let NamespaceMode::Container(name) = &mut spec.pid {
             pin(name)?;

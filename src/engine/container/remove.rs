@@ -36,10 +36,11 @@ impl Engine {
             ContainerState::Removing | ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead => None,
         };
         if let Some(reason) = reason {
-            return Err(Failure::conflict(format!("cannot remove container \"/{}\": {reason}", container.name())));
+            return Err(Failure::conflict(reason));
         }
         if container.life().removed {
-            return Err(Failure::not_found(format!("No such container: {}", container.id())));
+            // Another has removed it meanwhile, by `--rm` say, which is what was wanted.
+            return Ok(());
         }
         // One that an engine before this one was removing is `Removing` already.
         if state != ContainerState::Removing {
@@ -49,7 +50,7 @@ impl Engine {
         if let Err(error) = std::fs::rename(container.folder(), &gone) {
             container.update(|life| drop(life.change(Change::RemovalFailed)));
             let folder = container.folder().display();
-            return Err(Failure::internal(format!("cannot remove container {}: cannot rename {folder}: {error}", container.id())));
+            return Err(Failure::internal(format!("cannot rename {folder}: {error}")));
         }
         let record = container.record();
         self.shared.volumes.forget(record.id);
@@ -84,7 +85,8 @@ impl Engine {
 
     /// Gives a container another name.
     pub(in crate::engine) async fn rename(&self, container: &Arc<Container>, to: &str) -> Result<(), Failure> {
-        let name = parse_name(to)?;
+        let refused = |failure: Failure| failure.within("Error when allocating new name");
+        let name = parse_name(to).map_err(refused)?;
         let _turn = container.turn().await;
         let record = container.record();
         if matches!(container.life().state, ContainerState::Removing | ContainerState::Dead) {
@@ -93,7 +95,7 @@ impl Engine {
         if name == record.name {
             return Err(Failure::invalid("Renaming a container with the same name as its current name"));
         }
-        self.shared.containers.take_name(&name, record.id)?;
+        self.shared.containers.take_name(&name, record.id).map_err(refused)?;
         let old = record.name.clone();
         if let Err(error) = container.replace_record(SpecRecord { name: name.clone(), ..SpecRecord::clone(&record) }) {
             self.shared.containers.give_back_name(&name);

@@ -1,5 +1,7 @@
 //! What a container may do: its capabilities, and Docker's security options.
 
+use std::collections::BTreeSet;
+
 use crate::engine::runtime::launch::{CapabilitySet, Program};
 use crate::engine::runtime::seccomp;
 use crate::resource::container::ContainerSpec;
@@ -18,8 +20,11 @@ pub(super) struct Security {
 
 /// Decides.
 pub(super) fn of(spec: &ContainerSpec) -> Result<Security, Failure> {
-    let capabilities = CapabilitySet::resolve(&spec.cap_add, &spec.cap_drop, spec.privileged)
-        .map_err(|error| Failure::invalid(format!("invalid capability: unknown capability: \"CAP_{}\"", error.0)))?;
+    let nothing = BTreeSet::new();
+    let capabilities = CapabilitySet::resolve(&spec.cap_add, &spec.cap_drop, spec.privileged).map_err(|error| {
+        let field = if CapabilitySet::resolve(&spec.cap_add, &nothing, false).is_err() { "CapAdd" } else { "CapDrop" };
+        Failure::invalid(format!("invalid {field}: unknown capability: \"CAP_{}\"", error.0))
+    })?;
     let mut no_new_privileges = false;
     let mut profile = None;
     let mut apparmor = None;

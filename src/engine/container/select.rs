@@ -25,6 +25,7 @@ const KEYS: [&str; 15] = [
 ];
 
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+const HEALTHS: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
 /// A checked filter.
 pub(in crate::engine) struct Selection<'a> {
@@ -45,13 +46,17 @@ impl<'a> Selection<'a> {
     ) -> Result<Self, Failure> {
         let filters = Filters::of(&filter.filters, &KEYS)?;
         let wrong = |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
-        let known = |key: &str, words: &[&str]| match filters.values(key).iter().find(|value| !words.contains(&value.as_str())) {
-            Some(value) => Err(wrong(key, value)),
-            None => Ok(()),
-        };
-        known("status", &STATES)?;
-        known("health", &["starting", "healthy", "unhealthy", "none"])?;
-        known("is-task", &["0", "1", "true", "false"])?;
+        let unknown = |key: &str, words: &[&str]| filters.values(key).iter().find(|value| !words.contains(&value.as_str()));
+        for (key, what, words) in [("status", "state", STATES.as_slice()), ("health", "health", HEALTHS.as_slice())] {
+            if let Some(value) = unknown(key, words) {
+                let one = words.join(", ");
+                let text = format!("invalid filter '{key}={value}': invalid value for {what} ({value}): must be one of {one}");
+                return Err(Failure::invalid(text));
+            }
+        }
+        if let Some(value) = unknown("is-task", &["0", "1", "true", "false"]) {
+            return Err(wrong("is-task", value));
+        }
         for key in ["expose", "publish"] {
             filters.values(key).iter().try_for_each(|value| ports(value).map(drop).ok_or_else(|| wrong(key, value)))?;
         }

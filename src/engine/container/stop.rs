@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// Sends a signal by name; SIGKILL is waited for.
-    pub(in crate::engine) async fn kill(&self, container: &Arc<Container>, name: &str, signal: &str) -> Result<(), Failure> {
+    pub(in crate::engine) async fn kill(&self, container: &Arc<Container>, signal: &str) -> Result<(), Failure> {
         let number = if signal.is_empty() { SIGKILL } else { signal::parse(signal)? };
         let turn = container.turn().await;
         let life = container.life();
@@ -216,7 +216,7 @@ impl Engine {
                 self.call_off(container, Reason::Hand);
                 Ok(())
             }
-            _ => Err(Failure::conflict(format!("cannot kill container: {name}: container {} is not running", container.id()))),
+            _ => Err(Failure::conflict(format!("container {} is not running", container.id()))),
         }
     }
 

@@ -41,6 +41,10 @@ fn instructions(texts: &[String]) -> Vec<String> {
 fn apply(config: &mut RunConfig, line: &str) -> Result<Kind, String> {
     let line = line.trim();
     let say = |problem: Problem| problem.to_string();
+    let word = line.split_whitespace().next().unwrap_or_default();
+    if !Kind::is_known(word) {
+        return Err(format!("{} is not a valid change command", word.to_ascii_uppercase()));
+    }
     let instruction = Instruction::parse(line).map_err(say)?;
     let name = instruction.kind.as_str();
     if matches!(instruction.kind, Kind::Add | Kind::Arg | Kind::Copy | Kind::From | Kind::Maintainer | Kind::Run | Kind::Shell) {

@@ -79,7 +79,7 @@ impl Shared {
         let work = self.work();
         let found = self.find_out(session, reference, platform).await?;
         // As in Docker nothing is told before it is known that there is such an image.
-        let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |digest| digest.to_string());
+        let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |_| reference.to_string());
         Teller::new(&asked, progress).say(format!("Pulling from {}", reference.repository()));
         let id = found.config.digest;
         let before = self.lock().index.find(&reference.familiar()).ok().map(|(id, _)| id);

@@ -132,7 +132,9 @@ fn select(index: &Index, name: &str) -> Result<Vec<(ImageId, Option<ImageReferen
             return Ok(all);
         }
     }
-    let (id, named) = index.find(name)?;
+    // As in Docker it is named as it was asked for.
+    let missing = |error| if matches!(error, ImageError::NotFound(_)) { ImageError::NotFound(name.to_owned()) } else { error };
+    let (id, named) = index.find(name).map_err(missing)?;
     let tag = match named {
         Some(Name::Tag(key)) => key.parse().ok(),
         _ => None,

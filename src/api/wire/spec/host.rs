@@ -251,10 +251,15 @@ pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, 
         "no" => RestartPolicy::No,
         "always" => RestartPolicy::Always,
         "unless-stopped" => RestartPolicy::UnlessStopped,
-        _ => return Err(WireError::malformed(fields.path("Name"), "`no`, `always`, `on-failure` or `unless-stopped`")),
+        unknown => {
+            let words = "use one of 'no', 'always', 'on-failure', or 'unless-stopped'";
+            let message = format!("invalid restart policy: unknown policy '{unknown}'; {words}");
+            return Err(WireError::Words { field: fields.path("Name"), message });
+        }
     };
     if maximum > 0 {
-        return Err(WireError::malformed(fields.path("MaximumRetryCount"), "0 for any policy but `on-failure`"));
+        let message = "invalid restart policy: maximum retry count can only be used with 'on-failure'".to_owned();
+        return Err(WireError::Words { field: fields.path("MaximumRetryCount"), message });
     }
     Ok(policy)
 }
