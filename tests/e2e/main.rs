@@ -24,6 +24,7 @@ mod connect;
 mod copy;
 mod devcontainer;
 mod docker;
+mod docker_tour;
 mod down;
 mod engine;
 mod exec;
