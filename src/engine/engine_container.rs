@@ -31,9 +31,12 @@ impl Engine {
         if means_it { info.spec.image.clone() } else { info.image.to_string() }
     }
 
-    /// Returns a container by name, id or unambiguous start of an id.
+    /// Returns a container by name, id or unambiguous start of an id. One that is being restarted is not seen between its two lives, as in
+    /// Docker: Docker Compose looks when it hears of an end, and takes what has ended for gone.
     pub async fn container(&self, name: &str) -> Result<ContainerInfo, Failure> {
         let container = self.shared.containers.find(name)?;
+        // Who is gone has nothing left to be awaited.
+        let _ = container.watch().wait_for(|life| !life.is_between_lives()).await;
         Ok(self.told_of(&container))
     }
 

@@ -33,7 +33,7 @@ impl Engine {
     }
 
     /// Starts a prepared command; with `detach` there are no streams. One that cannot be executed says so on its own stream, and has
-    /// Docker's exit code.
+    /// Docker's exit code; one that was started before says that on the stream, too: Docker Compose starts its own twice.
     pub async fn exec_start(&self, id: &str, detach: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
         let ExecInfo { id, container, spec, .. } = self.shared.execs.find(id)?;
         let name = container.to_string();
@@ -41,7 +41,9 @@ impl Engine {
         let task = able(&container, &name)?;
         let keys = spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?.unwrap_or_default();
         let process = exec::process(&container, &spec)?;
-        self.shared.execs.take(&id)?;
+        if let Err(failure) = self.shared.execs.take(&id) {
+            return if detach { Err(failure) } else { Ok(Some(said(&failure.message, Stream::Stdout, spec.tty))) };
+        }
         self.tell_exec(&container, &id, &format!("exec_start: {}", exec::line(&spec.command)), &[]);
         let io = ExecIo { stdin: spec.stdin && !detach, stdout: spec.stdout, stderr: spec.stderr, detach };
         let engine = self.clone();
@@ -77,8 +79,7 @@ impl Engine {
             Err(error) => {
                 // As Docker's clients show it: what the runtime says is output, what the engine refuses is an error.
                 let stream = if matches!(error, LaunchError::Invalid(_)) { Stream::Stderr } else { Stream::Stdout };
-                let said = AttachReader::message(&format!("{}\r\n", error.chain()), stream, spec.tty);
-                Ok(Some((said, AttachWriter::new(tokio::io::sink()))))
+                Ok(Some(said(&error.chain(), stream, spec.tty)))
             }
         }
     }
@@ -114,6 +115,11 @@ impl Engine {
     fn tell_exec(&self, container: &Container, id: &ExecId, action: &str, more: &[(&str, String)]) {
         self.tell(container, action, &[&[("execID", id.to_string())], more].concat());
     }
+}
+
+/// The streams of a command that did not come to run: all there is on them is why.
+fn said(why: &str, stream: Stream, tty: bool) -> (AttachReader, AttachWriter) {
+    (AttachReader::message(&format!("{why}\r\n"), stream, tty), AttachWriter::new(tokio::io::sink()))
 }
 
 /// The task of a container in which a command can run now, or Docker's words, by the name it was asked for with.

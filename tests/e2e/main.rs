@@ -18,6 +18,7 @@ mod cache;
 mod client;
 mod command;
 mod compare;
+mod compose_on_socket;
 mod config;
 mod configuration;
 mod connect;

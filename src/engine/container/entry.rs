@@ -78,6 +78,11 @@ impl Life {
         matches!(self.state, ContainerState::Running { .. } | ContainerState::Restarting { .. })
     }
 
+    /// It has ended, and whoever stopped it is about to start it again.
+    pub(in crate::engine) const fn is_between_lives(&self) -> bool {
+        self.restarted_by_hand && !self.removed && matches!(self.state, ContainerState::Exited { .. })
+    }
+
     /// That of a container nobody started yet.
     pub(super) fn new() -> Self {
         Self {
