@@ -198,12 +198,13 @@ impl Engine {
         let number = if signal.is_empty() { SIGKILL } else { signal::parse(signal)? };
         let turn = container.turn().await;
         let life = container.life();
+        // As with Docker, a signal that is not the container's own way to stop leaves its restart policy alone.
+        let record = container.record();
+        let own = record.effective.stop_signal.as_deref().map(signal::parse).transpose()?;
+        let is_to_end = number == SIGKILL || own.is_none_or(|own| own == number);
         match (&life.state, life.task) {
             (ContainerState::Running { .. }, Some(task)) => {
-                // As with Docker, a signal that is not the container's own way to stop leaves its restart policy alone.
-                let record = container.record();
-                let own = record.effective.stop_signal.as_deref().map(signal::parse).transpose()?;
-                if number == SIGKILL || own.is_none_or(|own| own == number) {
+                if is_to_end {
                     container.update(|life| life.stopped_by_hand = true);
                 }
                 drop(turn);
@@ -213,7 +214,9 @@ impl Engine {
                 self.send(container, &task, number).await
             }
             (ContainerState::Restarting { .. }, _) => {
-                self.call_off(container, Reason::Hand);
+                if is_to_end {
+                    self.call_off(container, Reason::Hand);
+                }
                 Ok(())
             }
             _ => Err(Failure::conflict(format!("container {} is not running", container.id()))),

@@ -77,7 +77,7 @@ fn containers_are_looked_at_paused_told_and_awaited() {
         if let Some(status) = waiting.try_wait().expect("it is ours") {
             break status;
         }
-        let _ = project.compose(&["kill", "-s", "USR1", "c"]);
+        let _ = project.compose(&["exec", "-T", "c", "kill", "-USR1", "1"]);
     };
     assert_eq!(waited.code(), Some(6));
     project.compose(&["rm", "-sf", "c"]).success();

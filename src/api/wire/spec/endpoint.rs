@@ -58,11 +58,18 @@ pub fn endpoint_from_fields(fields: &mut Fields) -> Result<EndpointSpec, WireErr
     let mut options = fields.object("DriverOpts")?;
     let interface_name = options.text(INTERFACE_NAME)?;
     options.finish()?;
+    // Docker Compose says each twice.
+    let mut links = Vec::new();
+    for link in fields.texts("Links")?.iter().map(|link| parse_link(link)) {
+        if !links.contains(&link) {
+            links.push(link);
+        }
+    }
     let endpoint = EndpointSpec {
         interface_name,
         link_local: ipam.get("LinkLocalIPs", "a list of addresses")?.unwrap_or_default(),
         aliases: fields.texts("Aliases")?,
-        links: fields.texts("Links")?.iter().map(|link| parse_link(link)).collect(),
+        links,
         ipv4_address: address(&mut ipam, "IPv4Address", "an IPv4 address")?,
         ipv6_address: address(&mut ipam, "IPv6Address", "an IPv6 address")?,
         mac_address: fields.text("MacAddress")?,
