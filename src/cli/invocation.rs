@@ -97,7 +97,7 @@ fn of_plugin(arguments: &[OsString]) -> Option<Vec<OsString>> {
         let text = argument.to_str()?;
         let (flag, value) = text.split_once('=').map_or((text, None), |(flag, value)| (flag, Some(value)));
         // A completion is asked for in the first place.
-        if !flag.starts_with('-') && !(kept.len() == 1 && flag.starts_with("__complete")) {
+        if !(flag.starts_with('-') || kept.len() == 1 && flag.starts_with("__complete")) {
             return None;
         }
         let value = if value.is_none() && WITH_VALUE.contains(&flag) { Some(rest.next()?) } else { None };

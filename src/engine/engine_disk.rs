@@ -6,7 +6,7 @@ use crate::engine::engine_volume::on_a_thread;
 use crate::resource::container::ContainerFilter;
 use crate::resource::failure::Failure;
 use crate::resource::image::ImageInfo;
-use crate::resource::system::{DiskQuestion, DiskUse};
+use crate::resource::system::{ContainerUse, DiskQuestion, DiskUse};
 
 impl Engine {
     /// Returns what takes how much of the disk.
@@ -38,7 +38,7 @@ impl Engine {
             for container in containers {
                 let sizes = self.container_size(&container).await?;
                 let image = self.image_name(&container);
-                sized.push((container, image, sizes));
+                sized.push(ContainerUse { container, image, sizes });
             }
             found.containers = Some(sized);
         }

@@ -111,6 +111,17 @@ pub struct DiskQuestion {
     pub build_cache: bool,
 }
 
+/// A container, and what it takes of the disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerUse {
+    /// The container.
+    pub container: ContainerInfo,
+    /// What its image is called now.
+    pub image: String,
+    /// The bytes it wrote itself, and all it sees.
+    pub sizes: (u64, u64),
+}
+
 /// What takes how much of the disk; absent where nobody asked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DiskUse {
@@ -118,8 +129,8 @@ pub struct DiskUse {
     pub layers: u64,
     /// Every image, and who shares it.
     pub images: Option<Vec<(ImageInfo, ImageUsage)>>,
-    /// Every container, what its image is called now, the bytes it wrote itself, and all it sees.
-    pub containers: Option<Vec<(ContainerInfo, String, (u64, u64))>>,
+    /// Every container.
+    pub containers: Option<Vec<ContainerUse>>,
     /// Every volume whose content lies with the engine, how many containers use it, and its bytes.
     pub volumes: Option<Vec<(VolumeInfo, u64, u64)>>,
     /// What builds keep.

@@ -6,7 +6,7 @@ use crate::api::wire::container::summary;
 use crate::api::wire::{image, time, volume};
 use crate::resource::build::BuildCache;
 use crate::resource::image::ImageUsage;
-use crate::resource::system::DiskUse;
+use crate::resource::system::{ContainerUse, DiskUse};
 use crate::resource::time::Timestamp;
 
 /// Writes it. What nobody asked for is `null`.
@@ -25,9 +25,9 @@ pub fn to_json(found: &DiskUse, now: Timestamp) -> Value {
         images.iter().map(line).collect::<Vec<_>>()
     });
     let containers = found.containers.as_ref().map(|containers| {
-        let line = |(info, image, sizes): &(_, String, (u64, u64))| {
-            let mut line = summary::to_json(info, image, now);
-            summary::add_sizes(&mut line, *sizes);
+        let line = |found: &ContainerUse| {
+            let mut line = summary::to_json(&found.container, &found.image, now);
+            summary::add_sizes(&mut line, found.sizes);
             line
         };
         containers.iter().map(line).collect::<Vec<_>>()

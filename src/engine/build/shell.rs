@@ -85,7 +85,7 @@ async fn typing(mut input: OwnedWriteHalf, mut typed: Receiver<ShellInput>, unli
         }
     }
     drop(input.shutdown().await);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What a step had; one that is no command has the variables, the user and the working folder of its stage.

@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(bench.push(&other, true).await.expect("a push"), ["Preparing", "Mounted from app", &format!("latest {digest}")]);
         // What was packed is what is saved, and unpacked again.
         let sink: Arc<Mutex<Vec<u8>>> = Arc::default();
-        bench.images.save(&[name.clone()], Sink(Arc::clone(&sink))).await.expect("an archive");
+        bench.images.save(std::slice::from_ref(&name), Sink(Arc::clone(&sink))).await.expect("an archive");
         assert!(!sink.lock().expect("no panic").is_empty());
         // Elsewhere the same tar makes the same blob.
         let (server, _) = registry().await;

@@ -47,7 +47,7 @@ pub(super) enum Order {
         size: TerminalSize,
     },
     /// Other limits, while it runs. Answered by `Limited`.
-    Limit(Resources),
+    Limit(Box<Resources>),
     /// Who runs there? Answered by `Running`.
     Describe,
 }

@@ -265,7 +265,7 @@ impl Task {
         let gone = || TaskError::Gone { id: self.id() };
         let (tell, told) = oneshot::channel();
         *self.shared.limits() = Some(tell);
-        let ordered = self.shared.shim.order(&Order::Limit(resources.clone()), &[]).await;
+        let ordered = self.shared.shim.order(&Order::Limit(Box::new(resources.clone())), &[]).await;
         if ordered.is_err() || self.shared.ended.borrow().is_some() {
             return Err(gone().into());
         }

@@ -152,7 +152,7 @@ impl Shim {
                 }
             }
             (Order::Limit(resources), Phase::Running { .. }) => {
-                self.spec.cgroup.resources = resources;
+                self.spec.cgroup.resources = *resources;
                 let limited = self.leaf.limit(&self.spec.cgroup);
                 self.engine.tell(Notice::Limited(limited), &[]);
             }
