@@ -147,7 +147,7 @@ fn images_are_built_by_the_classic_builder() {
     project.up();
     assert_eq!(project.says("staged", "cat /word"), "second and given\nwanted\n");
     project.down();
-    assert_eq!(project.bottle.shell("$GANTRY image ls -q build-plain").success(), "");
+    assert_eq!(project.docker(&["image", "ls", "-q", "build-plain"]).success(), "");
     // BuildKit is refused: Compose would run one of its own, from an image.
     project.environment = vec![("DOCKER_BUILDKIT", "1")];
     let told = project.compose(&["build"]).failure(1);
@@ -211,7 +211,7 @@ fn restart_policies_decide() {
     let count = |service: &str| project.inspect(service)["RestartCount"].as_u64();
     project.bottle.eventually("two restarts", || count("twice") == Some(2) && project.bottle.state("restart-twice-1") == "exited");
     assert_eq!((count("never"), count("always")), (Some(0), Some(0)));
-    project.says("always", "kill 1; true");
+    project.compose(&["exec", "-d", "always", "kill", "1"]).success();
     project.bottle.eventually("it runs again", || count("always") == Some(1) && project.bottle.state("restart-always-1") == "running");
     let policy = &project.inspect("deployed")["HostConfig"]["RestartPolicy"];
     assert_eq!((policy["Name"].as_str(), policy["MaximumRetryCount"].as_u64()), (Some("on-failure"), Some(5)));

@@ -27,7 +27,7 @@ fn commands_run_once_and_beside_others() {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (3, "app\n/tmp\nb\n"));
     project.compose(&["exec", "-d", "server", "touch", "/tmp/done"]).success();
     project.says("server", "until test -e /tmp/done; do :; done");
-    project.compose(&["--profile", "tools", "down", "-v", "-t", "0", "--remove-orphans"]).success();
+    project.compose(&["--profile", "tools", "down", "-v", "-t", "0"]).success();
     project.down();
 }
 

@@ -39,13 +39,18 @@ impl Project {
 
     /// Docker Compose on the project. Its classic builder is the one both sides know.
     fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(self.name, arguments)
+    }
+
+    /// The same on another of the projects.
+    fn command_of(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.bottle.server(foreign("usr/libexec/docker/cli-plugins/docker-compose"));
         command
             .env("DOCKER_HOST", format!("unix://{}", self.bottle.socket().display()))
             .env("DOCKER_BUILDKIT", "0")
             .envs(self.environment.iter().copied())
             .args(["--progress", "plain", "-f"])
-            .arg(format!("{}.yaml", self.name))
+            .arg(format!("{name}.yaml"))
             .args(arguments);
         command
     }

@@ -25,29 +25,31 @@ fn steady(told: &str) -> Vec<Map<String, Value>> {
     all
 }
 
+/// Brings projects up and down, and returns what `ps` said of them.
+fn listed(compose: impl Fn(&str, &[&str]) -> Outcome) -> Vec<Vec<Map<String, Value>>> {
+    let mut list = Vec::new();
+    for name in ["names", "gates", "restart"] {
+        compose(name, &["up", "-d"]).success();
+        if name == "restart" {
+            // Its third end is its last.
+            let state = ["ps", "-a", "--format", "{{.State}}", "twice"];
+            while compose(name, &state).success() != "exited\n" {}
+        }
+        list.push(steady(&compose(name, &["ps", "-a", "--no-trunc", "--format", "json"]).success()));
+        compose(name, &["down", "-v", "-t", "1"]).success();
+    }
+    list
+}
+
 #[test]
 fn compose_prints_the_same_on_docker() {
-    for name in ["names", "gates", "restart"] {
-        let project = Project::new(name);
-        let all = ["ps", "-a", "--no-trunc", "--format", "json"];
-        let settled = |docker: &dyn Fn(&[&str]) -> Outcome| {
-            if name == "restart" {
-                // Its third end is its last.
-                while docker(&["inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "restart-twice-1"]).success() != "2 exited\n" {}
-            }
-        };
-        project.compose(&["up", "-d"]).success();
-        settled(&|arguments| project.docker(arguments));
-        let ours = steady(&project.compose(&all).success());
-        project.down();
-        let docker = Docker::start(&project.bottle);
-        docker.import();
-        let theirs = |arguments: &[&str]| docker.compose(&[&["-f", &format!("{name}.yaml")], arguments].concat());
-        theirs(&["up", "-d"]).success();
-        settled(&|arguments| docker.docker(arguments));
-        assert_eq!(ours, steady(&theirs(&all).success()));
-        theirs(&["down", "-v", "-t", "1"]).success();
-    }
+    let project = Project::new("names");
+    let ours = listed(|name, arguments| run(&mut project.command_of(name, arguments)));
+    project.down();
+    let docker = Docker::start(&project.bottle);
+    docker.import();
+    let theirs = listed(|name, arguments| docker.compose(&[&["-f", &format!("{name}.yaml")][..], arguments].concat()));
+    assert_eq!(ours, theirs);
 }
 
 #[test]
