@@ -31,6 +31,7 @@ fn profiles_choose_services() {
     assert_eq!(project.bottle.containers(), ["profiles-always-1", "profiles-debugger-1", "profiles-tester-1"]);
     project.compose(&["--profile", "test", "down", "-t", "0"]).success();
     assert_eq!(project.bottle.containers(), ["profiles-debugger-1"]);
+    project.compose(&["--profile", "*", "down", "-t", "0"]).success();
     project.down();
 }
 
@@ -148,10 +149,6 @@ fn images_are_built_by_the_classic_builder() {
     assert_eq!(project.says("staged", "cat /word"), "second and given\nwanted\n");
     project.down();
     assert_eq!(project.docker(&["image", "ls", "-q", "build-plain"]).success(), "");
-    // BuildKit is refused: Compose would run one of its own, from an image.
-    project.environment = vec![("DOCKER_BUILDKIT", "1")];
-    let told = project.compose(&["build"]).failure(1);
-    assert!(told.contains("buildkit"), "{told}");
 }
 
 #[test]
@@ -207,7 +204,8 @@ fn namespaces_are_shared_as_said() {
 fn restart_policies_decide() {
     let project = Project::new("restart");
     let told = project.compose(&["up", "-d", "--wait"]).failure(1);
-    assert!(told.contains("container restart-never-1 exited (4)"), "{told}");
+    // Whichever it sees first.
+    assert!(told.contains("container restart-never-1 exited (4)") || told.contains("container restart-twice-1 exited (3)"), "{told}");
     let count = |service: &str| project.inspect(service)["RestartCount"].as_u64();
     project.bottle.eventually("two restarts", || count("twice") == Some(2) && project.bottle.state("restart-twice-1") == "exited");
     assert_eq!((count("never"), count("always")), (Some(0), Some(0)));
