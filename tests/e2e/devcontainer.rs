@@ -26,6 +26,7 @@ impl<'a> Project<'a> {
         let compose = foreign("usr/libexec/docker/cli-plugins/docker-compose");
         run(client(self.bottle, &self.bottle.socket(), "devcontainer")
             .env("OUTSIDE", "outside")
+            .env("DOCKER_BUILDKIT", "0")
             .args([command, "--workspace-folder", ".", "--docker-path"])
             .arg(docker)
             .arg("--docker-compose-path")
