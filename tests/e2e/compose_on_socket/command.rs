@@ -28,7 +28,7 @@ fn commands_run_once_and_beside_others() {
     project.compose(&["exec", "-d", "server", "touch", "/tmp/done"]).success();
     project.says("server", "until test -e /tmp/done; do :; done");
     // What `run` made is nobody's to take down.
-    project.docker(&["rm", "-f", "once"]).success();
+    project.docker(&["rm", "-f", "-v", "once"]).success();
     project.compose(&["--profile", "tools", "down", "-v", "-t", "0"]).success();
     project.down();
 }
