@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, LAST_MODIFIED};
+use hyper::http::uri::InvalidUri;
 use hyper::{HeaderMap, Method, Response, Uri};
 use tokio::time::timeout;
 
@@ -26,8 +27,8 @@ pub struct Download {
 impl Registries {
     /// Begins to read what lies behind a URL of http or https.
     pub async fn download(&self, url: &str) -> Result<Download, RegistryError> {
-        let wrong = |reason: &dyn std::fmt::Display| RegistryError::Config(format!("`{url}` is not a URL: {reason}"));
-        let uri: Uri = url.parse().map_err(|error| wrong(&error))?;
+        let wrong = |error: InvalidUri| RegistryError::Url { url: url.to_owned(), reason: error.to_string() };
+        let uri: Uri = url.parse().map_err(wrong)?;
         let ask = Ask { method: Method::GET, uri: uri.clone(), headers: HeaderMap::new(), body: Bytes::new(), insecure: false };
         let response = self.send(&ask).await?;
         let (host, what) = (host_of(&uri), uri.path().to_owned());

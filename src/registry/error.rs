@@ -152,6 +152,14 @@ pub enum RegistryError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// Who asked named no place.
+    #[error("`{url}` is not a URL: {reason}")]
+    Url {
+        /// What was named.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
     /// Who asked named no host.
     #[error("`{host}` is not a host with an optional port: {reason}")]
     Address {
@@ -173,7 +181,7 @@ impl RegistryError {
             // As Docker: whoever may not see a repository is told that it does not exist.
             Self::Denied { .. } | Self::ManifestUnknown { .. } | Self::NameUnknown { .. } => FailureKind::NotFound,
             Self::Unauthorized { .. } | Self::PushDenied { .. } => FailureKind::Denied,
-            Self::Address { .. } => FailureKind::Invalid,
+            Self::Url { .. } | Self::Address { .. } => FailureKind::Invalid,
             Self::BlobUnknown { .. }
             | Self::Answer { .. }
             | Self::WrongDigest { .. }
