@@ -97,13 +97,14 @@ fn what_cannot_be_made_is_refused_and_leaves_nothing() {
         let other = ContainerSpec { image: "other".to_owned(), ..app() };
         check("x1", other, FailureKind::NotFound, "No such image: other:latest").await;
         let lost = ContainerSpec { network: NetworkMode::Named("nope".to_owned()), ..app() };
-        check("x1", lost, FailureKind::NotFound, "network nope not found").await;
+        // Not "not found": the docker command line would look for an image to pull.
+        check("x1", lost, FailureKind::Invalid, "network nope not found").await;
         let source = MountSource::Bind { path: "/not/here".into(), create: false, propagation: None, recursion: Default::default() };
         let bound = ContainerSpec { mounts: vec![Mount { target: "/x".to_owned(), read_only: false, source }], ..app() };
         let missing = "invalid mount config for type \"bind\": bind source path does not exist: /not/here";
         check("x1", bound, FailureKind::Invalid, missing).await;
         let shared = ContainerSpec { network: NetworkMode::Container("x2".to_owned()), ..app() };
-        check("x1", shared, FailureKind::NotFound, "No such container: x2").await;
+        check("x1", shared, FailureKind::Invalid, "No such container: x2").await;
 
         assert_eq!(std::fs::read_dir(folder.path().join("data/containers")).expect("a folder").count(), 1);
         assert_eq!(engine.volumes(&BTreeMap::new()).await.expect("a list").len(), 1);
