@@ -104,7 +104,7 @@ fn what_cannot_be_made_is_refused_and_leaves_nothing() {
         let missing = "invalid mount config for type \"bind\": bind source path does not exist: /not/here";
         check("x1", bound, FailureKind::Invalid, missing).await;
         let shared = ContainerSpec { network: NetworkMode::Container("x2".to_owned()), ..app() };
-        check("x1", shared, FailureKind::Invalid, "No such container: x2").await;
+        check("x1", shared, FailureKind::Invalid, "joining network namespace of container: No such container: x2").await;
 
         assert_eq!(std::fs::read_dir(folder.path().join("data/containers")).expect("a folder").count(), 1);
         assert_eq!(engine.volumes(&BTreeMap::new()).await.expect("a list").len(), 1);
