@@ -8,7 +8,8 @@ use crate::compose::project::model::Project;
 use crate::compose::project::source::Reader;
 use crate::compose::project::{Sources, load};
 use crate::resource::container::{
-    ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, IpcMode, MountInfo, MountSource, NamespaceMode, NetworkMode,
+    ContainerInfo, ContainerSpec, ContainerState, EndpointSpec, EndpointState, ExitStatus, IpcMode, MountInfo, MountSource, NamespaceMode,
+    NetworkMode,
 };
 use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
@@ -204,7 +205,7 @@ impl World {
                 let id = self.networks.get(network.as_str()).expect("the network").id;
                 self.change(container.as_str(), |info| {
                     assert!(!info.endpoints.iter().any(|it| *network == *it.network_name), "{container} is on {network} already");
-                    info.endpoints.push(endpoint(id, network.as_str()));
+                    info.endpoints.push(EndpointState::at_rest(id, network.as_str(), EndpointSpec::default()));
                 });
             }
             Operation::DisconnectNetwork { network, container } => {
@@ -339,7 +340,11 @@ impl World {
                 }
             }
         }
-        let endpoints = spec.endpoints.keys().map(|name| endpoint(self.networks.get(name).expect("the network").id, name)).collect();
+        let endpoints = spec
+            .endpoints
+            .keys()
+            .map(|name| EndpointState::at_rest(self.networks.get(name).expect("the network").id, name, EndpointSpec::default()))
+            .collect();
         let info = ContainerInfo {
             id: ContainerId::from_bytes(self.id()),
             name: name.clone(),
@@ -358,19 +363,5 @@ impl World {
             execs: Vec::new(),
         };
         self.containers.insert(name.to_string(), info);
-    }
-}
-
-fn endpoint(network: NetworkId, name: &str) -> EndpointState {
-    EndpointState {
-        network,
-        network_name: name.to_owned(),
-        spec: Default::default(),
-        ipv4: None,
-        ipv6: None,
-        gateway: None,
-        gateway6: None,
-        mac: None,
-        dns_names: Vec::new(),
     }
 }

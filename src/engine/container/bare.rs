@@ -10,17 +10,7 @@ impl Engine {
     pub(in crate::engine) fn told_of(&self, container: &Container) -> ContainerInfo {
         let mut info = container.info();
         if let Some(network) = self.bare_network(&info.spec.network) {
-            info.endpoints.push(EndpointState {
-                network: network.id,
-                network_name: network.name.to_string(),
-                spec: EndpointSpec::default(),
-                ipv4: None,
-                ipv6: None,
-                gateway: None,
-                gateway6: None,
-                mac: None,
-                dns_names: Vec::new(),
-            });
+            info.endpoints.push(EndpointState::at_rest(network.id, network.name.as_str(), EndpointSpec::default()));
         }
         info
     }

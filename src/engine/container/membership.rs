@@ -57,19 +57,7 @@ fn choose(spec: &ContainerSpec, find: impl Fn(&str) -> Result<NetworkInfo, Netwo
 
 /// What is told of the networks of a container that does not run.
 pub(super) fn at_rest(wanted: &[Wanted], networks: &Networks) -> Vec<EndpointState> {
-    let rest = |(name, spec): &Wanted| {
-        Some(EndpointState {
-            network: networks.get(name.as_str()).ok()?.id,
-            network_name: name.to_string(),
-            spec: spec.clone(),
-            ipv4: None,
-            ipv6: None,
-            gateway: None,
-            gateway6: None,
-            mac: None,
-            dns_names: Vec::new(),
-        })
-    };
+    let rest = |(name, spec): &Wanted| Some(EndpointState::at_rest(networks.get(name.as_str()).ok()?.id, name.as_str(), spec.clone()));
     wanted.iter().filter_map(rest).collect()
 }
 

@@ -321,6 +321,14 @@ pub struct EndpointState {
     pub dns_names: Vec<String>,
 }
 
+impl EndpointState {
+    /// What there is of an endpoint whose container does not run, or has no address of its own there.
+    pub fn at_rest(network: NetworkId, network_name: &str, spec: EndpointSpec) -> Self {
+        let network_name = network_name.to_owned();
+        Self { network, network_name, spec, ipv4: None, ipv6: None, gateway: None, gateway6: None, mac: None, dns_names: Vec::new() }
+    }
+}
+
 /// A process limit; -1 is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
