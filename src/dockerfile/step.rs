@@ -216,6 +216,26 @@ pub struct Copy {
     pub unpack: Option<bool>,
 }
 
+impl Copy {
+    /// All of a tree, to the same places.
+    pub fn of_all(from: Source) -> Self {
+        Self {
+            add: false,
+            sources: vec![CopySource::Path("/".to_owned())],
+            destination: "/".to_owned(),
+            written: "/".to_owned(),
+            from,
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+            checksum: None,
+            unpack: None,
+        }
+    }
+}
+
 /// One source of COPY or ADD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopySource {

@@ -27,20 +27,7 @@ const INLINE: u32 = 0o644;
 impl Build {
     /// A stage that begins with all of a context.
     pub(super) async fn fill_from_context(&self, mut ground: Ground, name: &str) -> Result<Ground, Halt> {
-        let copy = Copy {
-            add: false,
-            sources: vec![CopySource::Path("/".to_owned())],
-            destination: "/".to_owned(),
-            written: "/".to_owned(),
-            from: Source::Named(name.to_owned()),
-            chown: None,
-            chmod: None,
-            link: false,
-            parents: false,
-            exclude: Vec::new(),
-            checksum: None,
-            unpack: None,
-        };
+        let copy = Copy::of_all(Source::Named(name.to_owned()));
         let task = Task { name: format!("[context {name}]"), place: Place::default(), anew: false };
         self.copy(&mut ground, &copy, Some(format!("COPY --from={name} / /")), task).await?;
         Ok(ground)

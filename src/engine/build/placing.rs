@@ -213,7 +213,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::dockerfile::{CopySource, Source};
+    use crate::dockerfile::Source;
 
     #[test]
     fn what_nobody_wants_is_not_copied_to_its_end() {
@@ -226,20 +226,7 @@ mod tests {
         tar.finish().expect("an archive");
         let place = |into: &str, wanted: Weak<()>| {
             std::fs::create_dir(at(into)).expect("a folder");
-            let copy = Copy {
-                add: true,
-                sources: vec![CopySource::Path("/".to_owned())],
-                destination: "/".to_owned(),
-                written: "/".to_owned(),
-                from: Source::Context,
-                chown: None,
-                chmod: None,
-                link: false,
-                parents: false,
-                exclude: Vec::new(),
-                checksum: None,
-                unpack: None,
-            };
+            let copy = Copy { add: true, ..Copy::of_all(Source::Context) };
             let parts = vec![Part::Paths(vec!["/archive.tar".into(), "/sub".into()])];
             let open = |name: &str| open_folder(&at(name)).expect("a folder");
             let placing = Placing { copy, parts, from_context: true, sealed: false, created: 0, upper: open(into), wanted };
