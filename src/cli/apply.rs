@@ -1,5 +1,6 @@
 //! Obeys the operations of a plan over the API, and tells what goes on. Nothing is decided here.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use crate::cli::output::build::Steps;
 use crate::cli::output::build::failure::Warned;
 use crate::cli::output::line::LinePrinter;
 use crate::cli::output::progress::{Progress, Status};
-use crate::compose::plan::{Plan, label};
+use crate::compose::plan::{self, Plan, label};
 use crate::resource::build::ImageBuild;
 use crate::resource::container::{ContainerSpec, StopOptions, Stopped};
 use crate::resource::failure::FailureKind;
@@ -47,6 +48,9 @@ pub(crate) struct Applier {
     /// By which builds of this plan know one another.
     made_for: Option<String>,
 }
+
+/// Failures that are only told, by image.
+pub(crate) type Failures = BTreeMap<String, CommandError>;
 
 /// How operations are applied.
 #[derive(Clone, Default)]
@@ -98,6 +102,30 @@ impl Applier {
     /// What is no good in the Dockerfiles of what was built.
     pub(crate) fn build_warnings(&self) -> Vec<Warned> {
         self.steps.as_ref().map(Steps::warnings).unwrap_or_default()
+    }
+
+    /// Applies a plan of pulls or pushes. What may fail (told by the image) keeps nothing else from coming: its failure is returned beside.
+    pub(crate) async fn apply_forgiving(&self, plan: &Plan, may_fail: impl Fn(&str) -> bool) -> (Result<(), CommandError>, Failures) {
+        let failures = RefCell::new(Failures::new());
+        let result = plan::execute(plan, |operation| {
+            let (applier, failures) = (self.clone(), &failures);
+            let image = match &operation {
+                Operation::PullImage { image, .. } | Operation::PushImage { image } => image.clone(),
+                _ => String::new(),
+            };
+            let may_fail = may_fail(&image);
+            async move {
+                match applier.apply(operation).await {
+                    Err(error) if may_fail => {
+                        failures.borrow_mut().insert(image, error);
+                        Ok(())
+                    }
+                    outcome => outcome,
+                }
+            }
+        })
+        .await;
+        (result, failures.into_inner())
     }
 
     /// Applies one operation.
@@ -195,7 +223,7 @@ impl Applier {
                 client.create_volume(Some(name.as_str()), &spec).await.map_err(failed)?;
             }
             Operation::RemoveVolume { name } => return in_use(client.remove_volume(&name, false).await),
-            Operation::RemoveImage { name } => return in_use(client.remove_image(&name, false, false).await.map(drop)),
+            Operation::RemoveImage { name } => return in_use(client.remove_image(&name, false).await.map(drop)),
             Operation::CreateContainer { name, spec, .. } => self.create(name.as_str(), *spec).await?,
             Operation::RenameContainer { from, to } => client.rename_container(&from, to.as_str()).await?,
             Operation::ConnectNetwork { network, container, endpoint } => {

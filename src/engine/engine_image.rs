@@ -175,9 +175,7 @@ impl Engine {
     }
 
     /// Removes a name of an image, and the image with its last name; `force` removes one that a stopped container uses.
-    ///
-    /// Docker's `no_prune` spares parents without a name; images have no parents here, so it spares nothing.
-    pub async fn remove_image(&self, name: &str, force: bool, _no_prune: bool) -> Result<Vec<ImageRemoval>, Failure> {
+    pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<ImageRemoval>, Failure> {
         let image = self.shared.images.get(name)?;
         let removed = self.shared.images.remove(name, force, |id| self.shared.containers.image_use(id))?;
         let by_id = image.id.to_string().starts_with(name) || image.id.hex().starts_with(name);

@@ -190,8 +190,8 @@ impl Client {
     }
 
     /// Removes a name of an image, and the image with its last name; `force` removes one that a stopped container uses.
-    pub async fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<ImageRemoval>, Failure> {
-        let call = Call::delete(format!("/images/{}", segment(name))).flag("force", force).flag("noprune", no_prune);
+    pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<ImageRemoval>, Failure> {
+        let call = Call::delete(format!("/images/{}", segment(name))).flag("force", force);
         Ok(image::removals_from_json(self.transport.send(&call).await?.json().await?)?)
     }
 

@@ -298,7 +298,9 @@ pub(super) async fn tag(mut call: Call) -> Answer {
 }
 
 pub(super) async fn remove(mut call: Call) -> Answer {
-    let (force, no_prune) = (call.query.flag("force"), call.query.flag("noprune"));
+    let force = call.query.flag("force");
+    // It spares parents without a name: images have none here.
+    call.query.flag("noprune");
     let platforms: Vec<String> = call.query.all("platforms").into_iter().filter(|_| !call.older()(50)).collect();
     let (engine, name) = call.only_name()?;
     match platforms.as_slice() {
@@ -306,7 +308,7 @@ pub(super) async fn remove(mut call: Call) -> Answer {
         [one] => check_platform(&engine, &name, Some(&image::platform_from_text(one)?)).await?,
         _ => return Err(Failure::invalid("multiple platforms are not supported")),
     }
-    Ok(answer::ok(&image::removals_to_json(&engine.remove_image(&name, force, no_prune).await?)))
+    Ok(answer::ok(&image::removals_to_json(&engine.remove_image(&name, force).await?)))
 }
 
 pub(super) async fn prune(mut call: Call) -> Answer {

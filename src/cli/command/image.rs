@@ -38,7 +38,7 @@ pub(super) async fn run(command: ImageCommand, context: &Context) -> Result<u8, 
         ImageCommand::Rm(args) => {
             let client = context.client().await?;
             for name in &args.names {
-                for removal in client.remove_image(name, args.force, false).await? {
+                for removal in client.remove_image(name, args.force).await? {
                     context.terminal.line(&match removal {
                         ImageRemoval::Untagged(name) => format!("Untagged: {name}"),
                         ImageRemoval::Deleted(digest) => format!("Deleted: {digest}"),

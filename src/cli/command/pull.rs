@@ -1,8 +1,5 @@
 //! `pull`: the images of the project's services.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::PullArgs;
 use crate::cli::command::up;
@@ -12,7 +9,6 @@ use crate::cli::observe;
 use crate::cli::output::progress::{Progress, Status, Style};
 use crate::compose::plan::{self, Pulls};
 use crate::compose::project::model::{Project, PullPolicy};
-use crate::resource::operation::Operation;
 
 /// Runs the command.
 pub(super) async fn run(args: PullArgs, context: &Context) -> Result<u8, CommandError> {
@@ -49,28 +45,10 @@ async fn pull(args: &PullArgs, context: &Context, project: &Project) -> Result<u
     }
     let options = ApplyOptions { parallel: context.parallel, ..ApplyOptions::default() };
     let applier = Applier::new(client, &progress, None, &plan, options);
-    let failures = RefCell::new(BTreeMap::new());
-    let result = plan::execute(&plan, |operation| {
-        let (applier, failures) = (applier.clone(), &failures);
-        let image = match &operation {
-            Operation::PullImage { image, .. } => image.clone(),
-            _ => String::new(),
-        };
-        // What can be built does not keep the others from coming.
-        let go_on = args.ignore_pull_failures || builders.contains_key(&image);
-        async move {
-            match applier.apply(operation).await {
-                Err(error) if go_on => {
-                    failures.borrow_mut().insert(image, error);
-                    Ok(())
-                }
-                outcome => outcome,
-            }
-        }
-    })
-    .await;
+    // What can be built does not keep the others from coming.
+    let may_fail = |image: &str| args.ignore_pull_failures || builders.contains_key(image);
+    let (result, mut failures) = applier.apply_forgiving(&plan, may_fail).await;
     progress.finish();
-    let mut failures = failures.into_inner();
     let unbuilt = failures.keys().filter_map(|image| builders.get(image)).flatten().map(|name| name.as_str()).collect::<Vec<_>>();
     if !unbuilt.is_empty() {
         context.terminal.warn(&format!("some images could not be pulled, and can be built: run `gantry build {}`", unbuilt.join(" ")));

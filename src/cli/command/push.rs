@@ -1,8 +1,5 @@
 //! `push`: the images that the project's services build.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
 use crate::cli::apply::{Applier, ApplyOptions};
 use crate::cli::args::lifecycle::PushArgs;
 use crate::cli::context::Context;
@@ -10,7 +7,6 @@ use crate::cli::error::CommandError;
 use crate::cli::output::progress::{Progress, Status, Style};
 use crate::compose::plan::{self, Pushes};
 use crate::compose::project::model::Project;
-use crate::resource::operation::Operation;
 
 /// Runs the command.
 pub(super) async fn run(args: PushArgs, context: &Context) -> Result<u8, CommandError> {
@@ -33,26 +29,9 @@ pub(super) async fn push(context: &Context, project: &Project, quiet: bool, go_o
     }
     let options = ApplyOptions { parallel: context.parallel, ..ApplyOptions::default() };
     let applier = Applier::new(client, &progress, None, &plan, options);
-    let failures = RefCell::new(BTreeMap::new());
-    let result = plan::execute(&plan, |operation| {
-        let (applier, failures) = (applier.clone(), &failures);
-        let image = match &operation {
-            Operation::PushImage { image } => image.clone(),
-            _ => String::new(),
-        };
-        async move {
-            match applier.apply(operation).await {
-                Err(error) if go_on => {
-                    failures.borrow_mut().insert(image, error);
-                    Ok(())
-                }
-                outcome => outcome,
-            }
-        }
-    })
-    .await;
+    let (result, failures) = applier.apply_forgiving(&plan, |_| go_on).await;
     progress.finish();
-    for error in failures.into_inner().values() {
+    for error in failures.values() {
         context.terminal.warn(error.message());
     }
     result
