@@ -1,0 +1,122 @@
+//! What is made on both engines, and what is asked of them.
+
+/// What is made, a line each, as the command line takes it.
+pub(super) const TOUR: &[&str] = &[
+    "network create --label a=b net1",
+    "network create --internal --ipv6 --subnet 10.77.0.0/16 --subnet fd77::/64 --ip-range 10.77.5.0/24 --gateway 10.77.0.9 --aux-address \
+     r=10.77.0.8 --attachable -o com.docker.network.driver.mtu=1400 net2",
+    "volume create --label v=w vol1",
+    "volume create -o type=tmpfs -o device=tmpfs -o o=size=1m vol2",
+    "run -d --name plain fields:1",
+    "run -d --name rich --hostname h --domainname d.e -u app:extra -e A=b -e FROM_IMAGE -p 8080:80 -p 127.0.0.1:9001:90/udp --expose 70 -v \
+     vol1:/data:ro -v /etc:/host --tmpfs /t:size=1m --mount type=volume,target=/anon --mount type=tmpfs,target=/t2,tmpfs-size=4096 \
+     --network net1 --network-alias al --label l=m --restart on-failure:3 --stop-signal SIGINT --stop-timeout 3 -w /tmp --entrypoint sleep \
+     --cap-add NET_ADMIN --cap-drop CHOWN --dns 9.9.9.9 --dns-search x.y --dns-option ndots:2 --add-host z:1.1.1.1 --group-add 2000 --ipc \
+     shareable --memory 64m --cpus 0.5 --cpu-shares 100 --pids-limit 50 --ulimit nofile=100:200 --shm-size 1m --sysctl \
+     net.core.somaxconn=100 --init --device /dev/null:/dev/xx:r --security-opt no-new-privileges --log-opt max-size=1m --oom-score-adj 5 \
+     --read-only --annotation an=no --health-cmd true --health-interval 1h --health-start-period 2s --cgroupns private fields:1 1000",
+    "network connect --ip 10.77.5.7 --alias x net2 rich",
+    "run -d --name tty -it --network none --pid host fields:1 sh",
+    "run -d --name hosted --network host --privileged fields:1",
+    "run -d --name beside --network container:plain -v vol2:/two fields:1",
+    "create --name linked --link plain:pl --cidfile cid --runtime io.containerd.runc.v2 --cpuset-cpus 0 fields:1",
+    "run --name gone fields:1 sh -c exit",
+    "run --rm fields:1 true",
+    "exec plain true",
+    "pause plain",
+    "unpause plain",
+    "kill -s HUP tty",
+    "rename gone went",
+    "cp plain:/etc/passwd passwd",
+    "export -o exported.tar plain",
+    "top plain",
+    "restart -t 0 plain",
+    "network disconnect net2 rich",
+    "network connect --ip 10.77.5.7 --alias x net2 rich",
+];
+
+/// What is taken away again, for the events of it.
+pub(super) const LEAVE: &[&str] = &[
+    "stop rich",
+    "stop -t 0 tty beside",
+    "rm -f -v rich beside hosted tty went linked plain",
+    "network rm net1 net2",
+    "volume rm vol1",
+    "volume prune -af",
+    "network prune -f",
+    "container prune -f",
+];
+
+/// Requests whose answer is what an engine without a swarm, without plugins, or with another thing of that name says.
+pub(super) const ANSWERS: &[(&str, &str, &str)] = &[
+    ("GET", "/swarm", ""),
+    ("POST", "/swarm/leave", ""),
+    ("GET", "/swarm/unlockkey", ""),
+    ("POST", "/swarm/unlock", "{}"),
+    ("GET", "/services", ""),
+    ("GET", "/services/x", ""),
+    ("POST", "/services/create", "{}"),
+    ("DELETE", "/services/x", ""),
+    ("GET", "/nodes", ""),
+    ("DELETE", "/nodes/x", ""),
+    ("GET", "/tasks", ""),
+    ("GET", "/tasks/x", ""),
+    ("GET", "/secrets", ""),
+    ("POST", "/secrets/create", "{}"),
+    ("DELETE", "/secrets/x", ""),
+    ("GET", "/configs", ""),
+    ("POST", "/configs/create", "{}"),
+    ("GET", "/v1.30/configs/x", ""),
+    ("GET", "/plugins", ""),
+    ("GET", "/plugins/x/json", ""),
+    ("DELETE", "/plugins/x", ""),
+    ("POST", "/plugins/x/disable", ""),
+    ("POST", "/session", ""),
+    ("GET", "/containers/plain/checkpoints", ""),
+    ("POST", "/containers/plain/checkpoints", "{}"),
+    ("DELETE", "/containers/plain/checkpoints/x", ""),
+    ("PUT", "/volumes/vol1?version=1", "{}"),
+    ("OPTIONS", "/info", ""),
+    ("PUT", "/containers/json", ""),
+    ("GET", "/nope", ""),
+    ("GET", "/v1.52/info", ""),
+    ("GET", "/networks/nope", ""),
+    ("GET", "/networks/net1?scope=swarm", ""),
+    ("GET", "/networks/net1?verbose=maybe", ""),
+    ("DELETE", "/networks/bridge", ""),
+    ("DELETE", "/networks/nope", ""),
+    ("GET", "/volumes/nope", ""),
+    ("DELETE", "/volumes/nope", ""),
+    ("DELETE", "/volumes/nope?force=1", ""),
+    ("DELETE", "/volumes/vol1", ""),
+    ("GET", "/networks?filters=%7B%22bad%22:%5B%22x%22%5D%7D", ""),
+    ("GET", "/networks?filters=%7B%22dangling%22:%5B%22x%22%5D%7D", ""),
+    ("GET", "/networks?filters=%7B%22scope%22:%5B%22swarm%22%5D%7D", ""),
+    ("GET", "/volumes?filters=%7B%22bad%22:%5B%22x%22%5D%7D", ""),
+    ("GET", "/volumes?filters=%7B%22dangling%22:%5B%22x%22%5D%7D", ""),
+    ("POST", "/networks/prune?filters=%7B%22bad%22:%5B%22x%22%5D%7D", ""),
+    ("POST", "/volumes/prune?filters=%7B%22bad%22:%5B%22x%22%5D%7D", ""),
+    ("POST", "/containers/prune?filters=%7B%22bad%22:%5B%22x%22%5D%7D", ""),
+    ("GET", "/events?since=1&until=2", ""),
+    ("GET", "/system/df?type=bad", ""),
+    ("POST", "/networks/create", r#"{"Name": ""}"#),
+    ("POST", "/networks/create", r#"{"Name": "bridge"}"#),
+    ("POST", "/networks/create", r#"{"Name": "net1"}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "Driver": "overlay"}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "Driver": "nope"}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "Driver": "host"}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "Ingress": true}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "ConfigFrom": {"Network": "q"}}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "Scope": "swarm"}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "IPAM": {"Driver": "zz"}}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "IPAM": {"Config": [{"Subnet": "10.78.0.5/16"}]}}"#),
+    ("POST", "/networks/create", r#"{"Name": "x", "IPAM": {"Config": [{"Subnet": "bad"}]}}"#),
+    ("POST", "/volumes/create", r#"{"Name": "x1", "Driver": "nope"}"#),
+    ("POST", "/volumes/create", r#"{"Name": "b@d"}"#),
+    ("POST", "/volumes/create", r#"{"Name": "x"}"#),
+    ("POST", "/volumes/create", r#"{"Name": "x1", "ClusterVolumeSpec": {"Group": "g"}}"#),
+    ("POST", "/volumes/create", r#"{"Name": "vol1"}"#),
+];
+
+/// Which versions are asked: the oldest, the newest, and those at which something came or went.
+pub(super) const VERSIONS: [u16; 9] = [24, 40, 43, 44, 45, 47, 48, 49, 51];
