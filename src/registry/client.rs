@@ -115,8 +115,9 @@ impl Registries {
     /// Asks, and follows where the answer leads. What proves who we are goes to no other host than the one asked first.
     pub(super) async fn send(&self, ask: &Ask) -> Result<Response<Incoming>, RegistryError> {
         let mut ask = ask.clone();
+        let mut is_elsewhere = false;
         for _ in 0..REDIRECTS {
-            let response = self.send_once(&ask).await?;
+            let mut response = self.send_once(&ask).await?;
             let to = match response.status() {
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
@@ -125,7 +126,12 @@ impl Registries {
                 | StatusCode::PERMANENT_REDIRECT => response.headers().get(LOCATION),
                 _ => None,
             };
-            let Some(to) = to else { return Ok(response) };
+            let Some(to) = to else {
+                if is_elsewhere {
+                    response.extensions_mut().insert(Elsewhere);
+                }
+                return Ok(response);
+            };
             let next = to.to_str().ok().and_then(|to| resolve(&ask.uri, to)).ok_or_else(|| RegistryError::Answer {
                 host: host_of(&ask.uri),
                 what: ask.uri.path().to_owned(),
@@ -133,7 +139,8 @@ impl Registries {
                 reason: format!("it leads to {to:?}, which is no place"),
             })?;
             // A redirect from TLS to plain HTTP would show everybody what only the registry is to know.
-            if next.authority() != ask.uri.authority() || next.scheme() != ask.uri.scheme() {
+            if !is_same_place(&next, &ask.uri) {
+                is_elsewhere = true;
                 ask.headers.remove(AUTHORIZATION);
                 ask.insecure = ask.insecure && next.host() == ask.uri.host();
             }
@@ -197,6 +204,17 @@ impl Registries {
 
 fn silent(host: String) -> RegistryError {
     RegistryError::Unreachable { host, reason: format!("it does not answer within {} seconds", PATIENCE.as_secs()) }
+}
+
+/// Says of an answer that another host than the one that was asked gave it: what it wants to know of us it is not told.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere;
+
+/// Whether two URLs are of one host, port and scheme, however they write them.
+pub(super) fn is_same_place(one: &Uri, other: &Uri) -> bool {
+    let port = |uri: &Uri| uri.port_u16().or_else(|| (uri.scheme_str() == Some("https")).then_some(443)).unwrap_or(80);
+    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+    one.scheme() == other.scheme() && host(one) == host(other) && port(one) == port(other)
 }
 
 /// Host and port of a URL, for messages.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::registry::blob::Blob;
 use crate::registry::challenge::{Challenge, challenges};
-use crate::registry::client::{Ask, Registries, read_all};
+use crate::registry::client::{Ask, Elsewhere, Registries, read_all};
 use crate::registry::endpoint::{Endpoint, endpoints};
 use crate::registry::error::RegistryError;
 use crate::registry::manifest::{ACCEPTED, Descriptor, Manifest};
@@ -231,15 +231,15 @@ impl Session {
             body: question.body.clone(),
             insecure: place.endpoint.insecure,
         };
-        let used = place.authorization.lock().await.clone();
+        let used = self.pass(place).await;
         let response = self.registries.send(&ask(used.as_ref())).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.judge(place, question.wanted, response).await;
-        }
-        let Some(fresh) = self.let_in(place, response.headers(), used.as_ref()).await? else {
-            return self.judge(place, question.wanted, response).await;
+        // A right that a fresh token does not give, another one does not give either.
+        let is_extra = matches!(question.wanted, Wanted::Upload(_, Some(_))) && used.is_some();
+        let fresh = if is_extra { None } else { self.let_in(place, &response, used.as_ref()).await? };
+        let response = match fresh {
+            Some(fresh) => self.registries.send(&ask(Some(&fresh))).await?,
+            None => response,
         };
-        let response = self.registries.send(&ask(Some(&fresh))).await?;
         self.judge(place, question.wanted, response).await
     }
 
@@ -253,19 +253,23 @@ impl Session {
         place.authorization.lock().await.clone()
     }
 
-    /// What lets us in after a refusal, drawn once for all who were refused with the same.
+    /// What lets us in after a refusal, drawn once for all who were refused with the same; nothing where it was no refusal, or not the
+    /// registry's own.
     pub(super) async fn let_in(
         &self,
         place: &Place,
-        refusal: &HeaderMap,
+        response: &Response<Incoming>,
         used: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
+        if response.status() != StatusCode::UNAUTHORIZED || response.extensions().get::<Elsewhere>().is_some() {
+            return Ok(None);
+        }
         let mut held = place.authorization.lock().await;
         if held.as_ref() != used {
             return Ok(held.clone());
         }
         let credentials = if place.endpoint.mirror { None } else { self.credentials.as_ref() };
-        let mut offered = challenges(refusal);
+        let mut offered = challenges(response.headers());
         let mut scope = format!("repository:{}:pull", self.reference.repository());
         if let Right::Push { others } = &self.right {
             scope.push_str(",push");

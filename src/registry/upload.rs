@@ -16,7 +16,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::registry::blob::passes;
-use crate::registry::client::{Ask, Payload, resolve};
+use crate::registry::client::{Ask, Payload, is_same_place, resolve};
 use crate::registry::error::RegistryError;
 use crate::registry::manifest::Descriptor;
 use crate::registry::manifest_text::ManifestText;
@@ -32,7 +32,7 @@ const FAILURES: u32 = 5;
 /// Before another attempt after the first; doubled each time.
 const BACK_OFF: Duration = Duration::from_millis(250);
 /// So many other repositories are asked for a blob before it is sent.
-const OTHERS: usize = 3;
+pub const OTHERS: usize = 3;
 
 /// Who is told how many bytes went out.
 pub type Sending = Arc<dyn Fn(u64) + Send + Sync>;
@@ -61,7 +61,7 @@ impl Session {
             Err(error) => return Err(error),
         }
         let mut begun = None;
-        for other in others.iter().take(OTHERS) {
+        for other in others {
             match self.begin_upload(&blob.digest, Some(other)).await {
                 Ok(None) => return Ok(Arrival::Mounted(other.clone())),
                 Ok(Some(upload)) => {
@@ -122,19 +122,29 @@ impl Session {
 
     /// Gives up an upload that nobody needs; a registry that does not hear of it forgets it some day.
     async fn cancel(&self, upload: &UploadPlace<'_>) {
-        let ask = self.ask_of(upload, Method::DELETE, upload.uri.clone(), HeaderMap::new()).await;
-        if let Err(error) = self.registries().send(&ask).await {
+        if let Err(error) = self.ask_at(upload, Method::DELETE, &upload.uri, HeaderMap::new()).await {
             tracing::debug!(%error, "an upload cannot be given up");
         }
     }
 
-    async fn ask_of(&self, upload: &UploadPlace<'_>, method: Method, uri: Uri, headers: HeaderMap) -> Ask {
-        let endpoint = &upload.place.endpoint;
-        // Where a registry has blobs sent elsewhere, nobody is told there who we are.
-        let is_home = uri.authority() == Some(&endpoint.authority) && uri.scheme() == Some(&endpoint.scheme);
-        let pass = if is_home { self.pass(upload.place).await } else { None };
-        let insecure = endpoint.insecure && uri.host() == Some(endpoint.authority.host());
-        Ask { method, uri, headers: with(&headers, pass.as_ref()), body: Bytes::new(), insecure }
+    /// Asks where a blob is sent to, and once more with a fresh token: they run out in the middle of a long push.
+    async fn ask_at(
+        &self,
+        upload: &UploadPlace<'_>,
+        method: Method,
+        uri: &Uri,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let used = self.pass(upload.place).await;
+        let ask = |pass: Option<&HeaderValue>| upload.ask(method.clone(), uri.clone(), &headers, pass);
+        let response = self.registries().send(&ask(used.as_ref())).await?;
+        if !upload.is_home(uri) {
+            return Ok(response);
+        }
+        match self.let_in(upload.place, &response, used.as_ref()).await? {
+            Some(fresh) => self.registries().send(&ask(Some(&fresh))).await,
+            None => Ok(response),
+        }
     }
 }
 
@@ -142,6 +152,21 @@ impl Session {
 struct UploadPlace<'a> {
     place: &'a Place,
     uri: Uri,
+}
+
+impl UploadPlace<'_> {
+    /// Whether a URL is the registry's own. Where a registry has blobs sent elsewhere, nobody is told there who we are.
+    fn is_home(&self, uri: &Uri) -> bool {
+        let endpoint = &self.place.endpoint;
+        endpoint.url("").is_ok_and(|own| is_same_place(&own, uri))
+    }
+
+    fn ask(&self, method: Method, uri: Uri, headers: &HeaderMap, pass: Option<&HeaderValue>) -> Ask {
+        let endpoint = &self.place.endpoint;
+        let pass = pass.filter(|_| self.is_home(&uri));
+        let insecure = endpoint.insecure && uri.host() == Some(endpoint.authority.host());
+        Ask { method, uri, headers: with(headers, pass), body: Bytes::new(), insecure }
+    }
 }
 
 /// A blob on its way.
@@ -182,8 +207,7 @@ impl<'a> Upload<'a> {
     async fn take_up(&mut self, is_lost: bool) {
         let before = std::mem::take(&mut self.at);
         let Some(upload) = self.place.take().filter(|_| !is_lost) else { return };
-        let ask = self.session.ask_of(&upload, Method::GET, upload.uri.clone(), HeaderMap::new()).await;
-        let Ok(response) = self.session.registries().send(&ask).await else { return };
+        let Ok(response) = self.session.ask_at(&upload, Method::GET, &upload.uri, HeaderMap::new()).await else { return };
         let last = response.status().is_success().then(|| last_of(&response)).flatten();
         // "0-0" is one byte or none: better from the beginning.
         let Some(last) = last.filter(|last| *last > 0 && *last < self.blob.size) else { return };
@@ -197,81 +221,70 @@ impl<'a> Upload<'a> {
 
     /// Sends what is left, and ends it.
     async fn attempt(&mut self) -> Result<(), RegistryError> {
-        let upload = match self.place.take() {
+        let mut upload = match self.place.take() {
             Some(upload) => upload,
             None => match self.session.begin_upload(&self.blob.digest, None).await? {
                 Some(upload) => upload,
                 None => return Ok(()),
             },
         };
-        let mut upload = self.place.insert(upload);
+        let outcome = self.send_rest(&mut upload).await;
+        self.place = Some(upload);
+        outcome
+    }
+
+    async fn send_rest(&mut self, upload: &mut UploadPlace<'a>) -> Result<(), RegistryError> {
         if self.at == 0 && self.blob.size <= SMALL {
             let uri = finished(&upload.uri, &self.blob.digest)?;
-            send(self.session, self.blob, self.file, &self.sending, upload, (Method::PUT, uri), 0).await?;
-            return Ok(());
+            return self.send(upload, Method::PUT, uri).await.map(drop);
         }
         if self.at < self.blob.size {
-            let to = (Method::PATCH, upload.uri.clone());
-            let response = send(self.session, self.blob, self.file, &self.sending, upload, to, self.at).await?;
-            let uri = location(&upload.uri, &response).unwrap_or_else(|| upload.uri.clone());
-            let place = upload.place;
-            upload = self.place.insert(UploadPlace { place, uri });
+            let response = self.send(upload, Method::PATCH, upload.uri.clone()).await?;
+            if let Some(uri) = location(&upload.uri, &response) {
+                upload.uri = uri;
+            }
             self.at = self.blob.size;
         }
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("0"))]);
-        let ask = self.session.ask_of(upload, Method::PUT, finished(&upload.uri, &self.blob.digest)?, headers).await;
-        let response = self.session.registries().send(&ask).await?;
-        self.session.judge(upload.place, Wanted::Upload(&self.blob.digest, None), response).await?;
-        Ok(())
+        let response = self.session.ask_at(upload, Method::PUT, &finished(&upload.uri, &self.blob.digest)?, headers).await?;
+        self.session.judge(upload.place, Wanted::Upload(&self.blob.digest, None), response).await.map(drop)
     }
-}
 
-/// Sends the bytes of a file from one on.
-async fn send(
-    session: &Session,
-    blob: &Descriptor,
-    path: &Path,
-    sending: &Sending,
-    upload: &UploadPlace<'_>,
-    (method, uri): (Method, Uri),
-    from: u64,
-) -> Result<Response<Incoming>, RegistryError> {
-    let unreadable = |source| RegistryError::Source { path: path.to_owned(), source };
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(blob.size - from));
-    if from > 0 {
-        let range = HeaderValue::from_str(&format!("{from}-{}", blob.size - 1));
-        headers.extend(range.ok().map(|range| (CONTENT_RANGE, range)));
-    }
-    let wanted = Wanted::Upload(&blob.digest, None);
-    let ask = session.ask_of(upload, method, uri, headers).await;
-    let mut refreshed = false;
-    loop {
-        let mut file = File::open(path).await.map_err(unreadable)?;
-        file.seek(io::SeekFrom::Start(from)).await.map_err(unreadable)?;
-        let sent = Arc::new(AtomicU64::new(from));
-        let used = session.pass(upload.place).await;
-        let ask = match &used {
-            Some(_) if refreshed => session.ask_of(upload, ask.method.clone(), ask.uri.clone(), ask.headers.clone()).await,
-            _ => ask.clone(),
-        };
-        let response = match session.registries().send_payload(&ask, payload(file, Arc::clone(&sent), Arc::clone(sending)), &sent).await {
-            Ok(response) => response,
-            Err(RegistryError::Unreachable { host, reason }) => {
-                return Err(RegistryError::BrokenUpload { host, what: format!("blob {}", blob.digest), reason });
-            }
-            Err(error) => return Err(error),
-        };
-        // A token may run out in the middle of a long push.
-        if response.status() == StatusCode::UNAUTHORIZED
-            && !refreshed
-            && session.let_in(upload.place, response.headers(), used.as_ref()).await?.is_some()
-        {
-            refreshed = true;
-            continue;
+    /// Sends the bytes that the registry has not got.
+    async fn send(&self, upload: &UploadPlace<'_>, method: Method, uri: Uri) -> Result<Response<Incoming>, RegistryError> {
+        let unreadable = |source| RegistryError::Source { path: self.file.to_owned(), source };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.blob.size - self.at));
+        if self.at > 0 {
+            let range = HeaderValue::from_str(&format!("{}-{}", self.at, self.blob.size - 1));
+            headers.extend(range.ok().map(|range| (CONTENT_RANGE, range)));
         }
-        return session.judge(upload.place, wanted, response).await;
+        let mut pass = self.session.pass(upload.place).await;
+        let mut is_second = false;
+        loop {
+            let mut file = File::open(self.file).await.map_err(unreadable)?;
+            file.seek(io::SeekFrom::Start(self.at)).await.map_err(unreadable)?;
+            let sent = Arc::new(AtomicU64::new(self.at));
+            let ask = upload.ask(method.clone(), uri.clone(), &headers, pass.as_ref());
+            let body = payload(file, Arc::clone(&sent), Arc::clone(&self.sending));
+            let response = match self.session.registries().send_payload(&ask, body, &sent).await {
+                Ok(response) => response,
+                Err(RegistryError::Unreachable { host, reason }) => {
+                    return Err(RegistryError::BrokenUpload { host, what: format!("blob {}", self.blob.digest), reason });
+                }
+                Err(error) => return Err(error),
+            };
+            // A token may run out in the middle of a long push.
+            if !is_second && upload.is_home(&uri) {
+                let fresh = self.session.let_in(upload.place, &response, pass.as_ref()).await?;
+                if fresh.is_some() {
+                    (pass, is_second) = (fresh, true);
+                    continue;
+                }
+            }
+            return self.session.judge(upload.place, Wanted::Upload(&self.blob.digest, None), response).await;
+        }
     }
 }
 

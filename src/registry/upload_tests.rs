@@ -202,6 +202,67 @@ async fn blobs_that_are_sent_elsewhere_carry_no_secrets() {
 }
 
 #[tokio::test]
+async fn a_token_that_runs_out_before_the_end_is_renewed() {
+    let drawn = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&drawn);
+    let tokens = Server::start(move |_| {
+        let mut count = count.lock().expect("no panic");
+        *count += 1;
+        Reply::of(200, format!(r#"{{"token":"t{count}"}}"#))
+    })
+    .await;
+    let host = tokens.host();
+    let server = Server::start(move |asked: &Asked| {
+        let has = |token: &str| asked.authorization == format!("Bearer {token}");
+        match asked.method.as_str() {
+            "HEAD" if has("t1") => Reply::of(404, ""),
+            "POST" | "PATCH" if has("t1") => Reply::of(202, "").with("location", "/upload?state=1"),
+            "PUT" if has("t2") => Reply::of(201, ""),
+            _ => Reply::of(401, "").with("www-authenticate", format!(r#"Bearer realm="http://{host}/token",service="here""#)),
+        }
+    })
+    .await;
+    let sent = upload(&session(&server, &[], password()).await, &blob(2 << 20), &[]).await.expect("sent");
+    assert_eq!((sent, methods(&server).as_str()), (Arrival::Sent, "HEAD HEAD POST PATCH PUT PUT"));
+    assert_eq!(*drawn.lock().expect("no panic"), 2);
+}
+
+#[tokio::test]
+async fn what_another_host_wants_to_know_of_us_it_is_not_told() {
+    let tokens = Server::start(|_| Reply::of(200, r#"{"token":"theirs"}"#)).await;
+    let theirs = tokens.host();
+    let storage = Server::start(move |_| {
+        Reply::of(401, "").with("www-authenticate", format!(r#"Bearer realm="http://{theirs}/token",service="there""#))
+    })
+    .await;
+    let place = format!("http://localhost:{}/blob", storage.address.port());
+    let server = Server::start(move |asked| match (asked.authorization.as_str(), asked.method.as_str()) {
+        ("", _) => Reply::of(401, "").with("www-authenticate", "Basic realm=x"),
+        (_, "HEAD") => Reply::of(404, ""),
+        _ => Reply::of(202, "").with("location", place.clone()),
+    })
+    .await;
+    for length in [5, 2 << 20] {
+        upload(&session(&server, &[], password()).await, &blob(length), &[]).await.expect_err("refused");
+    }
+    assert!(tokens.asked().is_empty());
+    assert!(storage.asked().iter().all(|asked| asked.authorization.is_empty()));
+}
+
+#[test]
+fn one_place_is_written_in_many_ways() {
+    let check = |one: &str, other: &str, expect| {
+        let parse = |text: &str| text.parse().expect("a URL");
+        assert_eq!(super::client::is_same_place(&parse(one), &parse(other)), expect, "{one} {other}");
+    };
+    check("https://registry.example/a", "https://Registry.example:443/b", true);
+    check("http://registry.example:80/a", "http://registry.example/b", true);
+    check("https://registry.example", "http://registry.example", false);
+    check("https://registry.example", "https://registry.example:5000", false);
+    check("https://registry.example", "https://other.example", false);
+}
+
+#[tokio::test]
 async fn mirrors_are_pulled_from_and_never_pushed_to() {
     let mirror = Server::start(|_| Reply::of(200, "")).await;
     // Docker Hub itself is not to be reached: by a proxy that nobody runs.

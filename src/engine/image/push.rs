@@ -18,7 +18,7 @@ use crate::engine::image::work::Work;
 use crate::registry::manifest::Descriptor;
 use crate::registry::manifest_text::{ManifestText, PackedLayer};
 use crate::registry::session::Session;
-use crate::registry::upload::{Arrival, Sending};
+use crate::registry::upload::{Arrival, OTHERS, Sending};
 use crate::resource::id::{Digest, ImageId};
 use crate::resource::image::{Credentials, ImageReference, Platform};
 use crate::resource::push::{PushNews, PushTarget, PushedTag};
@@ -119,6 +119,7 @@ impl Shared {
             for layer in &image.layers {
                 let mut found: Vec<String> = state.index.others_with(&image.reference, layer).into_iter().collect();
                 found.sort_by_key(likeness);
+                found.truncate(OTHERS);
                 others.insert(*layer, found);
             }
         }
