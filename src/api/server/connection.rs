@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -35,11 +35,13 @@ pub(super) async fn serve<S>(
     let (sender, mut takeovers) = mpsc::channel::<Takeover>(1);
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = activity.begin();
-        heads.came();
+        heads.came(request.body().is_end_stream());
         drop(arrival.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (answer, sender, heads) = (answer(request), sender.clone(), heads.clone());
         Box::pin(async move {
-            match answer.await {
+            let answered = answer.await;
+            heads.received();
+            match answered {
                 Outcome::Response(response) => Ok::<_, Infallible>(response.map(|body| Counted::new(body, under_way, heads))),
                 Outcome::Takeover(takeover) => {
                     // The loop below takes the connection away from hyper, and this answer with it.
@@ -49,12 +51,14 @@ pub(super) async fn serve<S>(
             }
         })
     });
-    let hang_up = HangUp::of(&stream);
-    // A silent client costs a descriptor; how long it thinks about its next request is its own affair.
+    // A unix socket tells a client that has closed its half, and waits, from one that is gone.
+    let hang_up = stream.is_unix().then(|| HangUp::of(&stream));
+    // A silent client costs two descriptors; how long it thinks about its next request is its own affair.
     let mut connection = http1::Builder::new()
         .title_case_headers(true)
         .header_read_timeout(None)
         .max_buf_size(BUFFER)
+        .half_close(hang_up.is_some())
         .serve_connection(TokioIo::new(Timed::new(stream, heads.clone())), service);
     let takeover = tokio::select! {
         ended = &mut connection => {
@@ -68,7 +72,7 @@ pub(super) async fn serve<S>(
             tracing::debug!("a client did not finish the head of its request in time");
             return;
         }
-        () = async { heads.last().await; hang_up.wait().await } => {
+        () = gone(&heads, hang_up) => {
             tracing::debug!("a client has gone before it had its answer");
             return;
         }
@@ -80,6 +84,15 @@ pub(super) async fn serve<S>(
     if let Err(error) = takeover.carry(stream, parts.read_buf).await {
         tracing::debug!(%error, "a connection that was taken over broke");
     }
+}
+
+/// Returns once the client is gone and only its answer was to come. What changes something is done to its end all the same.
+async fn gone(heads: &Heads, hang_up: Option<HangUp>) {
+    match hang_up {
+        Some(hang_up) => hang_up.wait().await,
+        None => std::future::pending().await,
+    }
+    heads.answering().await;
 }
 
 #[cfg(test)]

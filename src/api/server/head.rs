@@ -1,5 +1,4 @@
-//! How long a request's head may take: a client that stops in the middle of one would hold a connection for ever, and an engine awake. And what
-//! the end of a client's half means: while it waits for an answer, no more than that it asks for nothing else.
+//! How long a request's head may take: a client that stops in the middle of one would hold a connection for ever, and an engine awake.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, getsockname};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,10 +28,10 @@ pub(super) struct Heads {
 enum State {
     /// A head is to be whole by then.
     Due(Instant),
-    /// A request is answered; what comes now is its body, or the next one's head before its turn.
+    /// A request's body may still come.
+    Receiving,
+    /// A request is answered, and needs nothing more of its client; what comes now is the next one's head before its turn.
     Answering,
-    /// A request is answered, and its client has closed its half: it is the last one.
-    AnsweringLast,
     /// Nothing has come of the next head.
     Idle,
 }
@@ -44,9 +42,20 @@ impl Heads {
         Self { patience, state: Arc::new(watch::Sender::new(State::Due(Instant::now() + patience))) }
     }
 
-    /// A head is whole.
-    pub(super) fn came(&self) {
-        self.state.send_replace(State::Answering);
+    /// A head is whole, and maybe all of the request.
+    pub(super) fn came(&self, is_all: bool) {
+        self.state.send_replace(if is_all { State::Answering } else { State::Receiving });
+    }
+
+    /// Whoever answers has read what he wanted of the body.
+    pub(super) fn received(&self) {
+        self.state.send_if_modified(|state| {
+            let was = *state == State::Receiving;
+            if was {
+                *state = State::Answering;
+            }
+            was
+        });
     }
 
     /// The answer to it is written.
@@ -54,22 +63,10 @@ impl Heads {
         self.state.send_replace(State::Idle);
     }
 
-    /// Nothing more comes of the client. Tells whether it waits for an answer.
-    fn ended(&self) -> bool {
-        self.state.send_if_modified(|state| {
-            let begins = *state == State::Answering;
-            if begins {
-                *state = State::AnsweringLast;
-            }
-            begins
-        });
-        *self.state.borrow() == State::AnsweringLast
-    }
-
-    /// Returns once a client that has closed its half waits for an answer.
-    pub(super) async fn last(&self) {
+    /// Returns once a client only waits for an answer.
+    pub(super) async fn answering(&self) {
         // Its sender is here, so it cannot end.
-        let _ = self.state.subscribe().wait_for(|state| *state == State::AnsweringLast).await;
+        let _ = self.state.subscribe().wait_for(|state| *state == State::Answering).await;
     }
 
     fn heard(&self) {
@@ -94,7 +91,7 @@ impl Heads {
                     Ok(_) => {}
                     Err(_elapsed) => return,
                 },
-                State::Answering | State::AnsweringLast | State::Idle => _ = watch.changed().await,
+                State::Receiving | State::Answering | State::Idle => _ = watch.changed().await,
             }
         }
     }
@@ -103,8 +100,6 @@ impl Heads {
 /// A connection whose heads are timed.
 pub(super) struct Timed<S> {
     stream: S,
-    /// It tells a client that has closed its half from one that is gone, see [`crate::api::server::listener::HangUp`].
-    tells_halves: bool,
     heads: Heads,
 }
 
@@ -117,9 +112,7 @@ impl<S> Timed<S> {
 
 impl<S: Stream> Timed<S> {
     pub(super) fn new(stream: S, heads: Heads) -> Self {
-        let is_unix = |socket: BorrowedFd<'_>| getsockname(socket).is_ok_and(|it| it.address_family() == AddressFamily::UNIX);
-        let tells_halves = stream.descriptor().is_some_and(is_unix);
-        Self { stream, tells_halves, heads }
+        Self { stream, heads }
     }
 }
 
@@ -129,9 +122,6 @@ impl<S: Stream> AsyncRead for Timed<S> {
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
             self.heads.heard();
-        } else if self.tells_halves && buffer.remaining() > 0 && self.heads.ended() {
-            // hyper would give the answer up. It looks again once the answer is written.
-            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
@@ -175,7 +165,7 @@ mod tests {
         let is_overdue = |heads: Heads| async move { tokio::time::timeout(5 * patience, heads.overdue()).await.is_ok() };
         let heads = Heads::begin(patience);
         assert!(is_overdue(heads.clone()).await, "the first one is, before a byte of it has come");
-        heads.came();
+        heads.came(true);
         heads.heard();
         assert!(!is_overdue(heads.clone()).await, "a body is no head");
         heads.answered();

@@ -34,6 +34,11 @@ pub(super) enum Arrival {
 pub(in crate::api) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// The socket, if it is one.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// It tells a client that has closed its half from one that is gone, and what was not read yet.
+    fn is_unix(&self) -> bool {
+        self.descriptor().is_some_and(is_unix)
+    }
 }
 
 impl Stream for UnixStream {
@@ -104,6 +109,11 @@ pub(super) async fn close(mut stream: impl Stream) {
 /// So long a connection lives on after the last word of an answer, for a client that has not stopped talking.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Whether a socket is a unix one.
+fn is_unix(socket: BorrowedFd<'_>) -> bool {
+    getsockname(socket).is_ok_and(|address| address.address_family() == AddressFamily::UNIX)
+}
+
 /// Ends a connection whose answers are written. Who still sends a body that nobody wants reads the answer first and is not reset meanwhile,
 /// as he would be by a close over what has not been read (RFC 9112 §9.6).
 pub(super) async fn linger(mut stream: impl Stream) {
@@ -115,7 +125,7 @@ impl Listener {
     /// Takes over a listening socket of either kind; `tls` is for the one that strangers reach.
     pub fn of(socket: OwnedFd, tls: Option<Tls>) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        if getsockname(&socket)?.address_family() == AddressFamily::UNIX {
+        if is_unix(socket.as_fd()) {
             Ok(Self::Unix(UnixListener::from_std(socket.into())?))
         } else {
             Ok(Self::Tcp(TcpListener::from_std(socket.into())?, tls))

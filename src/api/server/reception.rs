@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::net::{AddressFamily, getsockname};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -19,7 +18,7 @@ pub(super) struct Reception(Option<UnixStream>);
 impl Reception {
     /// Will watch a connection.
     pub(super) fn of(stream: &impl Stream) -> Self {
-        let socket = stream.descriptor().filter(|socket| getsockname(socket).is_ok_and(|it| it.address_family() == AddressFamily::UNIX));
+        let socket = stream.descriptor().filter(|_| stream.is_unix());
         // Registered a second time, so that the readiness this one forgets stays with the other.
         let copy = socket.and_then(|socket| socket.try_clone_to_owned().ok());
         Self(copy.and_then(|copy: OwnedFd| UnixStream::from_std(copy.into()).ok()))
