@@ -37,7 +37,7 @@ pub(crate) fn choose(flags: &ConnectionArgs, environment: &Environment, invocati
         return Err(CommandError::local("conflicting options: cannot specify both --host and --context"));
     }
     let configuration = docker_config(flags, environment);
-    if let Some(name) = context(flags, environment, configuration.as_deref(), invocation) {
+    if let Some(name) = context(flags, environment, configuration.as_deref(), invocation)? {
         if wants_tls(flags) {
             return Err(CommandError::local(format!(
                 "the context `{name}` says itself whether its engine speaks TLS, and with which files"
@@ -68,16 +68,24 @@ pub(crate) fn choose(flags: &ConnectionArgs, environment: &Environment, invocati
 }
 
 /// The context that is meant, but for the one that is none.
-fn context(flags: &ConnectionArgs, environment: &Environment, configuration: Option<&Path>, invocation: Invocation) -> Option<String> {
-    let name = match &flags.context {
-        Some(name) if !name.is_empty() => Some(name.clone()),
+fn context(
+    flags: &ConnectionArgs,
+    environment: &Environment,
+    configuration: Option<&Path>,
+    invocation: Invocation,
+) -> Result<Option<String>, CommandError> {
+    let name = match (&flags.context, configuration) {
+        (Some(name), _) if !name.is_empty() => Some(name.clone()),
         _ if flags.host.is_some() || environment.get("DOCKER_HOST").is_some() => None,
-        _ => environment.get("DOCKER_CONTEXT").map(str::to_owned).or_else(|| match invocation {
-            Invocation::Standalone | Invocation::Plugin => docker_context::current(configuration?),
-            Invocation::Gantry => None,
-        }),
+        (_, configuration) => match (environment.get("DOCKER_CONTEXT"), invocation, configuration) {
+            (Some(name), ..) => Some(name.to_owned()),
+            (None, Invocation::Standalone | Invocation::Plugin, Some(configuration)) => {
+                docker_context::current(configuration).map_err(|error| refused(&error))?
+            }
+            (None, ..) => None,
+        },
     };
-    name.filter(|name| name != docker_context::DEFAULT)
+    Ok(name.filter(|name| name != docker_context::DEFAULT))
 }
 
 fn refused(error: &ContextError) -> CommandError {
@@ -108,8 +116,12 @@ fn tls_files(flags: &ConnectionArgs, environment: &Environment, configuration: O
     let folder = folder.or_else(|| configuration.map(Path::to_owned));
     let usual = |name: &str| folder.as_ref().map(|folder| folder.join(name));
     let named = |flag: &Option<PathBuf>| flag.as_ref().map(|path| environment.absolute(path));
-    let optional = |flag, name: &str| named(flag).or_else(|| usual(name).filter(|path| path.exists()));
-    let (certificate, key) = (optional(&flags.tlscert, "cert.pem"), optional(&flags.tlskey, "key.pem"));
+    let optional = |flag: &Option<PathBuf>, name: &str| {
+        let Some(path) = usual(name).filter(|_| flag.is_none()) else { return Ok(named(flag)) };
+        let unreadable = |error| CommandError::local(format!("{} cannot be looked at: {error}", path.display()));
+        path.try_exists().map_err(unreadable).map(|is_there| is_there.then_some(path.clone()))
+    };
+    let (certificate, key) = (optional(&flags.tlscert, "cert.pem")?, optional(&flags.tlskey, "key.pem")?);
     if certificate.is_some() != key.is_some() && (flags.tlscert.is_some() || flags.tlskey.is_some()) {
         return Err(CommandError::local("a certificate is of no use without its key, nor a key without its certificate")
             .hint("name both: `--tlscert` and `--tlskey`"));

@@ -113,16 +113,24 @@ impl ContextStore {
         if host.is_empty() {
             return Ok(Target::Unix(DOCKERS_SOCKET.into()));
         }
-        Target::parse(host, self.tls(&id, skip)).map_err(|source| ContextError::Target { name: name.to_owned(), source })
+        let tls = self.tls(&id, skip).map_err(|(path, source)| ContextError::Unreadable { name: name.to_owned(), path, source })?;
+        Target::parse(host, tls).map_err(|source| ContextError::Target { name: name.to_owned(), source })
     }
 
-    /// Without files, and with nothing to be careless about, there is no TLS.
-    fn tls(&self, id: &str, skip: bool) -> Option<TlsFiles> {
+    /// Without files, and with nothing to be careless about, there is no TLS. A file that may be there and cannot be looked at is an error:
+    /// the engine would be spoken to in the clear.
+    fn tls(&self, id: &str, skip: bool) -> Result<Option<TlsFiles>, (PathBuf, io::Error)> {
         let folder = self.folder.join("tls").join(id).join("docker");
-        let file = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
-        let (authority, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+        let file = |name: &str| {
+            let path = folder.join(name);
+            match path.try_exists() {
+                Ok(is_there) => Ok(is_there.then_some(path)),
+                Err(error) => Err((path, error)),
+            }
+        };
+        let (authority, certificate, key) = (file("ca.pem")?, file("cert.pem")?, file("key.pem")?);
         let is_bare = authority.is_none() && certificate.is_none() && key.is_none();
-        (!is_bare || skip).then_some(TlsFiles { authority, certificate, key, verify: !skip })
+        Ok((!is_bare || skip).then_some(TlsFiles { authority, certificate, key, verify: !skip }))
     }
 
     fn metadata(&self) -> PathBuf {
@@ -142,10 +150,17 @@ impl ContextStore {
     }
 }
 
-/// The context that `docker context use` made the current one.
-pub fn current(configuration: &Path) -> Option<String> {
-    let value: Value = serde_json::from_slice(&fs::read(configuration.join("config.json")).ok()?).ok()?;
-    value["currentContext"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+/// The context that `docker context use` made the current one. A file that cannot be read may name one, so it is an error.
+pub fn current(configuration: &Path) -> Result<Option<String>, ContextError> {
+    let path = configuration.join("config.json");
+    let name = || "currentContext".to_owned();
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ContextError::Unreadable { name: name(), path, source }),
+    };
+    let value: Value = serde_json::from_slice(&text).map_err(|_| ContextError::Malformed { name: name(), path })?;
+    Ok(value["currentContext"].as_str().filter(|name| !name.is_empty()).map(str::to_owned))
 }
 
 /// The folder of a context.

@@ -72,7 +72,7 @@ impl SshTarget {
         }
         let host = percent::decode(host).filter(|name| is_name(name)).ok_or_else(|| SshError::Host(host.to_owned()))?;
         let wrong = || SshError::Path(path.to_owned());
-        let socket = percent::decode(path).filter(|path| !path.chars().any(char::is_control)).ok_or_else(wrong)?;
+        let socket = percent::decode(path).filter(|path| !path.chars().any(|it| it.is_control() || it == '\\')).ok_or_else(wrong)?;
         let path = (!socket.trim_matches('/').is_empty()).then_some(socket);
         Ok(Self { user, host, port, path })
     }
@@ -173,6 +173,8 @@ mod tests {
         check("[::1]22", SshError::Port);
         check("h?x", SshError::Behind('?'));
         check("h/x#y", SshError::Behind('#'));
+        // A backslash is an escape within quotes in some shells.
+        check("h/x%5C%27(touch%20y)", SshError::Path("/x%5C%27(touch%20y)".to_owned()));
         check("h/%0a", SshError::Path("/%0a".to_owned()));
         check("h/%zz", SshError::Path("/%zz".to_owned()));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -100,6 +100,15 @@ fn unusable(what: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
 /// What a failure of TLS means between a client and an engine.
 pub(super) fn reason(error: &rustls::Error) -> String {
     match error {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            format!("its certificate is for another host ({error}): call it by a name that is in its certificate")
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => format!("its certificate does not hold now ({error}): renew it, or set this machine's clock"),
         rustls::Error::InvalidCertificate(_) => {
             format!("its certificate is not to be trusted ({error}): name its authority's certificate by `--tlscacert`, or in the context")
         }
