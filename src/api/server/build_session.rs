@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::api::server::listener::{self, Stream};
 use crate::api::server::router::panicked;
 use crate::api::wire::build::connection::{Channels, ConnectionError, Gone, Incoming, Outgoing, write};
+use crate::api::wire::build::frame::PIECE;
 use crate::api::wire::build::message::{ContextOffer, Opening, ToClient, ToEngine};
 use crate::engine::Engine;
 use crate::engine::build::Supply;
@@ -30,8 +31,8 @@ const PIECES: usize = 8;
 /// Events that may wait for a slow client; then the build waits.
 const EVENTS: usize = 64;
 
-/// Pieces that may wait for a shell.
-const TYPED: usize = 1024;
+/// Pieces that may wait for a shell, none of them longer than a terminal's client sends.
+const TYPED: usize = 64;
 
 /// Entries of one context, and the bytes of their paths, at most.
 const ENTRIES: usize = 2_000_000;
@@ -339,6 +340,9 @@ impl<S: Stream> Session<ReadHalf<S>> {
             tokio::select! {
                 came = self.next() => match came {
                     Ok(ToEngine::Agent { channel, bytes }) => channels.deliver(channel, bytes),
+                    Ok(ToEngine::Shell(ShellInput::Bytes(bytes))) if bytes.len() > PIECE => {
+                        return unexpected("what is typed comes in small pieces");
+                    }
                     Ok(ToEngine::Shell(input)) => {
                         // A shell that does not read what it asked for hears nothing more; others are not held up by it.
                         if typing.as_ref().is_some_and(|typing| typing.try_send(input).is_err()) {

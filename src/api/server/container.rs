@@ -99,8 +99,8 @@ pub(super) async fn is_busy(call: Call) -> Answer {
 }
 
 pub(super) async fn start(call: Call) -> Answer {
-    // Up to seven bytes are `{}` or `null` and white space, which some clients send; dockerd lets as many pass.
-    if call.body.size_hint().lower() > 7 {
+    // Up to seven bytes are `{}` or `null` and white space, which some clients send; dockerd lets as many pass, where it knows how many.
+    if call.body.size_hint().exact().is_none_or(|length| length > 7) {
         let message = "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24";
         return Err(Failure::invalid(message));
     }

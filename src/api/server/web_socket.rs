@@ -103,8 +103,8 @@ impl WebSocket {
                 let bytes = match received.map_err(broken)? {
                     Message::Binary(bytes) => bytes,
                     Message::Text(text) => Bytes::from(text),
-                    Message::Close(_) => break,
-                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+                    // The library answers a ping, and a farewell, at the next read, which a farewell is the last one of.
+                    Message::Close(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                 };
                 let Some(process) = &mut writer else { continue };
                 // A process that has closed its input ends nothing else.
