@@ -22,13 +22,13 @@ impl<'a> Project<'a> {
     }
 
     fn run(&self, command: &str, arguments: &[&str]) -> Outcome {
-        let docker = foreign("usr/bin/docker");
         let compose = foreign("usr/libexec/docker/cli-plugins/docker-compose");
         run(client(self.bottle, &self.bottle.socket(), "devcontainer")
             .env("OUTSIDE", "outside")
+            .env("DOCKER", foreign("usr/bin/docker"))
             .env("DOCKER_BUILDKIT", "0")
             .args([command, "--workspace-folder", ".", "--docker-path"])
-            .arg(docker)
+            .arg(script("devcontainers/docker"))
             .arg("--docker-compose-path")
             .arg(compose)
             .args(arguments))
