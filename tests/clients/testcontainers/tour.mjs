@@ -71,10 +71,13 @@ async function own() {
     .start();
   const lines = [];
   const logs = await asks.logs();
+  // Testcontainers lets its streams keep no process alive.
+  const alive = setInterval(() => {}, 60_000);
   for await (const piece of logs) {
     lines.push(piece.toString());
     if (lines.join("").includes("asked")) break;
   }
+  clearInterval(alive);
   console.log("logs:", JSON.stringify(lines.join("").split("\n")));
   const committed = await asks.commit({ repo: "committed", tag: "tour", deleteOnExit: true });
   console.log("committed:", committed.length > 0);
