@@ -35,6 +35,14 @@ class Unix(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def lasts(number):
+    """Whether a process is none of those that seeds start and wait for, of which there is one at one moment and none at the next."""
+    try:
+        return open(f"/proc/{number}/comm").read() != "sleep\n"
+    except OSError:
+        return False
+
+
 class Bottle:
     """An engine of its own, in the namespaces that this process is in already."""
 
@@ -51,11 +59,10 @@ class Bottle:
             "GANTRY_ROOT": f"{self.folder}/root",
         }
         self.socket = f"{self.folder}/root/run/engine.sock"
-        self.before = self.surroundings()
         self.tar = self.busybox()
         # Nothing listens yet: the first command starts the engine.
         self.gantry("image", "import", self.tar, IMAGE)
-        self.sow()
+        self.replant()
 
     def close_off(self, writable):
         """Nothing that a container may ask for changes the host: its files can be read and no more, but for the bottle's and one folder."""
@@ -150,6 +157,7 @@ class Bottle:
             self.ask("DELETE", f"/containers/{name}", force="1", v="1")
         self.weed()
         self.sow()
+        self.ask("POST", "/containers/seed-exited/wait")
 
     def engine(self):
         """The number of the engine's process."""
@@ -171,14 +179,14 @@ class Bottle:
             "threads": field("Threads"),
             "descriptors": len(os.listdir(f"/proc/{number}/fd")),
             "mounts": len(open(f"/proc/{number}/mountinfo").readlines()),
-            **self.surroundings(),
+            "processes": sum(map(lasts, filter(str.isdigit, os.listdir("/proc")))),
+            "links": len(self.links()),
         }
 
     @staticmethod
-    def surroundings():
-        """What is there of processes and links."""
-        links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
-        return {"processes": sum(map(str.isdigit, os.listdir("/proc"))), "links": len(links.splitlines())}
+    def links():
+        """The host's links, a line each."""
+        return subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout.splitlines()
 
     def leave(self):
         """Stops the engine; returns what it left behind, in words."""
@@ -190,8 +198,7 @@ class Bottle:
         left = [f"{line.split(' ')[4]} is still mounted" for line in open("/proc/self/mountinfo") if f"{self.folder}/" in line.split(" ")[4]]
         tables = subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
         left += [f"the nftables {line} is still there" for line in tables.splitlines()]
-        links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
-        left += [f"the link {line} is still there" for line in links.splitlines() if not re.match(r"\d+: lo:", line)]
+        left += [f"the link {line} is still there" for line in self.links() if not re.match(r"\d+: lo:", line)]
         return left
 
     def log(self):

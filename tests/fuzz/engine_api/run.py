@@ -22,7 +22,7 @@ from schemathesis import GenerationMode  # noqa: E402
 DESCRIPTION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../schema/engine-api.yaml")
 # So long the head of an answer may take: the machine may have more to do.
 PATIENCE = 60
-# What may grow by how much between the end of the first tenth and the end. Memory that was used once is not given back at once.
+# What may be more by how much at the end than after the first tenth. Memory that was used once is not given back at once.
 SLACK = {"memory": 48 << 20, "threads": 32, "descriptors": 8, "mounts": 0, "processes": 0, "links": 0}
 WORKERS = 2
 # So many requests of one kind a worker makes one after another.
@@ -44,14 +44,17 @@ def prepare():
     return strategies
 
 
-def fuzz(judge, strategies, number, until, counter):
-    """One worker: asks for one thing after the other until the time is over."""
+def fuzz(judge, strategies, number, share, counter):
+    """One worker: asks for one thing after the other until it has made its share of the requests."""
     chance = random.Random(number)
     hooks.chance.seed(number)
+    made = 0
 
     def ask(case):
-        if time.monotonic() > until:
+        nonlocal made
+        if made >= share:
             return
+        made += 1
         answered = judge.ask(case)
         with counter.get_lock():
             counter.value += 1
@@ -59,7 +62,7 @@ def fuzz(judge, strategies, number, until, counter):
             hooks.commands[:] = [*hooks.commands[-4:], json.loads(answered[1])["Id"]]
 
     options = settings(max_examples=BURST, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    while time.monotonic() < until:
+    while made < share:
         label, (positive, negative) = chance.choice(strategies)
         strategy = chance.choice([positive, positive, negative])
         try:
@@ -70,32 +73,34 @@ def fuzz(judge, strategies, number, until, counter):
                 judge.find(label, f"no request can be made: {type(error).__name__}: {error}", b"", b"")
 
 
-def work(socket, strategies, number, until, counter, results):
+def work(socket, strategies, number, share, counter, results):
     judge = Judge(socket, PATIENCE)
     try:
-        fuzz(judge, strategies, number, until, counter)
+        fuzz(judge, strategies, number, share, counter)
     finally:
         results.put((judge.findings, judge.statuses, judge.slowest))
 
 
-def season(bottle, strategies, seconds, number):
-    """So long of requests from several workers; removes meanwhile what they make."""
+def season(bottle, strategies, requests, number):
+    """So many requests from several workers; removes meanwhile what they make."""
     counter, results = multiprocessing.Value("L", 0), multiprocessing.Queue()
-    until = time.monotonic() + seconds
     workers = []
     for each in range(WORKERS):
-        workers.append(multiprocessing.Process(target=work, args=(bottle.socket, strategies, number + each, until, counter, results)))
+        workers.append(multiprocessing.Process(target=work, args=(bottle.socket, strategies, number + each, requests // WORKERS, counter, results)))
     for worker in workers:
         worker.start()
     collected, sown, cleaned = [], 0, 0
+    seen, since = 0, time.monotonic()
     while len(collected) < WORKERS:
         try:
             collected.append(results.get(timeout=0.5))
         except multiprocessing.queues.Empty:
             # An engine on which nothing runs and nobody calls leaves, which is no finding.
             bottle.ask("GET", "/_ping")
-            if time.monotonic() > until + 4 * PATIENCE:
-                raise RuntimeError("the workers do not end") from None
+            if counter.value != seen:
+                seen, since = counter.value, time.monotonic()
+            elif time.monotonic() > since + 4 * PATIENCE:
+                raise RuntimeError("the workers make no requests, and do not end") from None
             if counter.value - cleaned >= SEASON:
                 cleaned = counter.value
                 bottle.weed()
@@ -107,17 +112,26 @@ def season(bottle, strategies, seconds, number):
     return collected
 
 
-def rest(bottle):
-    """What the engine takes up with nothing but seeds. What it releases with a delay it has released by then."""
+def rest(bottle, bound):
+    """What the engine takes up with nothing but seeds, as soon as that is within a bound: some of it is released with a delay. Or what it still takes
+    up when its patience is over."""
     bottle.replant()
-    time.sleep(2)
-    return bottle.usage()
+    until = time.monotonic() + PATIENCE
+    while True:
+        usage = bottle.usage()
+        if all(usage[name] <= most for name, most in bound.items()) or time.monotonic() > until:
+            return usage
+
+
+def grown(before, after, bound):
+    """What is out of bounds, in words."""
+    return [f"{name} grew from {before[name]} to {after[name]}" for name, most in bound.items() if after[name] > most]
 
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--program", required=True)
-    arguments.add_argument("--seconds", type=int, required=True)
+    arguments.add_argument("--requests", type=int, required=True)
     arguments.add_argument("--folder", required=True)
     arguments.add_argument("--findings", required=True)
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
@@ -127,14 +141,19 @@ def main():
     bottle = Bottle(options.program, PATIENCE, options.folder, options.findings)
     problems, collected, before, after = [], [], {}, {}
     try:
-        print(f"{options.seconds} seconds with the seed {options.seed}", flush=True)
+        print(f"{options.requests} requests with the seed {options.seed}", flush=True)
         began = bottle.engine()
-        warm = max(5, options.seconds // 10)
+        new = bottle.usage()
+        warm = options.requests // 10
         collected += season(bottle, strategies, warm, options.seed)
-        before = rest(bottle)
-        collected += season(bottle, strategies, max(1, options.seconds - warm), options.seed + WORKERS)
-        after = rest(bottle)
-        problems += [f"{name} grew from {before[name]} to {after[name]}" for name, more in SLACK.items() if after[name] > before[name] + more]
+        # Whatever it remembers of the first requests, it is none of these.
+        bound = {name: new[name] + SLACK[name] for name in ("mounts", "processes", "links")}
+        before = rest(bottle, bound)
+        problems += grown(new, before, bound)
+        collected += season(bottle, strategies, options.requests - warm, options.seed + WORKERS)
+        bound = {name: before[name] + more for name, more in SLACK.items()}
+        after = rest(bottle, bound)
+        problems += grown(before, after, bound)
         if bottle.engine() != began:
             problems.append("the engine died, and another took its place")
         problems += bottle.leave()
