@@ -29,15 +29,11 @@ pub(super) async fn list(mut call: Call) -> Answer {
     let limit = call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|&limit| limit > 0);
     // The last so many, running or not.
     let all = call.query.flag("all") || limit.is_some();
-    let mut filters = call.query.filters()?;
-    // What older clients write beside the filters.
-    for key in ["before", "since"] {
-        if let Some(name) = call.query.text(key) {
-            filters.entry(key.to_owned()).or_default().push(name);
-        }
+    let filters = call.query.filters()?;
+    // Wishes of older clients that dockerd no longer heeds; the first two are filters now.
+    for key in ["before", "since", "trunc_cmd"] {
+        call.query.text(key);
     }
-    // A wish of the oldest clients that dockerd no longer knows.
-    call.query.flag("trunc_cmd");
     let version = call.version;
     let (is_whole, is_sized) = (call.query.flag(WHOLE), call.query.flag("size"));
     call.query.finish()?;
