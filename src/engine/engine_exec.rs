@@ -10,6 +10,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::exec;
 use crate::engine::runtime::error::LaunchError;
 use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
+use crate::engine::runtime::view::{self, Extent, Inside, Seen};
 use crate::resource::container::ContainerState;
 use crate::resource::detach::DetachKeys;
 use crate::resource::exec::{ExecInfo, ExecSpec, TerminalSize};
@@ -18,14 +19,19 @@ use crate::resource::id::ExecId;
 use crate::resource::log::Stream;
 
 impl Engine {
-    /// Prepares a command in a running container.
+    /// Prepares a command in a running container. Its user has to be one of the container's.
     pub async fn exec_create(&self, name: &str, spec: &ExecSpec) -> Result<ExecId, Failure> {
         let container = self.shared.containers.find(name)?;
         if spec.command.is_empty() {
             return Err(Failure::invalid("No exec command specified"));
         }
         spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?;
-        able(&container, name)?;
+        let task = able(&container, name)?;
+        let mut spec = spec.clone();
+        match spec.user.clone().filter(|user| !user.is_empty()) {
+            Some(user) => find_user(&task, user).await?,
+            None => spec.user = Some(container.info().effective.user),
+        }
         let id = exec::new_id()?;
         self.shared.execs.add(id, container.id(), spec.clone());
         self.tell_exec(&container, &id, &format!("exec_create: {}", exec::line(&spec.command)), &[]);
@@ -115,6 +121,13 @@ impl Engine {
     fn tell_exec(&self, container: &Container, id: &ExecId, action: &str, more: &[(&str, String)]) {
         self.tell(container, action, &[&[("execID", id.to_string())], more].concat());
     }
+}
+
+/// Makes sure that a running container has a user. It may be about to be stopped, so nobody's turn is waited for.
+async fn find_user(task: &Task, user: String) -> Result<(), Failure> {
+    let seen = Seen::Running(Inside::of(task)?);
+    view::with_root(seen, Extent::Whole, (), move |root| view::user_in(root, &user)).await??;
+    Ok(())
 }
 
 /// The streams of a command that did not come to run: all there is on them is why.

@@ -99,7 +99,7 @@ fn keys_from_text(text: Option<&str>) -> Result<Option<String>, WireError> {
 pub fn to_json(info: &ExecInfo) -> Value {
     let mut words = info.spec.command.iter();
     let entrypoint = words.next().map(String::as_str).unwrap_or_default();
-    json!({
+    let mut value = json!({
         "ID": info.id,
         "Running": info.running,
         "ExitCode": info.exit_code,
@@ -108,16 +108,20 @@ pub fn to_json(info: &ExecInfo) -> Value {
             "entrypoint": entrypoint,
             "arguments": words.collect::<Vec<_>>(),
             "privileged": info.spec.privileged,
-            "user": info.spec.user.as_deref().unwrap_or_default(),
         },
         "OpenStdin": info.spec.stdin,
         "OpenStderr": info.spec.stderr,
         "OpenStdout": info.spec.stdout,
-        "CanRemove": !info.running && info.exit_code.is_some(),
+        // As soon as it could be, it is.
+        "CanRemove": false,
         "ContainerID": info.container,
         "DetachKeys": keys_to_text(info.spec.detach_keys.as_deref()),
         "Pid": info.pid.unwrap_or_default(),
-    })
+    });
+    if let Some(user) = info.spec.user.as_deref().filter(|user| !user.is_empty()) {
+        value["ProcessConfig"]["user"] = json!(user);
+    }
+    value
 }
 
 /// Reads what is known of a command; environment, working directory and size are not told again.
@@ -182,6 +186,18 @@ mod tests {
             assert_eq!(from_json(to_json(&info)).expect("good"), info);
         }
         assert!(create_from_json(json!({"Cmd": "sh"})).is_err());
+        // As in Docker, root by default has no name.
+        let id = ExecId::from_bytes([1; 32]);
+        let info = ExecInfo {
+            id,
+            container: ContainerId::from_bytes([2; 32]),
+            spec: ExecSpec { user: None, ..told },
+            running: false,
+            exit_code: Some(0),
+            pid: None,
+        };
+        let value = to_json(&info);
+        assert_eq!((value["ProcessConfig"].get("user"), &value["CanRemove"]), (None, &json!(false)));
     }
 
     #[test]
