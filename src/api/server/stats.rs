@@ -31,5 +31,13 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     if look.usage.is_some() && !one_shot {
         look = reader.next().await.ok_or_else(gone)?;
     }
-    Ok(answer::ok(&stats::to_json(&look)))
+    let mut value = stats::to_json(&look);
+    if one_shot
+        && look.usage.is_some()
+        && let Some(fields) = value.as_object_mut()
+    {
+        // As dockerd, which does not say here whose figures they are.
+        fields.retain(|field, _| !matches!(field.as_str(), "name" | "id"));
+    }
+    Ok(answer::ok(&value))
 }
