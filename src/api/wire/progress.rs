@@ -19,6 +19,9 @@ pub enum Line {
     Failed(Failure),
 }
 
+/// How the one step begins that has an id and no progress: it is of a whole image.
+const PULLING: &str = "Pulling from ";
+
 /// Writes a step.
 pub fn step_to_json(step: &ImageProgress) -> Value {
     let mut value = json!({ "status": step.status });
@@ -32,7 +35,7 @@ pub fn step_to_json(step: &ImageProgress) -> Value {
         }
         value["progressDetail"] = detail;
         value["progress"] = json!(bar(step.current.unwrap_or_default(), step.total.unwrap_or_default()));
-    } else if !step.id.is_empty() {
+    } else if !step.id.is_empty() && !step.status.starts_with(PULLING) {
         value["progressDetail"] = json!({});
     }
     if !step.id.is_empty() {
@@ -137,6 +140,9 @@ mod tests {
         for step in [step("", None, None), step("ab12", None, None), step("ab12", Some(1), None), step("ab12", Some(5), Some(10))] {
             assert_eq!(from_json(&step_to_json(&step)), Line::Step(step));
         }
+        let status = |status: &str| ImageProgress { id: "1".to_owned(), status: status.to_owned(), current: None, total: None };
+        let detail = |text: &str| step_to_json(&status(text)).get("progressDetail").cloned();
+        assert_eq!((detail("Pulling from app"), detail("Pulling fs layer")), (None, Some(json!({}))));
         assert_eq!(from_json(&text_to_json("Loaded image: a\n")), Line::Text("Loaded image: a\n".to_owned()));
         let pushed = PushedTag { tag: "1".to_owned(), digest: Digest::from_bytes([1; 32]), size: 527 };
         assert_eq!(from_json(&pushed_to_json(&pushed)), Line::Pushed(pushed));
