@@ -103,9 +103,9 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// Every capability, every device, no seccomp, nothing masked.
     pub privileged: bool,
-    /// Capabilities beside the default ones, without `CAP_`, or `ALL`.
+    /// Capabilities beside the default ones, in any case, with `CAP_` or without it, or `ALL`.
     pub cap_add: BTreeSet<String>,
-    /// Capabilities taken away, without `CAP_`, or `ALL`.
+    /// Capabilities taken away, spelled so, too.
     pub cap_drop: BTreeSet<String>,
     /// `no-new-privileges`, `seccomp=unconfined`, `systempaths=unconfined`, `apparmor=…`, `label=…`.
     pub security_options: Vec<String>,

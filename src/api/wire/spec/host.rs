@@ -42,8 +42,8 @@ pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
     if !spec.annotations.is_empty() {
         set("Annotations", json!(spec.annotations));
     }
-    set("CapAdd", or_null(spec.cap_add.iter().map(|name| capability_to_text(name)).collect()));
-    set("CapDrop", or_null(spec.cap_drop.iter().map(|name| capability_to_text(name)).collect()));
+    set("CapAdd", or_null(spec.cap_add.iter().cloned().collect()));
+    set("CapDrop", or_null(spec.cap_drop.iter().cloned().collect()));
     set("CgroupnsMode", json!(namespace_text(&spec.cgroup, "private")));
     set("Dns", or_null(servers));
     set("DnsOptions", or_null(spec.dns_options.clone()));
@@ -107,8 +107,9 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
     spec.auto_remove = fields.flag("AutoRemove")?;
     mount::from_fields(fields, spec)?;
     spec.volumes_from = fields.texts("VolumesFrom")?;
-    spec.cap_add = capabilities(&fields.texts("CapAdd")?);
-    spec.cap_drop = capabilities(&fields.texts("CapDrop")?);
+    // Told again as they were spelled.
+    spec.cap_add = fields.texts("CapAdd")?.into_iter().collect();
+    spec.cap_drop = fields.texts("CapDrop")?.into_iter().collect();
     spec.dns = fields.get("Dns", "a list of addresses")?.unwrap_or_default();
     spec.dns_options = fields.texts("DnsOptions")?;
     spec.dns_search = fields.texts("DnsSearch")?;
@@ -264,16 +265,13 @@ pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, 
     Ok(policy)
 }
 
-fn capability_to_text(name: &str) -> String {
-    if name == "ALL" { name.to_owned() } else { format!("CAP_{name}") }
-}
-
-fn capabilities(names: &[String]) -> BTreeSet<String> {
-    let plain = |name: &String| {
+/// Capabilities as Docker's own clients spell them.
+pub(super) fn spelled_capabilities(names: &BTreeSet<String>) -> Value {
+    let spelled = |name: &String| {
         let upper = name.to_ascii_uppercase();
-        upper.strip_prefix("CAP_").map(str::to_owned).unwrap_or(upper)
+        if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
     };
-    names.iter().map(plain).collect()
+    or_null(names.iter().map(spelled).collect())
 }
 
 fn extra_hosts(fields: &mut Fields) -> Result<Vec<(String, String)>, WireError> {

@@ -49,11 +49,13 @@ pub fn to_json(spec: &ContainerSpec) -> Value {
     Value::Object(body)
 }
 
-/// Writes the same for an engine of any kind: Docker publishes no port that is not exposed, too.
+/// Writes the same for an engine of any kind: Docker publishes no port that is not exposed, too, and tells capabilities as they were sent.
 pub fn to_create_json(spec: &ContainerSpec) -> Value {
     let mut body = to_json(spec);
     let exposed = spec.exposed.iter().copied().chain(spec.ports.iter().map(|binding| binding.container)).collect();
     body["ExposedPorts"] = ports_to_key_set(&exposed);
+    body["HostConfig"]["CapAdd"] = host::spelled_capabilities(&spec.cap_add);
+    body["HostConfig"]["CapDrop"] = host::spelled_capabilities(&spec.cap_drop);
     body
 }
 

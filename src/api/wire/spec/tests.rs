@@ -323,13 +323,15 @@ fn the_command_lines_own_body_is_read() {
     assert_eq!(spec.mounts, expect);
     assert_eq!(spec.network, NetworkMode::Bridge);
     assert_eq!(spec.endpoints["bridge"].links, [("db".to_owned(), "db".to_owned())]);
-    assert_eq!(spec.cap_add, BTreeSet::from(["ALL".to_owned(), "NET_RAW".to_owned()]));
+    assert_eq!(spec.cap_add, BTreeSet::from(["ALL".to_owned(), "cap_net_raw".to_owned()]));
     assert!(spec.tty && spec.stdin_open && spec.stdin_once);
     // And is told again as it was said.
     let told = to_json(&spec);
     assert_eq!(told["HostConfig"]["Binds"], json!(["data:/data:ro", "/src:/src"]));
     assert_eq!(told["HostConfig"]["Tmpfs"], json!({"/run": "size=1m,mode=700,noexec"}));
     assert_eq!(told["HostConfig"].get("Mounts"), None);
+    assert_eq!(told["HostConfig"]["CapAdd"], json!(["ALL", "cap_net_raw"]));
+    assert_eq!(to_create_json(&spec)["HostConfig"]["CapAdd"], json!(["ALL", "CAP_NET_RAW"]));
     assert_eq!(told["Volumes"], json!({"/anon": {}, "/data": {}}));
     assert_eq!((&told["HostConfig"]["ConsoleSize"], &told["AttachStdin"]), (&json!([24, 80]), &json!(true)));
     assert_eq!((written_mode(&spec, "/data"), written_mode(&spec, "/src"), written_mode(&spec, "/run")), (Some("ro"), Some(""), None));
