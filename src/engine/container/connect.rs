@@ -50,10 +50,11 @@ impl Engine {
             Some(state) => {
                 add_hosts(container, &record, &state);
                 container.update(|life| life.endpoints.push(state));
+                self.tell_network(container, "connect", &network.id.to_string(), network.name.as_str());
             }
+            // It joins the network when it starts, and that is told then.
             None => self.show_at_rest(container),
         }
-        self.tell_network(container, "connect", &network.id.to_string(), network.name.as_str());
         Ok(())
     }
 
@@ -75,7 +76,8 @@ impl Engine {
             let not_there = NetworkError::NotConnected { container: record.name.to_string(), network: network.name.to_string() };
             return if force { Ok(()) } else { Err(not_there.into()) };
         }
-        if let Some(netns) = self.namespace_of(container)? {
+        let running = self.namespace_of(container)?;
+        if let Some(netns) = &running {
             self.shared.networks.disconnect(container.id(), netns.as_fd(), network.name.as_str()).await?;
         }
         container.replace_record(SpecRecord { networks, ..SpecRecord::clone(&record) })?;
@@ -84,7 +86,9 @@ impl Engine {
         if let Some(state) = gone {
             remove_hosts(container, &state);
         }
-        self.tell_network(container, "disconnect", &network.id.to_string(), network.name.as_str());
+        if running.is_some() {
+            self.tell_network(container, "disconnect", &network.id.to_string(), network.name.as_str());
+        }
         Ok(())
     }
 
