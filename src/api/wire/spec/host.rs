@@ -14,7 +14,6 @@ const UNMASKED: &str = "systempaths=unconfined";
 
 /// Writes the machine-dependent part of a spec, every field that dockerd prints.
 pub fn host_config_to_json(spec: &ContainerSpec) -> Map<String, Value> {
-    let or_null = |list: Vec<String>| if list.is_empty() { Value::Null } else { json!(list) };
     let unmasked = spec.security_options.iter().any(|option| option == UNMASKED);
     let security: Vec<String> = spec.security_options.iter().filter(|option| *option != UNMASKED).cloned().collect();
     let hosts: Vec<String> = spec.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
@@ -263,6 +262,11 @@ pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, 
         return Err(WireError::Words { field: fields.path("MaximumRetryCount"), message });
     }
     Ok(policy)
+}
+
+/// A list, or what Docker says in the place of one that is empty.
+fn or_null(list: Vec<String>) -> Value {
+    if list.is_empty() { Value::Null } else { json!(list) }
 }
 
 /// Capabilities as Docker's own clients spell them.
