@@ -1,5 +1,6 @@
 //! The command line as a program: exit codes, and what is said on which stream. No engine runs, and none is started.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -340,6 +341,29 @@ fn an_engine_out_of_reach_is_named() {
     let json = folder.run(&format!("--progress json -H unix://{socket} ps"));
     assert_eq!(json.code, 1);
     assert!(json.stderr.starts_with("{\"error\":true,\"message\":"), "{}", json.stderr);
+}
+
+#[test]
+fn only_an_engine_that_nobody_serves_does_not_run() {
+    let folder = Folder::new(&[]).with("PATH", "/nowhere");
+    let socket = format!("unix://{}", folder.path().join("no.sock").display());
+    let nobody = folder.run(&format!("-H {socket} engine stop"));
+    assert_eq!((nobody.code, nobody.stderr), (0, format!("no engine runs at {socket}\n")));
+    // Whoever serves there speaks no TLS.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let plain = format!("-H tcp://{} --tls", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    for (engine, why) in [(plain.as_str(), "it does not speak TLS"), ("-H ssh://h", "the program `ssh` cannot be run")] {
+        for command in ["stop", "status", "logs"] {
+            refused(&folder.run(&format!("{engine} engine {command}")), &["cannot be reached", why]);
+        }
+        let version = folder.run(&format!("{engine} version"));
+        assert!(version.code == 0 && version.stdout.contains(why) && !version.stdout.contains("none runs"), "{}", version.stdout);
+    }
 }
 
 #[test]

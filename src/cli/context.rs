@@ -106,18 +106,12 @@ impl Context {
         self.client.get_or_try_init(|| self.connect()).await
     }
 
-    /// The engine if it runs; asking starts none.
+    /// The engine if it runs; asking starts none. One that cannot be reached may run: that is a failure.
     pub(crate) async fn running(&self) -> Result<Option<Client>, CommandError> {
-        let target = match &self.target {
-            Target::Own(root) => Target::Unix(root.socket()),
-            target => target.clone(),
-        };
-        match Client::connect(&target).await {
-            Ok(client) => Ok(Some(client)),
-            Err(failure) if failure.kind == FailureKind::Unavailable => Ok(None),
-            Err(failure) if failure.kind == FailureKind::Denied => Err(denied(&failure)),
-            Err(failure) => Err(failure.into()),
-        }
+        Client::running(&self.target).await.map_err(|failure| match failure.kind {
+            FailureKind::Denied => denied(&failure),
+            _ => failure.into(),
+        })
     }
 
     /// A connection to the engine as it is.

@@ -71,7 +71,16 @@ pub struct Client {
 impl Client {
     /// Connects to an engine. Ours is started when nothing listens; another one has to be there.
     pub async fn connect(target: &Target) -> Result<Self, Failure> {
-        Ok(Self { transport: Arc::new(Transport::connect(target).await?), docker_config: None })
+        Ok(Self::over(Transport::connect(target).await?))
+    }
+
+    /// Connects to an engine that runs; none where nobody listens. Whatever else keeps us from one is a failure.
+    pub async fn running(target: &Target) -> Result<Option<Self>, Failure> {
+        Ok(Transport::running(target).await?.map(Self::over))
+    }
+
+    fn over(transport: Transport) -> Self {
+        Self { transport: Arc::new(transport), docker_config: None }
     }
 
     /// Speaks a version of the API that is written as `1.43`, whatever the engine's newest is.

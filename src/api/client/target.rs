@@ -92,6 +92,15 @@ impl Target {
         }
     }
 
+    /// The same engine as one that is only spoken to, and not started.
+    #[must_use]
+    pub fn unstarted(&self) -> Self {
+        match self {
+            Self::Own(root) => Self::Unix(root.socket()),
+            other => other.clone(),
+        }
+    }
+
     /// Whether the engine sees the files of this machine.
     pub const fn is_here(&self) -> bool {
         matches!(self, Self::Own(_) | Self::Unix(_))

@@ -61,6 +61,19 @@ impl Transport {
         Ok(transport)
     }
 
+    /// The way to an engine that runs; none where nobody listens. None is started for it, then or later.
+    pub(super) async fn running(target: &Target) -> Result<Option<Self>, Failure> {
+        let transport = Self::new(&target.unstarted())?;
+        let Some(socket) = transport.look().await? else { return Ok(None) };
+        let sender = transport.speak_over(socket).await?;
+        keep(&transport.idle, sender);
+        if let Target::Ssh(_) = target {
+            // Whether that is one, only an answer tells.
+            transport.settle().await?;
+        }
+        Ok(Some(transport))
+    }
+
     /// The way to an engine, not yet gone.
     pub(super) fn new(target: &Target) -> Result<Self, Failure> {
         Ok(Self {
@@ -223,23 +236,31 @@ impl Transport {
     }
 
     async fn open(&self) -> Result<SendRequest<Payload>, Failure> {
-        let socket = self.open_socket().await?;
+        self.speak_over(self.open_socket().await?).await
+    }
+
+    async fn speak_over(&self, socket: Socket) -> Result<SendRequest<Payload>, Failure> {
         let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|error| lost(&self.name, &error))?;
         // Its errors come back to whoever sent the request.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
 
+    /// Connects, if somebody listens.
+    async fn look(&self) -> Result<Option<Socket>, Failure> {
+        match self.dialer.open().await {
+            Ok(socket) => Ok(Some(socket)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
     /// Connects; our own engine is started when nothing listens.
     pub(super) async fn open_socket(&self) -> Result<Socket, Failure> {
-        let error = match self.dialer.open().await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => error,
-        };
-        let Target::Own(root) = self.target() else { return Err(self.unreachable(&error)) };
-        if !is_absent(&error) {
-            return Err(self.unreachable(&error));
+        if let Some(socket) = self.look().await? {
+            return Ok(socket);
         }
+        let Target::Own(root) = self.target() else { return Err(self.absent()) };
         // Rare and large: every request on its way would have room for it.
         Box::pin(self.start(root)).await
     }
@@ -254,13 +275,17 @@ impl Transport {
         self.dialer.open().await.map_err(|error| self.unreachable(&error))
     }
 
+    fn absent(&self) -> Failure {
+        Failure::unavailable(format!("no engine listens at {}", self.name))
+    }
+
     fn unreachable(&self, error: &io::Error) -> Failure {
         let name = &self.name;
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 Failure::denied(format!("this user may not use the engine at {name}: its socket is open to root and its group"))
             }
-            _ if is_absent(error) => Failure::unavailable(format!("no engine listens at {name}")),
+            _ if is_absent(error) => self.absent(),
             _ => unreached(name, error).unwrap_or_else(|| Failure::unavailable(format!("the engine at {name} cannot be reached: {error}"))),
         }
     }

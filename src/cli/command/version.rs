@@ -12,8 +12,8 @@ pub(super) async fn run(args: VersionArgs, context: &Context) -> Result<u8, Comm
         context.terminal.line(version);
         return Ok(0);
     }
-    let engine = running(context).await;
     let name = context.target().to_string();
+    let engine = running(context, &name).await;
     match args.format {
         VersionFormat::Json => {
             let mut object = serde_json::json!({ "version": version });
@@ -27,18 +27,18 @@ pub(super) async fn run(args: VersionArgs, context: &Context) -> Result<u8, Comm
             context.terminal.line(&format!("Gantry version v{version}"));
             context.terminal.line(&match engine {
                 Ok(engine) => format!("Engine: {} {} (API {}) at {name}", engine.name, engine.version, engine.api_version),
-                Err(why) => format!("Engine: {why} at {name}"),
+                Err(why) => format!("Engine: {why}"),
             });
         }
     }
     Ok(0)
 }
 
-/// The engine that runs. Asking for a version starts none: a socket nobody listens on is told as that.
-async fn running(context: &Context) -> Result<EngineVersion, String> {
+/// The engine that runs, or why there is none to be told of. Asking for a version starts none.
+async fn running(context: &Context, name: &str) -> Result<EngineVersion, String> {
     match context.running().await {
-        Ok(Some(client)) => client.version().await.map_err(|_| "none answers".to_owned()),
-        Ok(None) => Err("none runs".to_owned()),
-        Err(_) => Err("none that this user may use".to_owned()),
+        Ok(Some(client)) => client.version().await.map_err(|failure| failure.message),
+        Ok(None) => Err(format!("none runs at {name}")),
+        Err(error) => Err(error.message().to_owned()),
     }
 }
