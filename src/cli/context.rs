@@ -114,10 +114,13 @@ impl Context {
         })
     }
 
-    /// A connection to the engine as it is.
-    pub(crate) async fn dial(&self) -> Result<Dialled, CommandError> {
+    /// A connection to the engine as it is; none where none runs, and none is to be started.
+    pub(crate) async fn dial(&self, starts: bool) -> Result<Option<Dialled>, CommandError> {
+        if !starts {
+            return Dialled::running(&self.target).await.map_err(|failure| self.unreached(failure));
+        }
         self.check_rights()?;
-        Dialled::open(&self.target).await.map_err(|failure| self.unreached(failure))
+        Dialled::open(&self.target).await.map(Some).map_err(|failure| self.unreached(failure))
     }
 
     async fn connect(&self) -> Result<Client, CommandError> {

@@ -190,7 +190,16 @@ fn our_engine_is_started_and_driven_over_ssh() {
     let bottle = Bottle::new();
     let root = bottle.root().display().to_string();
     let _sshd = Sshd::start(&bottle, &[("gantry", Bottle::binary().to_owned())], &[("GANTRY_ROOT", root)]);
-    bottle.shell(&format!("near/gantry -H {} image import {} {IMAGE}", Sshd::ADDRESS, busybox_tar().display())).success();
+    // Who only looks starts none, on the far side either.
+    let look = |line: &str| bottle.shell(&format!("near/gantry -H {} {line}", Sshd::ADDRESS));
+    let nobody = format!("no engine runs at {}\n", Sshd::ADDRESS);
+    assert!(look("version").success().ends_with(&format!("Engine: none runs at {}\n", Sshd::ADDRESS)));
+    assert_eq!((look("engine status").code, look("engine status").stdout), (1, nobody.clone()));
+    assert_eq!((look("engine stop").code, look("engine stop").stderr), (0, nobody));
+    let completed = bottle.shell(&format!("near/gantry __complete -H {} image rm ''", Sshd::ADDRESS)).success();
+    assert!(completed.ends_with(":4\n") && !bottle.socket().exists(), "{completed}");
+    look(&format!("image import {} {IMAGE}", busybox_tar().display())).success();
+    assert!(look("version").success().contains(&format!(" at {}", Sshd::ADDRESS)));
     // Eight at once: an sshd lets only so many wait at its door.
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    scale: 8\n"));
     let up = format!("$GANTRY -H {} up -d --wait", Sshd::ADDRESS);
@@ -262,6 +271,8 @@ fn standard_input_and_output_become_the_engines_socket() {
     ));
     assert!(answer.success().ends_with("OK"));
     assert!(bottle.shell("$GANTRY system --help").success().contains("dial-stdio"));
+    let told = bottle.shell("GANTRY_NO_START=1 $GANTRY -H unix:///nowhere system dial-stdio").failure(69);
+    assert!(told.contains("no engine runs at unix:///nowhere"), "{told}");
     let told = bottle.shell("$GANTRY -H unix:///nowhere system dial-stdio").failure(1);
     assert!(told.contains("no engine listens at unix:///nowhere"), "{told}");
     assert_eq!(api::request(&bottle.socket(), "GET", "/_ping", None).0, 200);

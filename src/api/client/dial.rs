@@ -21,6 +21,11 @@ impl Dialled {
         Ok(Self(Transport::new(target)?.open_socket().await?))
     }
 
+    /// Connects to an engine that runs; none where nobody listens.
+    pub async fn running(target: &Target) -> Result<Option<Self>, Failure> {
+        Ok(Transport::new(&target.unstarted())?.look().await?.map(Self))
+    }
+
     /// Carries bytes both ways until the engine has no more. That there is no more input is told to the engine, which may answer yet; once
     /// the engine is done, input that could still come is of no use.
     pub async fn relay(self, mut input: impl AsyncRead + Unpin, mut output: impl AsyncWrite + Unpin) -> io::Result<()> {

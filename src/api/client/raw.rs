@@ -47,10 +47,11 @@ pub(super) async fn refusal(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), 
     upgrade(socket, request.as_bytes()).await.ok()?.err()
 }
 
-/// Whether an engine answers; the connection stays open for more.
-pub(super) async fn answers(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> bool {
+/// Has an engine answer; the connection stays open for more.
+pub(super) async fn answered(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> io::Result<()> {
     let request = format!("HEAD /_ping HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.is_ok() && read_head(socket).await.is_ok()
+    socket.write_all(request.as_bytes()).await?;
+    read_head(socket).await.map(drop)
 }
 
 async fn read_head(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {

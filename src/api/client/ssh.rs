@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::client::ssh_target::{READY, SshTarget};
+use crate::api::client::ssh_target::{NOBODY, READY, SshTarget};
 
 /// The name by which this program knows that it is to become `ssh`.
 const ROLE: &str = "gantry-ssh";
@@ -25,7 +25,7 @@ const CHATTER: usize = 64 << 10;
 /// So much of what `ssh` complains of is kept.
 const COMPLAINT: usize = 4 << 10;
 
-/// Why `ssh` ended without having led to an engine.
+/// Why `ssh` ended without having led to an engine. Where none runs on the far side, the connection counts as refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct SshFailure(String);
@@ -152,7 +152,10 @@ impl SshStream {
                     if status.success() && self.chatter.is_none() {
                         return Poll::Ready(Ok(()));
                     }
-                    return Poll::Ready(Err(io::Error::other(SshFailure(reason(status, &self.complaint)))));
+                    let told = SshFailure(reason(status, &self.complaint));
+                    let is_nobody = self.chatter.is_none() && status.code() == Some(NOBODY.into());
+                    let kind = if is_nobody { io::ErrorKind::ConnectionRefused } else { io::ErrorKind::Other };
+                    return Poll::Ready(Err(io::Error::new(kind, told)));
                 }
                 Process::Ended => return Poll::Ready(Ok(())),
             }

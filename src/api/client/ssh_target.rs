@@ -11,6 +11,11 @@ pub(super) const READY: &[u8] = b"gantry-ssh-ready\n";
 /// named. No quote of this kind may be in it: it is put between them for whatever shell the user has there.
 const SCRIPT: &str = r#"for program in docker gantry; do if command -v $program >/dev/null 2>&1; then echo gantry-ssh-ready; exec $program ${1:+"--host=unix://$1"} system dial-stdio; fi; done; echo "neither docker nor gantry is in the PATH that ssh gives: install one, or set its PATH there" >&2; exit 127"#;
 
+/// The variable by which `system dial-stdio` of the far side is told that it is not to start an engine.
+pub const UNSTARTED: &str = "GANTRY_NO_START";
+/// The code with which it then ends where none runs (`EX_UNAVAILABLE` of sysexits.h).
+pub const NOBODY: u8 = 69;
+
 /// An engine of another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshTarget {
@@ -19,6 +24,8 @@ pub struct SshTarget {
     port: Option<u16>,
     /// The engine's socket there.
     path: Option<String>,
+    /// One that does not run may be started.
+    starts: bool,
 }
 
 /// Why an address of ssh cannot be used.
@@ -74,7 +81,13 @@ impl SshTarget {
         let wrong = || SshError::Path(path.to_owned());
         let socket = percent::decode(path).filter(|path| !path.chars().any(|it| it.is_control() || it == '\\')).ok_or_else(wrong)?;
         let path = (!socket.trim_matches('/').is_empty()).then_some(socket);
-        Ok(Self { user, host, port, path })
+        Ok(Self { user, host, port, path, starts: true })
+    }
+
+    /// The same engine as one that is not started. `docker` starts none anyhow, and does not look at our variable.
+    #[must_use]
+    pub fn unstarted(&self) -> Self {
+        Self { starts: false, ..self.clone() }
     }
 
     /// What the program `ssh` is given. Nobody can be asked for a password: the terminal is that of the command.
@@ -87,7 +100,8 @@ impl SshTarget {
             arguments.extend(["-p".to_owned(), port.to_string()]);
         }
         let socket = self.path.as_deref().map(|path| format!(" '{}'", path.replace('\'', r"'\''"))).unwrap_or_default();
-        arguments.extend(["--".to_owned(), self.host.clone(), format!("exec sh -c '{SCRIPT}' sh{socket}")]);
+        let told = if self.starts { String::new() } else { format!("env {UNSTARTED}=1 ") };
+        arguments.extend(["--".to_owned(), self.host.clone(), format!("exec {told}sh -c '{SCRIPT}' sh{socket}")]);
         arguments
     }
 }
@@ -151,6 +165,9 @@ mod tests {
         check("me@corp@h", &["-l", "me@corp", "--", "h"], "127' sh");
         check("do%5Cme@h", &["-l", r"do\me", "--", "h"], "127' sh");
         check("h/run/it's%20here.sock", &["--", "h"], r"127' sh '/run/it'\''s here.sock'");
+        let looks = SshTarget::parse("h").expect("an address").unstarted();
+        let told = looks.arguments().pop().expect("a script");
+        assert!(told.starts_with("exec env GANTRY_NO_START=1 sh -c 'for "), "{told}");
         assert!(!SCRIPT.contains('\''), "the script stands between such quotes");
         assert!(SCRIPT.contains(std::str::from_utf8(READY).expect("text").trim_end()));
     }

@@ -97,6 +97,7 @@ impl Target {
     pub fn unstarted(&self) -> Self {
         match self {
             Self::Own(root) => Self::Unix(root.socket()),
+            Self::Ssh(target) => Self::Ssh(target.unstarted()),
             other => other.clone(),
         }
     }

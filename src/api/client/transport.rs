@@ -64,13 +64,16 @@ impl Transport {
     /// The way to an engine that runs; none where nobody listens. None is started for it, then or later.
     pub(super) async fn running(target: &Target) -> Result<Option<Self>, Failure> {
         let transport = Self::new(&target.unstarted())?;
-        let Some(socket) = transport.look().await? else { return Ok(None) };
-        let sender = transport.speak_over(socket).await?;
-        keep(&transport.idle, sender);
+        let Some(mut socket) = transport.look().await? else { return Ok(None) };
         if let Target::Ssh(_) = target {
-            // Whether that is one, only an answer tells.
-            transport.settle().await?;
+            // Whether somebody listens there, only an answer tells.
+            match raw::answered(&mut socket, &transport.host).await {
+                Ok(()) => {}
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => return Err(transport.unreachable(&error)),
+            }
         }
+        keep(&transport.idle, transport.speak_over(socket).await?);
         Ok(Some(transport))
     }
 
@@ -157,7 +160,8 @@ impl Transport {
     /// A connection that nothing more is asked over: it ends with the engine.
     pub(super) async fn lifeline(&self) -> Result<Socket, Failure> {
         let mut socket = self.open_socket().await?;
-        raw::answers(&mut socket, &self.host).await;
+        // Why none comes, whoever asks for more is told.
+        let _ = raw::answered(&mut socket, &self.host).await;
         Ok(socket)
     }
 
@@ -166,12 +170,12 @@ impl Transport {
     pub(super) async fn until_gone(&self, mut lifeline: Socket) -> bool {
         // However it ends, it has ended.
         let _ = lifeline.read_to_end(&mut Vec::new()).await;
-        // Who dials on another machine would start it again.
+        // On another machine, who looks is two processes each time.
         if let Target::Ssh(_) = self.target() {
             return true;
         }
         while let Ok(mut socket) = self.dialer.open().await {
-            if raw::answers(&mut socket, &self.host).await {
+            if raw::answered(&mut socket, &self.host).await.is_ok() {
                 return false;
             }
         }
@@ -247,7 +251,7 @@ impl Transport {
     }
 
     /// Connects, if somebody listens.
-    async fn look(&self) -> Result<Option<Socket>, Failure> {
+    pub(super) async fn look(&self) -> Result<Option<Socket>, Failure> {
         match self.dialer.open().await {
             Ok(socket) => Ok(Some(socket)),
             Err(error) if is_absent(&error) => Ok(None),

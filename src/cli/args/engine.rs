@@ -219,6 +219,6 @@ pub(crate) enum SystemCommand {
     /// Carry standard input to the engine's socket, and what comes from there to standard output
     ///
     /// It is what `gantry -H ssh://…`, and a `docker` that finds it under that name, run on the engine's machine. Gantry's own engine is
-    /// started if it does not run. It ends when the engine closes the connection; the end of standard input is passed on.
+    /// started if it does not run, unless GANTRY_NO_START is set: then the code is 69. It ends when the engine closes the connection; the end of standard input is passed on.
     DialStdio,
 }
