@@ -367,6 +367,29 @@ fn only_an_engine_that_nobody_serves_does_not_run() {
 }
 
 #[test]
+fn a_completion_asks_an_engine_only_for_what_it_alone_knows() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]);
+    let socket = folder.path().join("engine.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let (sender, calls) = std::sync::mpsc::channel();
+    // Who calls waits for an answer, and so for the end of the connection.
+    std::thread::spawn(move || listener.incoming().try_for_each(|call| sender.send(call.is_ok())));
+    for (line, word, expect, asks) in [
+        ("stop", "", "web\tweb:1\n", false),
+        ("--profile", "", "jobs\n", false),
+        ("image rm", "--f", "--force", false),
+        ("image rm", "", ":4\n", true),
+        ("-p nothing -f none.yaml stop", "", ":4\n", true),
+    ] {
+        let mut command =
+            folder.command(Path::new(env!("CARGO_BIN_EXE_gantry")), &format!("__complete -H unix://{} {line}", socket.display()));
+        let told = outcome(command.arg(word)).stdout;
+        let asked = calls.try_iter().count() > 0;
+        assert!(told.contains(expect) && asked == asks, "{line}: {asked}: {told}");
+    }
+}
+
+#[test]
 fn who_is_not_root_is_told_what_to_do() {
     let folder = Folder::new(&[("compose.yaml", WEB)]);
     // The program and the project where anybody may read them.

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
 
 pub(crate) use self::script::script;
 
@@ -92,11 +92,13 @@ fn furnish(command: Command, names: &Arc<Names>) -> Command {
         let names = Arc::clone(names);
         match Kind::of(&argument) {
             None => argument,
-            Some(kind @ Kind::ServicePath) => argument.add(ArgValueCompleter::new(move |current: &OsStr| {
+            Some(kind) => argument.add(ArgValueCompleter::new(move |current: &OsStr| {
+                // No name begins with the sign of a flag: nobody need be asked for one.
+                let found = if current.as_bytes().starts_with(b"-") { Vec::new() } else { names.of(kind) };
                 let begins = |candidate: &CompletionCandidate| candidate.get_value().as_bytes().starts_with(current.as_bytes());
-                names.of(kind).into_iter().filter(begins).chain(PathCompleter::any().complete(current)).collect()
+                let paths = if kind == Kind::ServicePath { PathCompleter::any().complete(current) } else { Vec::new() };
+                found.into_iter().filter(begins).chain(paths).collect()
             })),
-            Some(kind) => argument.add(ArgValueCandidates::new(move || names.of(kind))),
         }
     };
     command.mut_args(argument).mut_subcommands(|command| furnish(command, names))

@@ -72,11 +72,13 @@ impl Names {
     }
 }
 
-/// Looks names up: in files, and with an engine if one runs.
+/// Looks names up: in files, and with an engine if one runs. Neither is looked at for names that are not there.
 pub(super) async fn find(kinds: &BTreeSet<Kind>, context: &Context) -> BTreeMap<Kind, Vec<CompletionCandidate>> {
     let mut found = BTreeMap::new();
-    let project = context.whole_project();
-    let client = context.running().await.ok().flatten();
+    let in_files = |kind: &Kind| matches!(kind, Kind::Profile | Kind::Service | Kind::ServiceCount | Kind::ServicePath);
+    let project = if kinds.iter().any(in_files) { context.whole_project() } else { None };
+    let in_engine = |kind: &Kind| *kind != Kind::Profile && (project.is_none() || !in_files(kind));
+    let client = if kinds.iter().any(in_engine) { context.running().await.ok().flatten() } else { None };
     for &kind in kinds {
         let names = match kind {
             Kind::Profile => profiles(project.as_ref()),
