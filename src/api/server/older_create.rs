@@ -17,15 +17,19 @@ const OPTIONS: [(&str, &str); 3] = [("VolumeOptions", "volume"), ("BindOptions",
 pub(super) fn renew(body: &mut Value, asked: ApiVersion) -> Result<Vec<String>, Failure> {
     let mut warnings = Vec::new();
     let Value::Object(fields) = body else { return Ok(warnings) };
+    spell(fields, &["Healthcheck", "HostConfig", "NetworkingConfig", "MacAddress"]);
     if asked < version(44)
         && let Some(Value::Object(check)) = fields.get_mut("Healthcheck")
     {
+        spell(check, &["StartInterval"]);
         check.remove("StartInterval");
     }
     if let Some(Value::Object(host)) = fields.get_mut("HostConfig") {
         renew_host(host, asked, &mut warnings)?;
     }
-    let endpoints = fields.get_mut("NetworkingConfig").and_then(|it| it.get_mut("EndpointsConfig")).and_then(Value::as_object_mut);
+    let mut networking = fields.get_mut("NetworkingConfig").and_then(Value::as_object_mut);
+    networking.iter_mut().for_each(|networking| spell(networking, &["EndpointsConfig"]));
+    let endpoints = networking.and_then(|it| it.get_mut("EndpointsConfig")).and_then(Value::as_object_mut);
     let mut empty = Map::new();
     let endpoints = endpoints.unwrap_or(&mut empty);
     if asked < version(44) && endpoints.len() > 1 {
@@ -33,6 +37,7 @@ pub(super) fn renew(body: &mut Value, asked: ApiVersion) -> Result<Vec<String>, 
         return Err(Failure::invalid(format!("Container cannot be created with multiple network endpoints: {}", names.join(", "))));
     }
     for endpoint in endpoints.values_mut().filter_map(Value::as_object_mut) {
+        spell(endpoint, &["GwPriority", "MacAddress"]);
         if asked < version(48) {
             endpoint.remove("GwPriority");
         }
@@ -47,7 +52,19 @@ pub(super) fn renew(body: &mut Value, asked: ApiVersion) -> Result<Vec<String>, 
     Ok(warnings)
 }
 
+/// Gives fields the names by which they are looked up here: Go's decoder finds them in any case, and of two of a name the last one counts.
+fn spell(fields: &mut Map<String, Value>, names: &[&str]) {
+    for name in names {
+        let found: Vec<String> = fields.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
+        if found.iter().any(|key| key != *name) {
+            let last = found.iter().fold(None, |_, key| fields.shift_remove(key));
+            fields.extend(last.map(|value| ((*name).to_owned(), value)));
+        }
+    }
+}
+
 fn renew_host(host: &mut Map<String, Value>, asked: ApiVersion, warnings: &mut Vec<String>) -> Result<(), Failure> {
+    spell(host, &["AutoRemove", "KernelMemoryTCP", "IpcMode", "ConsoleSize", "Annotations", "VolumeDriver", "Mounts"]);
     if asked < version(25) {
         host.remove("AutoRemove");
     }
@@ -80,6 +97,7 @@ fn renew_host(host: &mut Map<String, Value>, asked: ApiVersion, warnings: &mut V
 }
 
 fn renew_mount(mount: &mut Map<String, Value>, asked: ApiVersion) -> Result<(), Failure> {
+    spell(mount, &["Type", "VolumeOptions", "BindOptions", "TmpfsOptions"]);
     let kind = mount.get("Type").and_then(Value::as_str).unwrap_or_default().to_owned();
     for (name, of) in OPTIONS {
         if kind == of || mount.get(name).is_none_or(Value::is_null) {
@@ -90,7 +108,12 @@ fn renew_mount(mount: &mut Map<String, Value>, asked: ApiVersion) -> Result<(), 
         }
         mount.remove(name);
     }
+    if let Some(Value::Object(options)) = mount.get_mut("VolumeOptions") {
+        spell(options, &["DriverConfig", "Subpath"]);
+        options.get_mut("DriverConfig").and_then(Value::as_object_mut).into_iter().for_each(|driver| spell(driver, &["Name"]));
+    }
     if let Some(Value::Object(options)) = mount.get_mut("BindOptions") {
+        spell(options, &["NonRecursive", "CreateMountpoint", "ReadOnlyForceRecursive"]);
         if asked < version(40) {
             options.remove("NonRecursive");
         }
@@ -165,6 +188,21 @@ mod tests {
         let two = json!({ "NetworkingConfig": { "EndpointsConfig": { "a": {}, "b": {} } } });
         check(two.clone(), 43, "Container cannot be created with multiple network endpoints: a, b");
         assert!(renewed(two, 44).is_ok());
+    }
+
+    #[test]
+    fn names_count_in_any_case() {
+        let host = json!({ "hostconfig": { "AUTOREMOVE": true, "autoRemove": true, "ipcmode": "host", "mounts": [{ "type": "image" }] } });
+        assert_eq!(renewed(host, 44), Err("Mount type \"Image\" needs API v1.48 or newer".to_owned()));
+        let (body, _) = renewed(json!({ "hostconfig": { "AUTOREMOVE": true, "autoRemove": true, "IPCMode": "host" } }), 24).expect("good");
+        assert_eq!(body, json!({ "HostConfig": { "IpcMode": "host" } }));
+        let part = json!({ "HostConfig": { "Mounts": [{ "Type": "volume", "volumeoptions": { "subpath": "a" } }] } });
+        assert_eq!(renewed(part, 44), Err("VolumeOptions.Subpath needs API v1.45 or newer".to_owned()));
+        let two = json!({ "networkingconfig": { "endpointsconfig": { "a": {}, "A": {} } } });
+        assert_eq!(renewed(two, 43), Err("Container cannot be created with multiple network endpoints: a, A".to_owned()));
+        let check = json!({ "healthcheck": { "Startinterval": 1, "Test": [] } });
+        assert_eq!(renewed(check, 43), Ok((json!({ "Healthcheck": { "Test": [] } }), 0)));
+        assert_eq!(renewed(json!({ "macAddress": "x" }), 44).map(|(_, warnings)| warnings), Ok(1));
     }
 
     #[test]

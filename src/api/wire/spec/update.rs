@@ -16,7 +16,8 @@ pub fn change_from_json(body: Value) -> Result<ContainerChange, WireError> {
     let pids = fields.get::<i64>("PidsLimit", "an integer")?;
     let resources = Resources { pids: pids.map(|pids| pids.max(0)), ..limit::changeable(&mut fields)? };
     let policy = fields.take("RestartPolicy").unwrap_or_default();
-    let is_named = policy["Name"].as_str().is_some_and(|name| !name.is_empty());
+    let names = |(key, value): (&String, &Value)| key.eq_ignore_ascii_case("Name") && value.as_str().is_some_and(|name| !name.is_empty());
+    let is_named = policy.as_object().into_iter().flatten().any(names);
     let mut policy = Fields::of("RestartPolicy", policy, Mood::Request)?;
     let restart = Some(host::restart_from_fields(&mut policy)?).filter(|_| is_named);
     policy.finish()?;
@@ -47,6 +48,8 @@ mod tests {
         assert_eq!(policy.map(|change| change.restart), Ok(Some(RestartPolicy::OnFailure { maximum: 3 })));
         let unnamed = read(json!({"MemorySwappiness": -1, "RestartPolicy": {"MaximumRetryCount": 3}}));
         assert_eq!(unnamed, Ok(ContainerChange::default()));
+        let policy = read(json!({"restartPolicy": {"name": "always"}}));
+        assert_eq!(policy.map(|change| change.restart), Ok(Some(RestartPolicy::Always)));
         let policy = read(json!({"RestartPolicy": {"Name": "no"}}));
         assert_eq!(policy.map(|change| change.restart), Ok(Some(RestartPolicy::No)));
     }
