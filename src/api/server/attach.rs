@@ -20,6 +20,8 @@ pub(super) async fn container(mut call: Call) -> Result<Outcome, Failure> {
         stream: call.query.flag("stream"),
         detach_keys: call.query.text("detachKeys"),
     };
+    // How the library dockerode is to treat the connection.
+    call.query.ignore("hijack");
     call.query.finish()?;
     let (reader, writer) = call.engine.attach(&call.name, &options).await?;
     Ok(Hijack::new(&call.headers, call.version, reader, writer, options.stdin).into())

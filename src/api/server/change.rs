@@ -28,7 +28,8 @@ pub(super) async fn changes(call: Call) -> Answer {
 
 /// Makes an image of a container.
 pub(super) async fn commit(mut call: Call) -> Answer {
-    let config = spec::override_from_json(call.json().await?)?;
+    let body = call.json().await?;
+    let config = spec::override_from_json(body.clone())?;
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let name = call.query.text("container").unwrap_or_default();
     let options = CommitOptions {
@@ -39,6 +40,7 @@ pub(super) async fn commit(mut call: Call) -> Answer {
         changes: call.query.all("changes"),
         config,
     };
+    call.query.ignore_repeated(&body);
     call.query.finish()?;
     let image = call.engine.commit_container(&name, &options).await?;
     Ok(answer::json(StatusCode::CREATED, &committed_to_json(&image)))

@@ -61,6 +61,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
     if body.is_null() {
         return Err(Failure::invalid("invalid JSON: got EOF while reading request body"));
     }
+    call.query.ignore_repeated(&body);
     let mut warnings = older_create::renew(&mut body, call.version)?;
     let mut spec = spec::from_json(body, platform)?;
     warnings.extend(older_create::settle(&mut spec, call.version));

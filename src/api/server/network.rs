@@ -35,7 +35,9 @@ pub(super) async fn inspect(mut call: Call) -> Answer {
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {
-    let (name, spec) = network::create_from_json(call.json().await?)?;
+    let body = call.json().await?;
+    call.query.ignore_repeated(&body);
+    let (name, spec) = network::create_from_json(body)?;
     let (engine, _) = call.only_name()?;
     let id = engine.create_network(&name, &spec).await?;
     Ok(answer::json(StatusCode::CREATED, &network_created_to_json(id)))

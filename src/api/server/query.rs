@@ -78,9 +78,18 @@ impl Query {
         }
     }
 
-    /// Refuses what has not been taken, but for what a client tells only itself.
+    /// Takes a parameter by which a client tells something to itself, and dockerd nothing.
+    pub(super) fn ignore(&mut self, name: &str) {
+        self.take(name);
+    }
+
+    /// Takes what the body has as well: the library dockerode sends all that something is made of twice.
+    pub(super) fn ignore_repeated(&mut self, body: &Value) {
+        self.parameters.retain(|(name, _)| body.get(name).is_none());
+    }
+
+    /// Refuses what has not been taken.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        self.parameters.retain(|(name, _)| !is_clients_own(name));
         while let Some((name, _)) = self.parameters.first() {
             let name = name.clone();
             refuse(&name, self.take(&name))?;
@@ -95,12 +104,6 @@ fn refuse(name: &str, values: Vec<String>) -> Result<(), Failure> {
         Some(value) => Err(WireError::unsupported(name, &Value::String(value)).into()),
         None => Ok(()),
     }
-}
-
-/// The library dockerode sends all that it was called with twice, as the query and as the body: fields of a body, which begin with a capital as
-/// no parameter of Docker's does, and whether it takes the connection over.
-fn is_clients_own(name: &str) -> bool {
-    name == "hijack" || name.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 /// Docker's `BoolValue`.
@@ -127,6 +130,8 @@ pub(super) fn decode(text: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn query(text: &str) -> Query {
@@ -146,9 +151,18 @@ mod tests {
 
     #[test]
     fn what_dockerode_says_twice_is_heard_once() {
-        let mut all = query("name=web&Image=busybox&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true");
-        assert_eq!(all.text("name").as_deref(), Some("web"));
-        assert!(all.finish().is_ok());
+        let body = json!({ "name": "web", "Image": "busybox", "HostConfig": { "AutoRemove": true } });
+        let finished = |text: &str| {
+            let mut all = query(text);
+            assert_eq!(all.text("name").as_deref(), Some("web"));
+            all.ignore("hijack");
+            all.ignore_repeated(&body);
+            all.finish().map_err(|failure| failure.message)
+        };
+        assert_eq!(finished("name=web&Image=busybox&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true"), Ok(()));
+        let refused = |name: &str| Err(format!("`{name}` is not supported by this engine (it was \"x\")"));
+        assert_eq!(finished("name=web&Cmd=x"), refused("Cmd"));
+        assert_eq!(finished("name=web&hijacked=x"), refused("hijacked"));
     }
 
     #[test]

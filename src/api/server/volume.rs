@@ -23,7 +23,9 @@ pub(super) async fn inspect(call: Call) -> Answer {
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {
-    let (name, spec) = volume::create_from_json(call.json().await?).map_err(swarm::refuse_cluster_volume)?;
+    let body = call.json().await?;
+    call.query.ignore_repeated(&body);
+    let (name, spec) = volume::create_from_json(body).map_err(swarm::refuse_cluster_volume)?;
     let (engine, _) = call.only_name()?;
     let info = engine.create_volume(name.as_deref(), &spec).await?;
     Ok(answer::json(StatusCode::CREATED, &volume::to_json(&info)))
