@@ -172,6 +172,30 @@ fn a_body_that_nobody_wants_does_not_hide_the_answer() {
     assert!(head(&mut stream).starts_with("HTTP/1.1 404 Not Found\r\n"));
 }
 
+/// The library dockerode sends the body of some requests as their query, too.
+#[test]
+fn what_a_query_has_beyond_its_path_is_refused_by_its_name() {
+    let bottle = Bottle::new();
+    bottle.gantry(["image", "ls"]).success();
+    let check = |method: &str, path: &str, body: Option<Value>, status: u16| {
+        let (told, answer) = api::request(&bottle.socket(), method, path, body.as_ref());
+        assert_eq!(told, status, "{path}: {answer}");
+        let named = answer["message"].as_str().is_some_and(|text| text.contains("is not supported by this engine (it was \""));
+        assert_eq!(named, status == 501, "{path}: {answer}");
+    };
+    check("GET", "/containers/json?Image=a", None, 501);
+    check("GET", "/plugins", None, 200);
+    check("GET", "/plugins?all=1", None, 501);
+    check("POST", "/containers/create?name=w&Image=a", Some(json!({ "Image": "a" })), 404);
+    check("POST", "/containers/create?name=w&Image=a&Cmd=b", Some(json!({ "Image": "a" })), 501);
+    check("POST", "/volumes/create?Name=vol&Driver=local", Some(json!({ "Name": "vol", "Driver": "local" })), 201);
+    check("POST", "/volumes/create?Name=vol", Some(json!({})), 501);
+    check("POST", "/networks/create?Name=n", Some(json!({ "Name": "n" })), 201);
+    check("POST", "/commit?container=none&Cmd=a", Some(json!({ "container": "none", "Cmd": ["a"] })), 404);
+    check("POST", "/containers/none/attach?hijack=1&stream=1", None, 404);
+    check("POST", "/containers/none/start?hijack=1", None, 501);
+}
+
 #[test]
 fn json_has_bounds() {
     let bottle = Bottle::new();

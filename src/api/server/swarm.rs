@@ -50,7 +50,9 @@ pub(super) async fn update_volume(_: Call) -> Answer {
 
 /// There are no plugins.
 pub(super) async fn plugins(mut call: Call) -> Answer {
-    match call.query.filters()?.into_keys().find(|key| !PLUGIN_FILTERS.contains(&key.as_str())) {
+    let filters = call.query.filters()?;
+    call.query.finish()?;
+    match filters.into_keys().find(|key| !PLUGIN_FILTERS.contains(&key.as_str())) {
         Some(key) => Err(Failure::invalid(format!("invalid filter '{key}'"))),
         None => Ok(answer::ok(&json!([]))),
     }
