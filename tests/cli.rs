@@ -462,6 +462,10 @@ fn a_bake_file_is_printed_and_no_engine_is_asked() {
             env!("CARGO_PKG_VERSION")
         )
     };
+    refused(&folder.run("build --check --push"), &["--push makes no sense with --check", "hint:"]);
+    assert!(folder.run("build --print --push web").stdout.contains("type=registry"));
+    let planned = folder.run("--dry-run build --push").stdout;
+    assert!(planned.contains("web:1") && planned.lines().last().is_some_and(|line| line.contains("push image web:1")), "{planned}");
     let expect = format!(
         r#"{{"group":{{"default":{{"targets":["base","web"]}}}},"target":{{"base":{{"context":"{place}/base","dockerfile":"{place}/base/Dockerfile","args":{{"B":"flag"}},"labels":{},"tags":["p-base"],"no-cache":true,"output":["type=docker"]}},"web":{{"context":"{place}","contexts":{{"b":"target:base"}},"dockerfile":"{place}/Dockerfile","args":{{"A":"here","B":"flag"}},"labels":{},"tags":["web:1"],"no-cache":true,"output":["type=docker"]}}}}}}"#,
         labels("base"),

@@ -46,6 +46,9 @@ fn refuse(args: &ServiceBuildArgs) -> Result<(), CommandError> {
     if args.memory.is_some() {
         return refused("--memory is not supported: builds have no limit of memory of their own", "leave it out");
     }
+    if args.check && args.push {
+        return refused("--push makes no sense with --check: what is only looked at cannot be pushed", "leave one of them out");
+    }
     for (setting, flag) in [(&args.provenance, "--provenance"), (&args.sbom, "--sbom")] {
         if setting.as_deref().is_some_and(|setting| setting != "false") {
             return refused(
@@ -65,6 +68,7 @@ async fn build(args: &ServiceBuildArgs, context: &Context, whole: &Project) -> R
         no_cache: args.no_cache,
         pull: args.pull,
         check: args.check,
+        push: args.push,
         every_platform: true,
         ..defaults(context)
     };
@@ -86,13 +90,16 @@ async fn build(args: &ServiceBuildArgs, context: &Context, whole: &Project) -> R
     let plan = plan::build(&project, &built, &options)?;
     if context.dry_run {
         context.terminal.out(plan.to_string().as_bytes());
+        if args.push {
+            push::push(context, &project, args.quiet, false).await?;
+        }
         return Ok(0);
     }
     let style = if args.quiet { Some(Style::Quiet) } else { args.deprecated_progress };
     let progress = context.progress_as(style, "build");
     let warnings = carry_out(context, context.client().await?, &plan, progress, false).await?;
     tell(context, &warnings, args.check);
-    if args.push && !args.check {
+    if args.push {
         push::push(context, &project, args.quiet, false).await?;
     }
     Ok(u8::from(args.check && !warnings.is_empty()))

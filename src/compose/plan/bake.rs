@@ -64,7 +64,13 @@ fn target(project: &Project, service: &Service, recipe: &Build, options: &BuildO
         hosts.insert(name.to_owned(), format!("{}{address}", before.unwrap_or_default()).into());
     }
     let platforms = image::platforms(project, service, recipe, true)?;
-    let output = if platforms.len() > 1 { "type=image,push=false" } else { "type=docker" };
+    let pushes = options.push && service.image != project.part_name(&[service.name.as_str()]);
+    let output = match (platforms.len() > 1, pushes) {
+        (true, true) => "type=image,push=true",
+        (true, false) => "type=image,push=false",
+        (false, true) => "type=registry",
+        (false, false) => "type=docker",
+    };
     let network = match &recipe.network {
         BuildNetwork::Default => None,
         BuildNetwork::Host => Some("host"),
@@ -94,7 +100,7 @@ fn target(project: &Project, service: &Service, recipe: &Build, options: &BuildO
         ("call", json!(options.check.then_some("lint"))),
         ("entitlements", json!(recipe.entitlements)),
         ("extra-hosts", json!(hosts)),
-        ("output", json!([output])),
+        ("output", json!((!options.check).then_some([output]))),
     ];
     let is_said = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,

@@ -31,6 +31,8 @@ pub struct BuildOptions {
     pub pull: bool,
     /// What is wrong with the Dockerfiles is told, and nothing is built.
     pub check: bool,
+    /// What is built is to be pushed, says a bake file; our own pushes are a plan for themselves.
+    pub push: bool,
     /// The images are for every platform that the files name, and not only for that of the service.
     pub every_platform: bool,
 }

@@ -169,4 +169,10 @@ fn a_bake_file_is_as_docker_composes() {
         r#"{"context":"/p","contexts":{"base":"target:base","i":"docker-image://alpine:3","r":"/p/res"},"dockerfile":"/p/docker/Dockerfile","args":{"A":"1"},"labels":{"l":"v"},"tags":["t1","example/web:1"],"cache-from":["img:1"],"cache-to":["type=inline"],"target":"dev","secret":["id=k,type=file,src=/p/k","id=tok,type=env,env=TOK"],"ssh":["default=","x=/p/agent"],"platforms":["linux/amd64","linux/arm64"],"pull":true,"no-cache":true,"network":"host","shm-size":"67108864","ulimits":["nofile=10:20"],"entitlements":["network.host"],"extra-hosts":{"h":"1.2.3.4,1.2.3.5"},"output":["type=image,push=false"]}"#
     );
     assert_eq!(bake(&project, [], &BuildOptions::default()), Ok(None));
+    let output = |options: BuildOptions| {
+        let file = bake(&project, project.services.keys(), &options).expect("a file").expect("builds");
+        ["web", "in"].map(|name| file["target"][name]["output"].to_string())
+    };
+    assert_eq!(output(BuildOptions { push: true, ..BuildOptions::default() }), [r#"["type=image,push=true"]"#, r#"["type=docker"]"#]);
+    assert_eq!(output(BuildOptions { check: true, ..BuildOptions::default() }), ["null", "null"]);
 }
