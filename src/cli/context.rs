@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
 use crate::api::client::Client;
+use crate::api::client::custom_header::{self, CustomHeaders, HeaderError};
 use crate::api::client::dial::Dialled;
 use crate::api::client::target::Target;
 use crate::cli::args::{GlobalArgs, Toggle};
@@ -108,7 +109,7 @@ impl Context {
 
     /// The engine if it runs; asking starts none. One that cannot be reached may run: that is a failure.
     pub(crate) async fn running(&self) -> Result<Option<Client>, CommandError> {
-        Client::running(&self.target).await.map_err(|failure| match failure.kind {
+        Client::running(&self.target, &self.headers()?).await.map_err(|failure| match failure.kind {
             FailureKind::Denied => denied(&failure),
             _ => failure.into(),
         })
@@ -125,13 +126,29 @@ impl Context {
 
     async fn connect(&self) -> Result<Client, CommandError> {
         self.check_rights()?;
-        let client = Client::connect(&self.target).await.map_err(|failure| self.unreached(failure))?;
+        let client = Client::connect(&self.target, &self.headers()?).await.map_err(|failure| self.unreached(failure))?;
         let client = client.with_docker_config(self.docker_config.clone());
         match self.environment.get("DOCKER_API_VERSION") {
             Some(version) => {
                 client.speaking(version.trim_start_matches('v')).map_err(|failure| CommandError::from(failure).during("DOCKER_API_VERSION"))
             }
             None => Ok(client),
+        }
+    }
+
+    /// The headers that requests are to have. As for Docker, a configuration that cannot be read has none.
+    fn headers(&self) -> Result<CustomHeaders, CommandError> {
+        let read = match (self.environment.get(custom_header::VARIABLE), &self.docker_config) {
+            (Some(text), _) => CustomHeaders::of_variable(text),
+            (None, Some(folder)) => CustomHeaders::of_configuration(folder),
+            (None, None) => Ok(CustomHeaders::default()),
+        };
+        match read {
+            Err(error @ (HeaderError::Unreadable { .. } | HeaderError::Malformed { .. })) => {
+                self.terminal.warn(&format!("{error}: requests go without them"));
+                Ok(CustomHeaders::default())
+            }
+            read => read.map_err(|error| CommandError::local(error.to_string())),
         }
     }
 

@@ -128,11 +128,11 @@ impl Call {
         request.body(body).map_err(|error| Failure::invalid(format!("`{}` is not a request: {error}", self.path)))
     }
 
-    /// The bytes of the request that turns its connection into a process's streams.
-    pub(super) fn upgrade(&self, minor: u32, host: &str) -> Vec<u8> {
+    /// The bytes of the request that turns its connection into a process's streams; it has these lines, of which one is `Host`.
+    pub(super) fn upgrade(&self, minor: u32, lines: &str) -> Vec<u8> {
         let content = if self.content.is_empty() { "text/plain" } else { self.content };
         let head = format!(
-            "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: {content}\r\nContent-Length: {}\r\n\r\n",
+            "{} {} HTTP/1.1\r\n{lines}Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: {content}\r\nContent-Length: {}\r\n\r\n",
             self.method,
             self.target(minor),
             self.body.len()

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::api::client::custom_header::CustomHeaders;
 use crate::api::client::socket::Socket;
 use crate::api::client::target::Target;
 use crate::api::client::transport::Transport;
@@ -18,12 +19,12 @@ pub struct Dialled(Socket);
 impl Dialled {
     /// Connects to an engine. Ours is started when nothing listens.
     pub async fn open(target: &Target) -> Result<Self, Failure> {
-        Ok(Self(Transport::new(target)?.open_socket().await?))
+        Ok(Self(Transport::new(target, &CustomHeaders::default())?.open_socket().await?))
     }
 
     /// Connects to an engine that runs; none where nobody listens.
     pub async fn running(target: &Target) -> Result<Option<Self>, Failure> {
-        Ok(Transport::new(&target.unstarted())?.look().await?.map(Self))
+        Ok(Transport::new(&target.unstarted(), &CustomHeaders::default())?.look().await?.map(Self))
     }
 
     /// Carries bytes both ways until the engine has no more. That there is no more input is told to the engine, which may answer yet; once

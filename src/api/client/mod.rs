@@ -18,6 +18,7 @@ mod client_system;
 mod client_volume;
 mod credential;
 mod credential_store;
+pub mod custom_header;
 pub mod dial;
 pub mod docker_context;
 pub mod event;
@@ -40,6 +41,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::api::client::custom_header::CustomHeaders;
 use crate::api::client::target::Target;
 use crate::api::client::transport::{Transport, minor_of};
 use crate::resource::failure::Failure;
@@ -69,14 +71,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to an engine. Ours is started when nothing listens; another one has to be there.
-    pub async fn connect(target: &Target) -> Result<Self, Failure> {
-        Ok(Self::over(Transport::connect(target).await?))
+    /// Connects to an engine; every request is to have these headers. Ours is started when nothing listens; another one has to be there.
+    pub async fn connect(target: &Target, headers: &CustomHeaders) -> Result<Self, Failure> {
+        Ok(Self::over(Transport::connect(target, headers).await?))
     }
 
     /// Connects to an engine that runs; none where nobody listens. Whatever else keeps us from one is a failure.
-    pub async fn running(target: &Target) -> Result<Option<Self>, Failure> {
-        Ok(Transport::running(target).await?.map(Self::over))
+    pub async fn running(target: &Target, headers: &CustomHeaders) -> Result<Option<Self>, Failure> {
+        Ok(Transport::running(target, headers).await?.map(Self::over))
     }
 
     fn over(transport: Transport) -> Self {

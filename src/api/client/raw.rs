@@ -41,15 +41,15 @@ pub(super) async fn upgrade(
     Ok(Err(error::from_body(head.status, &body)))
 }
 
-/// What an engine says to whoever calls, if that is a failure.
-pub(super) async fn refusal(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> Option<Failure> {
-    let request = format!("GET /_ping HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+/// What an engine says to whoever calls, if that is a failure. The request has these lines, of which one is `Host`.
+pub(super) async fn refusal(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), lines: &str) -> Option<Failure> {
+    let request = format!("GET /_ping HTTP/1.1\r\n{lines}Connection: close\r\n\r\n");
     upgrade(socket, request.as_bytes()).await.ok()?.err()
 }
 
 /// Has an engine answer; the connection stays open for more.
-pub(super) async fn answered(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> io::Result<()> {
-    let request = format!("HEAD /_ping HTTP/1.1\r\nHost: {host}\r\n\r\n");
+pub(super) async fn answered(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), lines: &str) -> io::Result<()> {
+    let request = format!("HEAD /_ping HTTP/1.1\r\n{lines}\r\n");
     socket.write_all(request.as_bytes()).await?;
     read_head(socket).await.map(drop)
 }

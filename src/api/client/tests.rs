@@ -69,7 +69,7 @@ impl Engine {
     }
 
     async fn client(&self) -> Client {
-        Client::connect(&Target::Unix(self.socket.clone())).await.expect("an engine that listens")
+        Client::connect(&Target::Unix(self.socket.clone()), &CustomHeaders::default()).await.expect("an engine that listens")
     }
 
     fn asked(&self) -> Vec<String> {
@@ -130,10 +130,35 @@ async fn failures_keep_their_words_and_what_needs_no_change_is_none() {
 }
 
 #[tokio::test]
+async fn every_request_has_the_headers_that_are_wanted() {
+    let (_folder, socket, listener) = listen();
+    let heard = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        // A request, and one that takes its connection over.
+        for _ in 0..2 {
+            let mut text = Vec::new();
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            while !text.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut text).await.expect("a request");
+            }
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nApi-Version: 1.51\r\nContent-Length: 0\r\n\r\n").await.expect("an answer");
+            heard.push(String::from_utf8(text).expect("text"));
+        }
+        heard
+    });
+    let headers = CustomHeaders::of_variable("x-token=secret").expect("headers");
+    let client = Client::connect(&Target::Unix(socket), &headers).await.expect("somebody listens");
+    assert!(client.container("web").await.is_err() && client.attach("web", &AttachOptions::default()).await.is_err());
+    for request in heard.await.expect("requests") {
+        assert!(request.contains("\r\nx-token: secret\r\n"), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn an_engine_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("none.sock");
-    let failure = Client::connect(&Target::Unix(socket.clone())).await.expect_err("nobody listens");
+    let failure = Client::connect(&Target::Unix(socket.clone()), &CustomHeaders::default()).await.expect_err("nobody listens");
     assert_eq!(failure.kind, FailureKind::Unavailable);
     assert!(failure.message.contains(&format!("unix://{}", socket.display())), "{failure}");
 }
@@ -148,7 +173,7 @@ async fn a_refusal_before_the_request_is_told_in_its_words() {
             stream.write_all(format!("{head}{body}").as_bytes()).await.expect("written");
         }
     });
-    let client = Client::connect(&Target::Unix(socket)).await.expect("somebody listens");
+    let client = Client::connect(&Target::Unix(socket), &CustomHeaders::default()).await.expect("somebody listens");
     assert_eq!(client.ping().await, Err(Failure::unavailable("the engine cannot start: no nftables")));
 }
 
@@ -164,7 +189,7 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("written");
         }
     });
-    let client = Client::connect(&Target::Unix(socket)).await.expect("somebody listens");
+    let client = Client::connect(&Target::Unix(socket), &CustomHeaders::default()).await.expect("somebody listens");
     for _ in 0..3 {
         client.pause_container("web").await.expect("an answer");
     }
@@ -332,7 +357,7 @@ async fn closing_standard_input_leaves_the_output_open() {
             stream.write_all(&frame::encode(Stream::Stdout, &input)).await.expect("written");
         }
     });
-    let client = Client::connect(&Target::Unix(socket)).await.expect("somebody listens");
+    let client = Client::connect(&Target::Unix(socket), &CustomHeaders::default()).await.expect("somebody listens");
     let options = AttachOptions { stdin: true, stdout: true, stream: true, ..AttachOptions::default() };
     let (mut reader, mut writer) = client.attach("web", &options).await.expect("streams").split();
     assert_eq!(reader.next().await, Some(Ok((Stream::Stderr, b"ready".to_vec()))));

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::api::client::answer::Answer;
 use crate::api::client::call::{Call, Payload};
+use crate::api::client::custom_header::CustomHeaders;
 use crate::api::client::raw::{self, Head};
 use crate::api::client::socket::{Dialer, Socket};
 use crate::api::client::ssh::SshFailure;
@@ -36,6 +37,9 @@ pub(super) struct Transport {
     /// The target as people write it.
     name: Arc<str>,
     host: String,
+    headers: CustomHeaders,
+    /// What every request has, as lines.
+    lines: String,
     idle: Idle,
     /// Held by whoever starts our engine; the others wait for it.
     starting: tokio::sync::Mutex<()>,
@@ -49,8 +53,8 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Makes the first connection, and with our own engine the engine.
-    pub(super) async fn connect(target: &Target) -> Result<Self, Failure> {
-        let transport = Self::new(target)?;
+    pub(super) async fn connect(target: &Target, headers: &CustomHeaders) -> Result<Self, Failure> {
+        let transport = Self::new(target, headers)?;
         if let Target::Ssh(_) = target {
             // Whether that is one, only an answer tells.
             transport.settle().await?;
@@ -62,12 +66,12 @@ impl Transport {
     }
 
     /// The way to an engine that runs; none where nobody listens. None is started for it, then or later.
-    pub(super) async fn running(target: &Target) -> Result<Option<Self>, Failure> {
-        let transport = Self::new(&target.unstarted())?;
+    pub(super) async fn running(target: &Target, headers: &CustomHeaders) -> Result<Option<Self>, Failure> {
+        let transport = Self::new(&target.unstarted(), headers)?;
         let Some(mut socket) = transport.look().await? else { return Ok(None) };
         if let Target::Ssh(_) = target {
             // Whether somebody listens there, only an answer tells.
-            match raw::answered(&mut socket, &transport.host).await {
+            match raw::answered(&mut socket, &transport.lines).await {
                 Ok(()) => {}
                 Err(error) if is_absent(&error) => return Ok(None),
                 Err(error) => return Err(transport.unreachable(&error)),
@@ -78,14 +82,17 @@ impl Transport {
     }
 
     /// The way to an engine, not yet gone.
-    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(super) fn new(target: &Target, headers: &CustomHeaders) -> Result<Self, Failure> {
+        let host = match target {
+            Target::Tcp(address) | Target::Tls(address, _) => address.clone(),
+            Target::Own(_) | Target::Unix(_) | Target::Ssh(_) => "docker".to_owned(),
+        };
         Ok(Self {
             dialer: Dialer::new(target)?,
             name: target.to_string().into(),
-            host: match target {
-                Target::Tcp(address) | Target::Tls(address, _) => address.clone(),
-                Target::Own(_) | Target::Unix(_) | Target::Ssh(_) => "docker".to_owned(),
-            },
+            lines: format!("Host: {host}\r\n{}", headers.lines()),
+            host,
+            headers: headers.clone(),
             idle: Idle::default(),
             starting: tokio::sync::Mutex::default(),
             minor: AtomicU32::new(newest()),
@@ -109,7 +116,7 @@ impl Transport {
         loop {
             let (mut sender, kept) = self.connection().await?;
             let minor = self.minor.load(Ordering::Relaxed);
-            match sender.try_send_request(self.traced(call.request(minor, &self.host)?)).await {
+            match sender.try_send_request(self.dressed(call.request(minor, &self.host)?)).await {
                 Ok(response) => {
                     let is_older = self.learn(response.headers()) < minor;
                     older::check_version(&self.name, self.minor())?;
@@ -132,14 +139,15 @@ impl Transport {
         self.settle().await?;
         let mut sender = self.open().await?;
         let request: Request<Payload> = call.request_with(self.minor(), &self.host, content, body)?;
-        match sender.send_request(self.traced(request)).await {
+        match sender.send_request(self.dressed(request)).await {
             Ok(response) => Answer::new(response, self.lease(sender)).check().await,
             Err(error) => Err(self.explain(&error, false).await),
         }
     }
 
-    /// Tells an engine on this machine of the trace, if there is one.
-    fn traced(&self, mut request: Request<Payload>) -> Request<Payload> {
+    /// Adds the headers that the user wants, and tells an engine on this machine of the trace, if there is one.
+    fn dressed(&self, mut request: Request<Payload>) -> Request<Payload> {
+        self.headers.add_to(request.headers_mut());
         let trace = Trace::current();
         let path = trace.path().filter(|_| self.target().is_here());
         if let Some(value) = path.and_then(|path| HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()) {
@@ -152,7 +160,7 @@ impl Transport {
     pub(super) async fn upgrade(&self, call: &Call) -> Result<(Head, Socket, Vec<u8>), Failure> {
         self.settle().await?;
         let mut socket = self.open_socket().await?;
-        let answered = raw::upgrade(&mut socket, &call.upgrade(self.minor(), &self.host)).await;
+        let answered = raw::upgrade(&mut socket, &call.upgrade(self.minor(), &self.lines)).await;
         let (head, rest) = answered.map_err(|error| lost(&self.name, &error))??;
         Ok((head, socket, rest))
     }
@@ -161,7 +169,7 @@ impl Transport {
     pub(super) async fn lifeline(&self) -> Result<Socket, Failure> {
         let mut socket = self.open_socket().await?;
         // Why none comes, whoever asks for more is told.
-        let _ = raw::answered(&mut socket, &self.host).await;
+        let _ = raw::answered(&mut socket, &self.lines).await;
         Ok(socket)
     }
 
@@ -175,7 +183,7 @@ impl Transport {
             return true;
         }
         while let Ok(mut socket) = self.dialer.open().await {
-            if raw::answered(&mut socket, &self.host).await.is_ok() {
+            if raw::answered(&mut socket, &self.lines).await.is_ok() {
                 return false;
             }
         }
@@ -301,7 +309,7 @@ impl Transport {
         }
         if !kept
             && let Ok(mut socket) = self.dialer.open().await
-            && let Some(failure) = raw::refusal(&mut socket, &self.host).await
+            && let Some(failure) = raw::refusal(&mut socket, &self.lines).await
         {
             return failure;
         }
