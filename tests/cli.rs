@@ -390,6 +390,19 @@ fn a_completion_asks_an_engine_only_for_what_it_alone_knows() {
 }
 
 #[test]
+fn an_engine_is_chosen_only_where_one_is_wanted() {
+    let folder = Folder::new(&[("compose.yaml", WEB)]).with("DOCKER_CONTEXT", "nowhere");
+    for line in ["completion bash", "config --services", "version --short", "man pages", "__complete stop w"] {
+        let outcome = folder.run(line);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}");
+    }
+    assert_eq!(folder.run("__complete stop w").stdout, "web\tweb:1\n:4\n");
+    for line in ["ps", "version", "engine status", "system dial-stdio"] {
+        refused(&folder.run(line), &["there is no context `nowhere`"]);
+    }
+}
+
+#[test]
 fn who_is_not_root_is_told_what_to_do() {
     let folder = Folder::new(&[("compose.yaml", WEB)]);
     // The program and the project where anybody may read them.
@@ -443,7 +456,7 @@ fn what_standard_output_does_not_take_is_an_error_unless_its_reader_left() {
 #[test]
 fn a_root_is_found_from_where_one_stands_and_not_too_long() {
     let folder = Folder::new(&[]).with("GANTRY_ROOT", &"long/".repeat(30));
-    let refused = folder.run("ps");
+    let refused = folder.run("image ls");
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("GANTRY_ROOT is too long") && refused.stderr.contains("hint:"), "{}", refused.stderr);
 }

@@ -1,16 +1,15 @@
 //! What every command needs: the terminal, the settings resolved once, the project, and the engine.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-
-use tokio::sync::OnceCell;
 
 use crate::api::client::Client;
 use crate::api::client::custom_header::{self, CustomHeaders, HeaderError};
 use crate::api::client::dial::Dialled;
 use crate::api::client::target::Target;
+use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::args::{GlobalArgs, Toggle};
 use crate::cli::choice;
 use crate::cli::environment::{Environment, is_yes};
@@ -48,9 +47,10 @@ pub(crate) struct Context {
     records: Cell<bool>,
     style: Style,
     sources: Sources,
-    target: Target,
+    connection: ConnectionArgs,
+    target: OnceCell<Result<Target, CommandError>>,
     docker_config: Option<PathBuf>,
-    client: OnceCell<Client>,
+    client: tokio::sync::OnceCell<Client>,
 }
 
 impl Context {
@@ -88,7 +88,8 @@ impl Context {
             (None, None) => -1,
         };
         Ok(Self {
-            target: choice::choose(&global.connection, &environment, invocation)?,
+            connection: global.connection.clone(),
+            target: OnceCell::new(),
             docker_config: choice::docker_config(&global.connection, &environment),
             sources: sources(global, &environment),
             parallel: usize::try_from(parallel).ok().filter(|limit| *limit > 0),
@@ -98,7 +99,7 @@ impl Context {
             style,
             invocation,
             records: Cell::new(false),
-            client: OnceCell::new(),
+            client: tokio::sync::OnceCell::new(),
         })
     }
 
@@ -109,7 +110,7 @@ impl Context {
 
     /// The engine if it runs; asking starts none. One that cannot be reached may run: that is a failure.
     pub(crate) async fn running(&self) -> Result<Option<Client>, CommandError> {
-        Client::running(&self.target, &self.headers()?).await.map_err(|failure| match failure.kind {
+        Client::running(self.target()?, &self.headers()?).await.map_err(|failure| match failure.kind {
             FailureKind::Denied => denied(&failure),
             _ => failure.into(),
         })
@@ -117,16 +118,18 @@ impl Context {
 
     /// A connection to the engine as it is; none where none runs, and none is to be started.
     pub(crate) async fn dial(&self, starts: bool) -> Result<Option<Dialled>, CommandError> {
+        let target = self.target()?;
         if !starts {
-            return Dialled::running(&self.target).await.map_err(|failure| self.unreached(failure));
+            return Dialled::running(target).await.map_err(|failure| unreached(target, failure));
         }
-        self.check_rights()?;
-        Dialled::open(&self.target).await.map(Some).map_err(|failure| self.unreached(failure))
+        check_rights(target)?;
+        Dialled::open(target).await.map(Some).map_err(|failure| unreached(target, failure))
     }
 
     async fn connect(&self) -> Result<Client, CommandError> {
-        self.check_rights()?;
-        let client = Client::connect(&self.target, &self.headers()?).await.map_err(|failure| self.unreached(failure))?;
+        let target = self.target()?;
+        check_rights(target)?;
+        let client = Client::connect(target, &self.headers()?).await.map_err(|failure| unreached(target, failure))?;
         let client = client.with_docker_config(self.docker_config.clone());
         match self.environment.get("DOCKER_API_VERSION") {
             Some(version) => {
@@ -152,29 +155,6 @@ impl Context {
         }
     }
 
-    /// Our own engine is started by root alone.
-    fn check_rights(&self) -> Result<(), CommandError> {
-        if let Target::Own(root) = &self.target
-            && !rustix::process::geteuid().is_root()
-            && !root.socket().exists()
-        {
-            return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {RIGHTS}")));
-        }
-        Ok(())
-    }
-
-    fn unreached(&self, failure: Failure) -> CommandError {
-        match failure.kind {
-            FailureKind::Denied => denied(&failure),
-            FailureKind::Unavailable if !matches!(self.target, Target::Own(_)) => {
-                let way =
-                    "start that engine, or name another with `-H`, `--context` or DOCKER_HOST; with none, Gantry's own is used and started";
-                CommandError::from(failure).hint(way)
-            }
-            _ => failure.into(),
-        }
-    }
-
     /// Where Docker's command line keeps its configuration.
     pub(crate) fn docker_config(&self) -> Option<PathBuf> {
         self.docker_config.clone()
@@ -182,15 +162,16 @@ impl Context {
 
     /// The engine that was spoken to, if one was.
     pub(crate) fn engine_name(&self) -> Option<String> {
-        self.client.get().map(|client| client.target().to_string()).or_else(|| match &self.target {
-            Target::Own(_) => None,
-            target => Some(target.to_string()),
+        self.client.get().map(|client| client.target().to_string()).or_else(|| match self.target.get()? {
+            Ok(Target::Own(_)) | Err(_) => None,
+            Ok(target) => Some(target.to_string()),
         })
     }
 
-    /// The engine that is meant.
-    pub(crate) const fn target(&self) -> &Target {
-        &self.target
+    /// The engine that is meant, chosen when a command first wants one: others need none, and no context of Docker's configuration.
+    pub(crate) fn target(&self) -> Result<&Target, CommandError> {
+        let choose = || choice::choose(&self.connection, &self.environment, self.invocation);
+        self.target.get_or_init(choose).as_ref().map_err(Clone::clone)
     }
 
     /// Whether the last word on a failure is to be a JSON object.
@@ -325,6 +306,29 @@ impl Context {
     /// A path of the command line, absolute.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         self.sources.working_dir.join(path)
+    }
+}
+
+/// Our own engine is started by root alone.
+fn check_rights(target: &Target) -> Result<(), CommandError> {
+    if let Target::Own(root) = target
+        && !rustix::process::geteuid().is_root()
+        && !root.socket().exists()
+    {
+        return Err(CommandError::local(format!("Gantry's engine does not run, and only root can start it: {RIGHTS}")));
+    }
+    Ok(())
+}
+
+fn unreached(target: &Target, failure: Failure) -> CommandError {
+    match failure.kind {
+        FailureKind::Denied => denied(&failure),
+        FailureKind::Unavailable if !matches!(target, Target::Own(_)) => {
+            let way =
+                "start that engine, or name another with `-H`, `--context` or DOCKER_HOST; with none, Gantry's own is used and started";
+            CommandError::from(failure).hint(way)
+        }
+        _ => failure.into(),
     }
 }
 

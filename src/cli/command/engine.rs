@@ -6,7 +6,7 @@ use crate::cli::error::CommandError;
 
 /// Runs the command.
 pub(super) async fn run(args: EngineArgs, context: &Context) -> Result<u8, CommandError> {
-    let name = context.target().to_string();
+    let name = context.target()?.to_string();
     // No question here is a reason to start one.
     let client = context.running().await?;
     match args.command {

@@ -12,7 +12,7 @@ pub(super) async fn run(args: VersionArgs, context: &Context) -> Result<u8, Comm
         context.terminal.line(version);
         return Ok(0);
     }
-    let name = context.target().to_string();
+    let name = context.target()?.to_string();
     let engine = running(context, &name).await;
     match args.format {
         VersionFormat::Json => {
