@@ -1,6 +1,6 @@
 //! The command line as a program: exit codes, and what is said on which stream. No engine runs, and none is started.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -387,6 +387,31 @@ fn a_completion_asks_an_engine_only_for_what_it_alone_knows() {
         let asked = calls.try_iter().count() > 0;
         assert!(told.contains(expect) && asked == asks, "{line}: {asked}: {told}");
     }
+}
+
+#[test]
+fn the_version_that_is_to_be_spoken_is_spoken_by_every_command() {
+    let folder = Folder::new(&[]).with("DOCKER_API_VERSION", "1.30").with("DOCKER_CUSTOM_HEADERS", "x-token=t");
+    let socket = folder.path().join("engine.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a caller");
+        let mut head = String::new();
+        let mut reader = std::io::BufReader::new(stream.try_clone().expect("a stream"));
+        while !head.ends_with("\r\n\r\n") {
+            reader.read_line(&mut head).expect("a request");
+        }
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("an answer");
+        head
+    });
+    let outcome = folder.run(&format!("-H unix://{} version", socket.display()));
+    let head = served.join().expect("a request");
+    assert!(head.starts_with("GET /v1.30/version HTTP/1.1\r\n") && head.contains("\r\nx-token: t\r\n"), "{head}");
+    assert!(outcome.code == 0 && outcome.stdout.contains("Engine: "), "{}", outcome.stdout);
+    let other = Folder::new(&[]).with("DOCKER_API_VERSION", "1.99");
+    let listener = std::os::unix::net::UnixListener::bind(other.path().join("engine.sock")).expect("a socket");
+    refused(&other.run(&format!("-H unix://{} engine stop", other.path().join("engine.sock").display())), &["DOCKER_API_VERSION", "1.99"]);
+    drop(listener);
 }
 
 #[test]

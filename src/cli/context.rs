@@ -110,10 +110,11 @@ impl Context {
 
     /// The engine if it runs; asking starts none. One that cannot be reached may run: that is a failure.
     pub(crate) async fn running(&self) -> Result<Option<Client>, CommandError> {
-        Client::running(self.target()?, &self.headers()?).await.map_err(|failure| match failure.kind {
+        let running = Client::running(self.target()?, &self.headers()?).await.map_err(|failure| match failure.kind {
             FailureKind::Denied => denied(&failure),
             _ => failure.into(),
-        })
+        })?;
+        running.map(|client| self.fitted(client)).transpose()
     }
 
     /// A connection to the engine as it is; none where none runs, and none is to be started.
@@ -129,7 +130,11 @@ impl Context {
     async fn connect(&self) -> Result<Client, CommandError> {
         let target = self.target()?;
         check_rights(target)?;
-        let client = Client::connect(target, &self.headers()?).await.map_err(|failure| unreached(target, failure))?;
+        self.fitted(Client::connect(target, &self.headers()?).await.map_err(|failure| unreached(target, failure))?)
+    }
+
+    /// A client with the configuration and the version of the API that are meant.
+    fn fitted(&self, client: Client) -> Result<Client, CommandError> {
         let client = client.with_docker_config(self.docker_config.clone());
         match self.environment.get("DOCKER_API_VERSION") {
             Some(version) => {
