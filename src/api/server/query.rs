@@ -7,6 +7,7 @@ use crate::api::wire::filter::{self, Filters};
 use crate::api::wire::time;
 use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
+use crate::resource::percent;
 use crate::resource::time::Timestamp;
 
 /// The parameters that have not been taken yet, in order.
@@ -113,19 +114,7 @@ pub(super) fn is_yes(value: &str) -> bool {
 
 /// Undoes the percent signs of a piece of an address.
 pub(super) fn decode(text: &str) -> Result<String, Failure> {
-    let wrong = || Failure::invalid(format!("`{text}` is not percent-encoded UTF-8"));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-        let (high, low) = (digit(rest.next()).ok_or_else(wrong)?, digit(rest.next()).ok_or_else(wrong)?);
-        bytes.push(high << 4 | low);
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
+    percent::decode(text).ok_or_else(|| Failure::invalid(format!("`{text}` is not percent-encoded UTF-8")))
 }
 
 #[cfg(test)]
