@@ -5,7 +5,6 @@ use hyper::StatusCode;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::hijack::Hijack;
-use crate::api::server::router::ApiVersion;
 use crate::api::server::web_socket::{Handshake, WebSocket};
 use crate::api::wire::exec;
 use crate::resource::container::AttachOptions;
@@ -30,14 +29,14 @@ pub(super) async fn container(mut call: Call) -> Result<Outcome, Failure> {
 /// The same over a WebSocket. Clients before 1.42 always have all three streams, those before 1.28 text instead of bytes.
 pub(super) async fn web_socket(mut call: Call) -> Result<Outcome, Failure> {
     let handshake = Handshake::of(&call.headers)?;
-    let all = call.version < ApiVersion::new(1, 42);
+    let all = call.version.is_before(42);
     let mut wants = |name: &str| call.query.flag(name) || all;
     let (stdin, stdout, stderr) = (wants("stdin"), wants("stdout"), wants("stderr"));
     let (logs, stream) = (call.query.flag("logs"), call.query.flag("stream"));
     let options = AttachOptions { stdin, stdout, stderr, logs, stream, detach_keys: call.query.text("detachKeys") };
     call.query.finish()?;
     let (reader, writer) = call.engine.attach(&call.name, &options).await?;
-    Ok(WebSocket::new(handshake, reader, writer, stdin, call.version < ApiVersion::new(1, 28)).into())
+    Ok(WebSocket::new(handshake, reader, writer, stdin, call.version.is_before(28)).into())
 }
 
 /// Starts a prepared command, and carries its streams unless nobody wants them.

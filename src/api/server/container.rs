@@ -12,7 +12,6 @@ use serde_json::Value;
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
-use crate::api::server::router::ApiVersion;
 use crate::api::server::{older, older_create};
 use crate::api::wire::answer::{Pruned, container_created_to_json, exit_to_json, processes_to_json, prune_to_json};
 use crate::api::wire::container::{inspect, summary, whole};
@@ -56,7 +55,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
 pub(super) async fn create(mut call: Call) -> Answer {
     let name = call.query.text("name");
     // Before, nobody could say it.
-    let platform = call.query.text("platform").filter(|_| call.version >= ApiVersion::new(1, 41));
+    let platform = call.query.text("platform").filter(|_| !call.version.is_before(41));
     let mut body = call.json().await?;
     if body.is_null() {
         return Err(Failure::invalid("invalid JSON: got EOF while reading request body"));

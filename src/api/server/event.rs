@@ -6,7 +6,6 @@ use hyper::Response;
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
-use crate::api::server::router::ApiVersion;
 use crate::api::wire::event;
 use crate::engine::clock;
 use crate::resource::event::{Event, EventFilter, EventKind};
@@ -24,7 +23,7 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
         return Err(Failure::invalid(format!("`since` time ({since}) cannot be after `until` time ({until})")));
     }
     // Clients of before know no events of images that were made here.
-    let knows_made_images = call.version >= ApiVersion::new(1, 46);
+    let knows_made_images = !call.version.is_before(46);
     call.query.finish()?;
     let reader = call.engine.events(&EventFilter { since, until, filters })?;
     let known = move |event: &Event| knows_made_images || event.kind != EventKind::Image || event.action != "create";

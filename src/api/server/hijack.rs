@@ -50,7 +50,7 @@ impl Hijack {
     pub(super) fn new(headers: &HeaderMap, version: ApiVersion, reader: AttachReader, writer: AttachWriter, stdin: bool) -> Self {
         let multiplexed = reader.multiplexed();
         let writer: Option<Box<dyn AsyncWrite + Send + Unpin>> = if stdin { Some(Box::new(writer)) } else { None };
-        Self { head: head(is_upgrade(headers), multiplexed && version >= ApiVersion::new(1, 42)), reader: Box::new(reader), writer }
+        Self { head: head(is_upgrade(headers), multiplexed && !version.is_before(42)), reader: Box::new(reader), writer }
     }
 
     /// Carries bytes until the process ends them or the client is gone. `early` is what the client sent before it saw an answer.

@@ -13,7 +13,7 @@ use crate::api::server::body::{BodyReader, BodyWriter};
 use crate::api::server::call::Call;
 use crate::api::server::progress::{self, Steps};
 use crate::api::server::query;
-use crate::api::server::router::{ApiVersion, panicked};
+use crate::api::server::router::panicked;
 use crate::api::wire::extension::WHOLE;
 use crate::api::wire::progress::{pushed_to_json, step_to_json, text_to_json};
 use crate::api::wire::{image, system};
@@ -78,17 +78,17 @@ async fn check_platform(engine: &Engine, name: &str, platform: Option<&Platform>
 }
 
 impl Call {
-    /// Whether the client speaks a version of the API from before 1.x.
+    /// Whether the client speaks a version of the API from before 1.x, as a question for who knows no versions.
     fn older(&self) -> impl Fn(u16) -> bool + Copy + use<> {
         let version = self.version;
-        move |minor| version < ApiVersion::new(1, minor)
+        move |minor| version.is_before(minor)
     }
 
     /// Takes the one platform of the query, which versions before 1.x do not look at.
     fn platform(&mut self, since: u16) -> Result<Option<Platform>, Failure> {
         let given: Vec<String> = self.query.all("platform").into_iter().filter(|text| !text.is_empty()).collect();
         match given.as_slice() {
-            _ if self.older()(since) => Ok(None),
+            _ if self.version.is_before(since) => Ok(None),
             [] => Ok(None),
             [one] => Ok(Some(image::platform_from_text(one)?)),
             _ => Err(Failure::invalid("multiple platform parameters not supported")),
@@ -116,7 +116,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
 
 async fn pull(mut call: Call, name: &str) -> Answer {
     let tag = call.query.text("tag");
-    let platform = call.query.text("platform").filter(|_| !call.older()(32));
+    let platform = call.query.text("platform").filter(|_| !call.version.is_before(32));
     let PushTarget { reference, all } = target(name, tag.as_deref())?;
     if reference.familiar_name() == "scratch" {
         return Err(Failure::denied("'scratch' is a reserved name"));
@@ -191,7 +191,7 @@ pub(super) async fn search(_call: Call) -> Answer {
 
 async fn import(mut call: Call, source: String) -> Answer {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
-    let platform = call.query.text("platform").filter(|_| !call.older()(32));
+    let platform = call.query.text("platform").filter(|_| !call.version.is_before(32));
     let wrong = |error: PlatformError| Failure::invalid(error.to_string());
     let options = ImportOptions {
         reference: repository.map(|repository| named_reference(&repository, tag.as_deref())).transpose()?,
@@ -301,7 +301,7 @@ pub(super) async fn remove(mut call: Call) -> Answer {
     let force = call.query.flag("force");
     // It spares parents without a name: images have none here.
     call.query.flag("noprune");
-    let platforms: Vec<String> = call.query.all("platforms").into_iter().filter(|_| !call.older()(50)).collect();
+    let platforms: Vec<String> = call.query.all("platforms").into_iter().filter(|_| !call.version.is_before(50)).collect();
     let (engine, name) = call.only_name()?;
     match platforms.as_slice() {
         [] => {}

@@ -10,7 +10,6 @@ use hyper::Response;
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
-use crate::api::server::router::ApiVersion;
 use crate::api::wire::frame;
 use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions};
@@ -30,7 +29,7 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let reader = call.engine.logs(&call.name, &options).await?;
     let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line.map_err(io::Error::other), reader)) });
     let pieces = gather(lines, move |piece, line: &LogLine| write(piece, line, options.timestamps, details.as_deref(), raw));
-    let framed = !raw && call.version >= ApiVersion::new(1, 42);
+    let framed = !raw && !call.version.is_before(42);
     let kind = if framed { "application/vnd.docker.multiplexed-stream" } else { "application/vnd.docker.raw-stream" };
     Ok(answer::stream(kind, pieces))
 }

@@ -4,10 +4,6 @@ use serde_json::{Value, json};
 
 use crate::api::server::router::ApiVersion;
 
-const fn version(minor: u16) -> ApiVersion {
-    ApiVersion::new(1, minor)
-}
-
 fn remove(value: &mut Value, field: &str) {
     if let Value::Object(fields) = value {
         fields.remove(field);
@@ -16,7 +12,7 @@ fn remove(value: &mut Value, field: &str) {
 
 /// `GET /info`.
 pub(super) fn info(value: &mut Value, asked: ApiVersion) {
-    if asked < version(25) {
+    if asked.is_before(25) {
         let name = |option: &Value| {
             let first = option.as_str().unwrap_or_default().split(',').next().unwrap_or_default();
             json!(first.strip_prefix("name=").unwrap_or(first))
@@ -24,15 +20,15 @@ pub(super) fn info(value: &mut Value, asked: ApiVersion) {
         let names: Vec<Value> = value["SecurityOptions"].as_array().into_iter().flatten().map(name).collect();
         value["SecurityOptions"] = names.into();
     }
-    if asked < version(44) {
+    if asked.is_before(44) {
         value["Runtimes"].as_object_mut().into_iter().flatten().for_each(|(_, runtime)| remove(runtime, "status"));
     }
-    if asked < version(47) {
+    if asked.is_before(47) {
         for field in ["AllowNondistributableArtifactsCIDRs", "AllowNondistributableArtifactsHostnames"] {
             value["RegistryConfig"][field] = Value::Null;
         }
     }
-    if asked < version(49) {
+    if asked.is_before(49) {
         remove(value, "FirewallBackend");
         for field in ["ContainerdCommit", "RuncCommit", "InitCommit"] {
             // What is not known was not expected either.
@@ -41,7 +37,7 @@ pub(super) fn info(value: &mut Value, asked: ApiVersion) {
             }
         }
     }
-    if asked < version(50) {
+    if asked.is_before(50) {
         value["BridgeNfIptables"] = json!(false);
         value["BridgeNfIp6tables"] = json!(false);
     }
@@ -49,10 +45,10 @@ pub(super) fn info(value: &mut Value, asked: ApiVersion) {
 
 /// `GET /system/df`.
 pub(super) fn disk_usage(value: &mut Value, asked: ApiVersion) {
-    if asked < version(44) {
+    if asked.is_before(44) {
         value["Images"].as_array_mut().into_iter().flatten().for_each(|image| image["VirtualSize"] = image["Size"].clone());
     }
-    if asked < version(42) {
+    if asked.is_before(42) {
         let sizes = value["BuildCache"].as_array().into_iter().flatten().filter_map(|kept| kept["Size"].as_u64());
         let sum: u64 = sizes.sum();
         if sum > 0 {
@@ -63,7 +59,7 @@ pub(super) fn disk_usage(value: &mut Value, asked: ApiVersion) {
 
 /// `GET /containers/{name}/json`. The first digits of the id, and the host name, were among the aliases once.
 pub(super) fn container(value: &mut Value, asked: ApiVersion) {
-    if asked >= version(45) {
+    if !asked.is_before(45) {
         return;
     }
     let id = value["Id"].as_str().unwrap_or_default();
@@ -84,24 +80,28 @@ pub(super) fn container(value: &mut Value, asked: ApiVersion) {
 
 /// A line of `GET /containers/json`.
 pub(super) fn container_summary(value: &mut Value, asked: ApiVersion) {
-    if asked < version(46) {
+    if asked.is_before(46) {
         remove(&mut value["HostConfig"], "Annotations");
     }
 }
 
 /// Whether a list of networks tells of the containers on them, too.
 pub(super) fn lists_members(asked: ApiVersion) -> bool {
-    asked < version(28)
+    asked.is_before(28)
 }
 
 /// Whether a prune of volumes takes those with a name, too.
 pub(super) fn prunes_named_volumes(asked: ApiVersion) -> bool {
-    asked < version(42)
+    asked.is_before(42)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn version(minor: u16) -> ApiVersion {
+        ApiVersion::new(1, minor)
+    }
 
     #[test]
     fn an_older_info_has_what_it_had() {

@@ -6,10 +6,6 @@ use crate::api::server::router::ApiVersion;
 use crate::resource::container::{BindRecursion, ContainerSpec, MountSource, NetworkMode};
 use crate::resource::failure::Failure;
 
-const fn version(minor: u16) -> ApiVersion {
-    ApiVersion::new(1, minor)
-}
-
 /// The kinds of mounts, and whose options are whose.
 const OPTIONS: [(&str, &str); 3] = [("VolumeOptions", "volume"), ("BindOptions", "bind"), ("TmpfsOptions", "tmpfs")];
 
@@ -18,7 +14,7 @@ pub(super) fn renew(body: &mut Value, asked: ApiVersion) -> Result<Vec<String>, 
     let mut warnings = Vec::new();
     let Value::Object(fields) = body else { return Ok(warnings) };
     spell(fields, &["Healthcheck", "HostConfig", "NetworkingConfig", "MacAddress"]);
-    if asked < version(44)
+    if asked.is_before(44)
         && let Some(Value::Object(check)) = fields.get_mut("Healthcheck")
     {
         spell(check, &["StartInterval"]);
@@ -32,20 +28,20 @@ pub(super) fn renew(body: &mut Value, asked: ApiVersion) -> Result<Vec<String>, 
     let endpoints = networking.and_then(|it| it.get_mut("EndpointsConfig")).and_then(Value::as_object_mut);
     let mut empty = Map::new();
     let endpoints = endpoints.unwrap_or(&mut empty);
-    if asked < version(44) && endpoints.len() > 1 {
+    if asked.is_before(44) && endpoints.len() > 1 {
         let names: Vec<&str> = endpoints.keys().map(String::as_str).collect();
         return Err(Failure::invalid(format!("Container cannot be created with multiple network endpoints: {}", names.join(", "))));
     }
     for endpoint in endpoints.values_mut().filter_map(Value::as_object_mut) {
         spell(endpoint, &["GwPriority", "MacAddress"]);
-        if asked < version(48) {
+        if asked.is_before(48) {
             endpoint.remove("GwPriority");
         }
-        if asked < version(44) {
+        if asked.is_before(44) {
             endpoint.remove("MacAddress");
         }
     }
-    if asked >= version(44) && fields.get("MacAddress").and_then(Value::as_str).is_some_and(|address| !address.is_empty()) {
+    if !asked.is_before(44) && fields.get("MacAddress").and_then(Value::as_str).is_some_and(|address| !address.is_empty()) {
         warnings
             .push("The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.".to_owned());
     }
@@ -65,19 +61,19 @@ fn spell(fields: &mut Map<String, Value>, names: &[&str]) {
 
 fn renew_host(host: &mut Map<String, Value>, asked: ApiVersion, warnings: &mut Vec<String>) -> Result<(), Failure> {
     spell(host, &["AutoRemove", "KernelMemoryTCP", "IpcMode", "ConsoleSize", "Annotations", "VolumeDriver", "Mounts"]);
-    if asked < version(25) {
+    if asked.is_before(25) {
         host.remove("AutoRemove");
     }
-    if asked < version(40) {
+    if asked.is_before(40) {
         host.remove("KernelMemoryTCP");
         if host.get("IpcMode").and_then(Value::as_str).unwrap_or_default().is_empty() {
             host.insert("IpcMode".to_owned(), json!("shareable"));
         }
     }
-    if asked < version(42) {
+    if asked.is_before(42) {
         host.remove("ConsoleSize");
     }
-    if asked < version(43) {
+    if asked.is_before(43) {
         host.remove("Annotations");
     }
     let volume_driver = host.get("VolumeDriver").and_then(Value::as_str).is_some_and(|driver| !driver.is_empty());
@@ -85,7 +81,7 @@ fn renew_host(host: &mut Map<String, Value>, asked: ApiVersion, warnings: &mut V
         renew_mount(mount, asked)?;
         let kind = mount.get("Type").and_then(Value::as_str).unwrap_or_default();
         let own = mount.get("VolumeOptions").and_then(|options| options["DriverConfig"]["Name"].as_str()).unwrap_or_default();
-        if volume_driver && asked >= version(48) && kind == "volume" && own.is_empty() {
+        if volume_driver && !asked.is_before(48) && kind == "volume" && own.is_empty() {
             warnings.push(
                 "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. Use '--mount \
                  type=volume,volume-driver=...' instead"
@@ -103,7 +99,7 @@ fn renew_mount(mount: &mut Map<String, Value>, asked: ApiVersion) -> Result<(), 
         if kind == of || mount.get(name).is_none_or(Value::is_null) {
             continue;
         }
-        if asked >= version(42) {
+        if !asked.is_before(42) {
             return Err(Failure::invalid(format!("{name} must not be specified on mount type {kind:?}")));
         }
         mount.remove(name);
@@ -114,21 +110,21 @@ fn renew_mount(mount: &mut Map<String, Value>, asked: ApiVersion) -> Result<(), 
     }
     if let Some(Value::Object(options)) = mount.get_mut("BindOptions") {
         spell(options, &["NonRecursive", "CreateMountpoint", "ReadOnlyForceRecursive"]);
-        if asked < version(40) {
+        if asked.is_before(40) {
             options.remove("NonRecursive");
         }
-        if asked < version(42) {
+        if asked.is_before(42) {
             options.remove("CreateMountpoint");
         }
-        if asked < version(44) && options.get("ReadOnlyForceRecursive") == Some(&json!(true)) {
+        if asked.is_before(44) && options.get("ReadOnlyForceRecursive") == Some(&json!(true)) {
             return Err(Failure::invalid("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer"));
         }
     }
     let subpath = mount.get("VolumeOptions").and_then(|options| options["Subpath"].as_str()).unwrap_or_default();
-    if asked < version(45) && !subpath.is_empty() {
+    if asked.is_before(45) && !subpath.is_empty() {
         return Err(Failure::invalid("VolumeOptions.Subpath needs API v1.45 or newer"));
     }
-    if asked < version(48) && kind == "image" {
+    if asked.is_before(48) && kind == "image" {
         return Err(Failure::invalid("Mount type \"Image\" needs API v1.48 or newer"));
     }
     Ok(())
@@ -136,7 +132,7 @@ fn renew_mount(mount: &mut Map<String, Value>, asked: ApiVersion) -> Result<(), 
 
 /// Changes what an older version had another default for; and returns what the sender is to be told of the rest.
 pub(super) fn settle(spec: &mut ContainerSpec, asked: ApiVersion) -> Vec<String> {
-    for mount in spec.mounts.iter_mut().filter(|mount| mount.read_only && asked < version(44)) {
+    for mount in spec.mounts.iter_mut().filter(|mount| mount.read_only && asked.is_before(44)) {
         // Mounts within one for reading could be written once.
         if let MountSource::Bind { recursion: recursion @ BindRecursion::Enabled, .. } = &mut mount.source {
             *recursion = BindRecursion::Writable;
@@ -152,6 +148,10 @@ pub(super) fn settle(spec: &mut ContainerSpec, asked: ApiVersion) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn version(minor: u16) -> ApiVersion {
+        ApiVersion::new(1, minor)
+    }
 
     fn renewed(mut body: Value, minor: u16) -> Result<(Value, usize), String> {
         let warnings = renew(&mut body, version(minor)).map_err(|failure| failure.message)?;

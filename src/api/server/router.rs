@@ -200,6 +200,11 @@ impl ApiVersion {
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 
+    /// Whether it is older than version 1.`minor`.
+    pub(super) fn is_before(self, minor: u16) -> bool {
+        self < Self::new(1, minor)
+    }
+
     /// The version of a request without one in its path.
     fn newest() -> Self {
         Self::parse(API_VERSION).unwrap_or(Self::new(1, 51))
@@ -389,6 +394,8 @@ mod tests {
         assert_eq!(check(API_VERSION), Ok(()));
         let expect = format!("client version 1.99 is too new. Maximum supported API version is {API_VERSION}");
         assert_eq!(check("1.99"), Err(expect));
+        let before = |text: &str| ApiVersion::parse(text).expect("a version").is_before(44);
+        assert_eq!(["0.99", "1.9", "1.43", "1.44", "1.100"].map(before), [true, true, true, false, false]);
         assert!(check("1.9").expect_err("too old").starts_with("client version 1.9 is too old. Minimum supported API version is 1.24"));
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn disk_usage(mut call: Call) -> Result<Response<Body>, Failure
 
 /// Of which things it is asked; of all unless it is said, or could not be said.
 fn question(kinds: &[String], version: ApiVersion) -> Result<DiskQuestion, Failure> {
-    let all = kinds.is_empty() || version < ApiVersion::new(1, 42);
+    let all = kinds.is_empty() || version.is_before(42);
     let mut asked = DiskQuestion { images: all, containers: all, volumes: all, build_cache: all };
     for kind in kinds.iter().filter(|_| !all) {
         match kind.as_str() {
