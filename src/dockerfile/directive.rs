@@ -1,6 +1,7 @@
 //! Parser directives: the `# name=value` comments before anything else.
 
 use super::problem::{Place, Problem};
+use crate::resource::truth;
 
 /// What the first comments of a file say about how it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Checks {
                 "experimental" => checks.experimental = names(),
                 "error" => {
                     checks.error =
-                        truth(value.trim()).ok_or_else(|| format!("the check option `error={value}` is neither true nor false"))?;
+                        truth::parse(value.trim()).ok_or_else(|| format!("the check option `error={value}` is neither true nor false"))?;
                 }
                 other => return Err(format!("the check option `{other}` is none of skip, experimental and error")),
             }
@@ -60,15 +61,6 @@ impl Checks {
     pub(super) fn with(&self, other: &Self) -> Self {
         let both = |left: &[String], right: &[String]| left.iter().chain(right).cloned().collect();
         Self { skip: both(&self.skip, &other.skip), experimental: both(&self.experimental, &other.experimental), error: self.error }
-    }
-}
-
-/// What Go takes for a boolean.
-pub(super) fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! `RUN --mount=…`: fields, and what they come to.
 
-use super::directive::truth;
 use super::path;
 use super::problem::Problem;
 use super::scope::Scope;
 use super::step::{Mount, Owner, Sharing, Source};
+use crate::resource::truth;
 
 const KEYS: &[&str] = &[
     "type",
@@ -114,7 +114,7 @@ impl Fields {
             };
             let value = scope.expand(value)?;
             let wrong = || Problem::new(format!("`{key}={value}` of a mount cannot be"));
-            let truth = || truth(&value).ok_or_else(|| wrong().hint("it is true or false"));
+            let truth = || truth::parse(&value).ok_or_else(|| wrong().hint("it is true or false"));
             let number = |radix: u32| u32::from_str_radix(&value, radix).map_err(|_| wrong().hint("it is a number"));
             match key.to_ascii_lowercase().as_str() {
                 "type" => {

@@ -25,4 +25,5 @@ pub mod stats;
 pub mod sysctl;
 pub mod system;
 pub mod time;
+pub mod truth;
 pub mod volume;

@@ -8,9 +8,7 @@ use crate::api::server::older;
 use crate::api::wire::answer::{Pruned, network_created_to_json, prune_to_json};
 use crate::api::wire::network;
 use crate::resource::failure::Failure;
-
-/// What Go takes for a truth value.
-const BOOLEANS: [&str; 12] = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
+use crate::resource::truth;
 
 type Answer = Result<Response<Body>, Failure>;
 
@@ -27,7 +25,7 @@ pub(super) async fn inspect(mut call: Call) -> Answer {
         return Err(Failure::not_found(format!("network {} not found", call.name)));
     }
     // More of a swarm's network; of others it says nothing more.
-    if let Some(text) = call.query.text("verbose").filter(|text| !BOOLEANS.contains(&text.as_str())) {
+    if let Some(text) = call.query.text("verbose").filter(|text| truth::parse(text).is_none()) {
         return Err(Failure::invalid(format!("invalid value for verbose: {text}: strconv.ParseBool: parsing {text:?}: invalid syntax")));
     }
     let (engine, name) = call.only_name()?;

@@ -8,6 +8,7 @@ use crate::compose::project::load::Sources;
 use crate::compose::project::path::clean;
 use crate::compose::project::source::{Reader, SourceMap};
 use crate::compose::project::variable_file::{CODE, VariableFiles};
+use crate::resource::truth;
 
 /// Names of a project file, the first wins.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -99,15 +100,12 @@ fn env_files(sources: &Sources, absolute: &impl Fn(&Path) -> PathBuf) -> Vec<Pat
 
 /// Reads a `.env` that nobody named: it may be missing, and `COMPOSE_DISABLE_ENV_FILE` turns it off.
 fn read_default(file: &Path, environment: &mut BTreeMap<String, String>, variables: &mut VariableFiles<'_>) {
-    let off = match environment.get("COMPOSE_DISABLE_ENV_FILE").map(String::as_str) {
-        // Go's words (strconv.ParseBool), which are not those of a Compose file.
-        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => true,
-        None | Some("" | "0" | "f" | "F" | "false" | "False" | "FALSE") => false,
-        Some(other) => {
-            let problem = Diagnostic::error(CODE, format!("COMPOSE_DISABLE_ENV_FILE: `{other}` is neither true nor false"));
-            variables.problems.push(problem.hint("set it to true or false, or not at all"));
-            return;
-        }
+    // Go's words, which are not those of a Compose file.
+    let said = environment.get("COMPOSE_DISABLE_ENV_FILE").map(String::as_str).unwrap_or_default();
+    let Some(off) = truth::parse(said).or_else(|| said.is_empty().then_some(false)) else {
+        let problem = Diagnostic::error(CODE, format!("COMPOSE_DISABLE_ENV_FILE: `{said}` is neither true nor false"));
+        variables.problems.push(problem.hint("set it to true or false, or not at all"));
+        return;
     };
     if !off && variables.reader.exists(file) && !variables.reader.is_dir(file) {
         let read = variables.read(file, None, &|name| environment.get(name).cloned(), &|_| None);

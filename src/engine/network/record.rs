@@ -14,6 +14,7 @@ use crate::resource::id::NetworkId;
 use crate::resource::name::NetworkName;
 use crate::resource::network::{IpamPool, NetworkSpec};
 use crate::resource::time::Timestamp;
+use crate::resource::truth;
 
 /// A network, as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,11 +120,7 @@ impl Settings {
         };
         let mut settings = Self::default();
         for (option, value) in &spec.options {
-            let truth = || match value.as_str() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-                _ => Err(invalid(option, value)),
-            };
+            let truth = || truth::parse(value).ok_or_else(|| invalid(option, value));
             match option.as_str() {
                 "com.docker.network.bridge.name" if is_interface_name(value) => settings.bridge = Some(value.clone()),
                 "com.docker.network.driver.mtu" | "mtu" => {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::truth;
+
 /// Where a container's output goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogSpec {
@@ -200,7 +202,7 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
                 let number = value.parse().ok().filter(|&number: &u32| number > 0);
                 max_file = Some(number.ok_or_else(|| expected("a number greater than 0"))?);
             }
-            "compress" => compress = Some(truth(value).ok_or_else(|| expected("`true` or `false`"))?),
+            "compress" => compress = Some(truth::parse(value).ok_or_else(|| expected("`true` or `false`"))?),
             "labels" => details.labels = keys(value),
             "env" => details.environment = keys(value),
             "labels-regex" | "env-regex" if value.is_empty() => {}
@@ -219,15 +221,6 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogSpec, LogOptionErr
         }
     }
     Ok(LogSpec::JsonFile { max_size, max_file, compress, details })
-}
-
-/// Reads a truth value as Go does (`strconv.ParseBool`).
-fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn pattern(text: &str) -> Option<String> {

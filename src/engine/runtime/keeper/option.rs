@@ -9,6 +9,7 @@ use crate::engine::root::Root;
 use crate::engine::runtime::keeper::error::KeeperError;
 use crate::engine::runtime::keeper::socket::{Address, Guard, group_id, without_repeats};
 use crate::engine::settings::{Placed, Settings, TlsFiles, TlsSettings};
+use crate::resource::truth;
 
 /// What a keeper is told.
 #[derive(Debug)]
@@ -106,11 +107,8 @@ impl Flags {
 
 /// A flag that says yes unless it says something else, in the words of Docker's flags.
 fn truth(name: &str, value: Option<&str>) -> Result<bool, KeeperError> {
-    match value {
-        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(other) => Err(KeeperError::Usage(format!("`{name}` is true or false, and not `{other}`"))),
-    }
+    let Some(text) = value else { return Ok(true) };
+    truth::parse(text).ok_or_else(|| KeeperError::Usage(format!("`{name}` is true or false, and not `{text}`")))
 }
 
 /// An engine's command line: its keeper writes it, and it hands it on to a keeper that takes over. The data folder stays what it was when
