@@ -1,6 +1,7 @@
 //! The distribution protocol, client side: manifests and blobs, wherever they are to be had.
 
 pub mod blob;
+pub mod certificate;
 mod challenge;
 pub mod client;
 pub mod config;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::registry::certificate::certificates;
 use crate::registry::config::RegistryConfig;
 use crate::registry::error::RegistryError;
 
@@ -67,12 +67,8 @@ fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<(), RegistryEr
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<(), RegistryError> {
     let wrong =
         |error: &dyn std::fmt::Display| RegistryError::Config(format!("cannot use the certificates in {}: {error}", file.display()));
-    let mut any = false;
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
-        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
-        any = true;
-    }
-    if any { Ok(()) } else { Err(wrong(&"there are none")) }
+    let found = certificates(file).map_err(|error| wrong(&error))?;
+    found.into_iter().try_for_each(|certificate| roots.add(certificate)).map_err(|error| wrong(&error))
 }
 
 /// Believes every certificate, for registries that are named as insecure; the connection is encrypted all the same.

@@ -20,6 +20,7 @@ pub mod operation;
 pub mod path;
 pub mod percent;
 pub mod push;
+pub mod reason;
 pub mod remote_image;
 pub mod stats;
 pub mod sysctl;

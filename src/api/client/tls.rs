@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::registry::certificate::{self, certificates};
 use crate::registry::tls::AnyCertificate;
 use crate::resource::failure::Failure;
 
@@ -45,8 +45,8 @@ impl Connector {
         };
         let config = match (&files.certificate, &files.key) {
             (Some(certificate), Some(key)) => {
-                let chain = certificates(certificate)?;
-                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("the key", key, &key_error(&error)))?;
+                let chain = certificates(certificate).map_err(|error| unusable("the certificate", certificate, &error))?;
+                let secret = certificate::key(key).map_err(|error| unusable("the key", key, &error))?;
                 builder.with_client_auth_cert(chain, secret).map_err(|error| unusable("the key", key, &error))?
             }
             // As Docker: half a proof is none.
@@ -73,24 +73,10 @@ fn roots(authority: Option<&Path>) -> Result<RootCertStore, Failure> {
         }
         return Ok(roots);
     };
-    for certificate in certificates(path)? {
+    for certificate in certificates(path).map_err(|error| unusable("the authority", path, &error))? {
         roots.add(certificate).map_err(|error| unusable("the authority", path, &error))?;
     }
     Ok(roots)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| unusable("the certificate", path, error);
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?;
-    let found = read.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(&error))?;
-    if found.is_empty() { Err(wrong(&"there is none in it")) } else { Ok(found) }
-}
-
-fn key_error(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::NoItemsFound => "there is none in it that is not encrypted".to_owned(),
-        error => error.to_string(),
-    }
 }
 
 fn unusable(what: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
@@ -147,6 +133,6 @@ mod tests {
             assert!(words.iter().all(|word| told.contains(word)), "{told}");
         };
         check(Some(&missing), None, None, ["missing.pem", "No such file"]);
-        check(Some(&empty), None, None, ["empty.pem", "there is none"]);
+        check(Some(&empty), None, None, ["empty.pem", "it holds no certificate"]);
     }
 }

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::AsyncWriteExt as _;
@@ -17,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::engine::settings::TlsFiles;
+use crate::registry::certificate::{self, certificates};
 
 /// So long a client may take to show its certificate.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,11 +65,8 @@ impl Tls {
     /// Reads the files.
     pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let TlsFiles { certificate, key, authority } = files;
-        let chain = certificates("the engine's certificate", certificate)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
-            pem::Error::NoItemsFound => wrong("the key", key, &"it holds no private key in PEM that is readable without a password"),
-            other => wrong("the key", key, &plain(other)),
-        })?;
+        let chain = certificates(certificate).map_err(|error| wrong("the engine's certificate", certificate, &error))?;
+        let private = certificate::key(key).map_err(|error| wrong("the key", key, &error))?;
         let pair = |reason: &dyn Display| TlsError::Pair { certificate: certificate.clone(), key: key.clone(), reason: reason.to_string() };
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
@@ -79,7 +75,7 @@ impl Tls {
             Some(authority) => {
                 let what = "the authorities' certificates";
                 let mut roots = RootCertStore::empty();
-                for root in certificates(what, authority)? {
+                for root in certificates(authority).map_err(|error| wrong(what, authority, &error))? {
                     roots.add(root).map_err(|error| wrong(what, authority, &error))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
@@ -110,25 +106,8 @@ impl Tls {
     }
 }
 
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |error| wrong(what, path, &plain(error));
-    let found = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    if found.is_empty() { Err(wrong(what, path, &"it holds no certificate in PEM")) } else { Ok(found) }
-}
-
 fn wrong(what: &'static str, path: &Path, reason: &dyn Display) -> TlsError {
     TlsError::File { what, path: path.to_owned(), reason: reason.to_string() }
-}
-
-/// The reason in the system's words where it is the system's.
-fn plain(error: pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_owned()
-        }
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::failure::Failure;
+use crate::resource::reason;
 
 /// An error number of the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +22,7 @@ impl Errno {
 impl fmt::Display for Errno {
     /// As C programs print it, without Rust's `(os error 2)`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = io::Error::from_raw_os_error(self.0).to_string();
-        let words = text.split(" (os error").next().unwrap_or(&text);
+        let words = reason::plain(&io::Error::from_raw_os_error(self.0));
         write!(formatter, "{}{}", words[..1].to_lowercase(), &words[1..])
     }
 }

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::resource::reason;
+
 /// A configuration file that cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It cannot be read at all.
-    #[error("cannot read the engine's configuration {}: {}", path.display(), reason(source))]
+    #[error("cannot read the engine's configuration {}: {}", path.display(), reason::plain(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -24,10 +26,4 @@ pub enum SettingsError {
         /// The way out.
         hint: Option<String>,
     },
-}
-
-/// The system's word without its number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

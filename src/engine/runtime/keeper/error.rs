@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::engine::settings::{SettingsError, TlsError};
+use crate::resource::reason;
 
 /// A keeper that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +79,7 @@ impl KeeperError {
             Self::Path { source, .. } | Self::Listen { source, .. } | Self::Call { source, .. } => source,
             _ => return self.to_string(),
         };
-        let cause = source.to_string();
-        format!("{self}: {}", cause.split(" (os error").next().unwrap_or(&cause))
+        format!("{self}: {}", reason::plain(source))
     }
 }
 
