@@ -1,14 +1,13 @@
 """The builders: how each is started, called, read and ended."""
 
-import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 
 from case import Bad
 from places import wait_for
+from unix import Unix
 
 
 class Builder:
@@ -68,10 +67,7 @@ class Builder:
 
 def api(path, method, target, check=True):
     """One request to Docker's API."""
-    connection = http.client.HTTPConnection("docker", timeout=180)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(180)
-    connection.sock.connect(path)
+    connection = Unix(path, 180)
     connection.request(method, target)
     answer = connection.getresponse()
     data = answer.read()

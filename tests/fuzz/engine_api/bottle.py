@@ -1,15 +1,15 @@
 """A host in a bottle, an engine in it, and what the engine takes up."""
 
-import http.client
 import io
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tarfile
 import urllib.parse
+
+from unix import Unix
 
 # A container that ends when it is told to, and says something meanwhile.
 LIVELY = ["sh", "-c", "trap 'exit 0' TERM INT; while :; do echo alive; echo failing >&2; sleep 1 & wait $!; done"]
@@ -20,19 +20,6 @@ SEEDS = {
     "seed-created": {"Cmd": ["true"], "ExposedPorts": {"80/tcp": {}}},
 }
 IMAGE = "busybox:seed"
-
-
-class Unix(http.client.HTTPConnection):
-    """A connection over a unix socket."""
-
-    def __init__(self, path, patience):
-        super().__init__("engine", timeout=patience)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def lasts(number):

@@ -9,7 +9,8 @@ import sys
 import time
 from collections import Counter
 
-sys.path.insert(0, os.path.dirname(__file__))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../../support")]
 
 import hooks  # noqa: E402
 import schemathesis  # noqa: E402
@@ -19,11 +20,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
 from judge import Judge  # noqa: E402
 from schemathesis import GenerationMode  # noqa: E402
 
-DESCRIPTION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../schema/engine-api.yaml")
+DESCRIPTION = os.path.join(HERE, "../../../schema/engine-api.yaml")
 # So long the head of an answer may take: the machine may have more to do.
 PATIENCE = 60
 # What may be more by how much at the end than after the first tenth. Memory that was used once is not given back at once.
 SLACK = {"memory": 48 << 20, "threads": 32, "descriptors": 8, "mounts": 0, "processes": 0, "links": 0}
+# The links that seeds have: the loopback interface, a bridge for each of two networks, and what joins one running container to each.
+LINKS = 5
 WORKERS = 2
 # So many requests of one kind a worker makes one after another.
 BURST = 12
@@ -112,10 +115,9 @@ def season(bottle, strategies, requests, number):
     return collected
 
 
-def rest(bottle, bound):
-    """What the engine takes up with nothing but seeds, as soon as that is within a bound: some of it is released with a delay. Or what it still takes
-    up when its patience is over."""
-    bottle.replant()
+def settled(bottle, bound):
+    """What the engine takes up as soon as that is within a bound, since some of it is released with a delay; or what it still takes up when its
+    patience is over."""
     until = time.monotonic() + PATIENCE
     while True:
         usage = bottle.usage()
@@ -143,16 +145,18 @@ def main():
     try:
         print(f"{options.requests} requests with the seed {options.seed}", flush=True)
         began = bottle.engine()
-        new = bottle.usage()
+        new = settled(bottle, {"links": LINKS})
         warm = options.requests // 10
         collected += season(bottle, strategies, warm, options.seed)
         # Whatever it remembers of the first requests, it is none of these.
         bound = {name: new[name] + SLACK[name] for name in ("mounts", "processes", "links")}
-        before = rest(bottle, bound)
+        bottle.replant()
+        before = settled(bottle, bound)
         problems += grown(new, before, bound)
         collected += season(bottle, strategies, options.requests - warm, options.seed + WORKERS)
         bound = {name: before[name] + more for name, more in SLACK.items()}
-        after = rest(bottle, bound)
+        bottle.replant()
+        after = settled(bottle, bound)
         problems += grown(before, after, bound)
         if bottle.engine() != began:
             problems.append("the engine died, and another took its place")
