@@ -334,7 +334,7 @@ fn an_engine_out_of_reach_is_named() {
     }
     let named = Folder::new(&[("compose.yaml", WEB)]).with("DOCKER_HOST", "tcp://127.0.0.1:1");
     refused(&named.run("ps"), &["tcp://127.0.0.1:1", "hint:"]);
-    refused(&folder.run("-H npipe:////./pipe/x ps"), &["npipe"]);
+    refused(&folder.run("-H npipe:////./pipe/x ps"), &["npipe:////./pipe/x", "a pipe of Windows"]);
     let broken = Folder::new(&[("compose.yaml", "services: {a: {imgae: x}}\n")]).run("--progress json up");
     assert_eq!((broken.code, broken.stderr.lines().count()), (1, 1), "{}", broken.stderr);
     assert!(broken.stderr.starts_with("{\"error\":true,\"message\":") && broken.stderr.contains("imgae"), "{}", broken.stderr);
