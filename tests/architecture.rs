@@ -253,7 +253,6 @@ const SET_ASIDE: &[(&str, &str, &str)] = &[
         "random_requests_find_no_failure_no_hang_and_no_growth",
         "finds what nobody has looked at yet: `cargo e2e -- --ignored fuzz_api`, or `tests/fuzz/api` for many more",
     ),
-    ("tests/e2e/on_docker.rs", "$topic", "runs for half an hour beside a Docker Engine: `cargo e2e -- --ignored on_docker`"),
     (
         "tests/e2e/sdk.rs",
         "the_sdk_for_python_finds_docker",
