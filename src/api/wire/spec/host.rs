@@ -275,7 +275,7 @@ pub(super) fn spelled_capabilities(names: &BTreeSet<String>) -> Value {
         let upper = name.to_ascii_uppercase();
         if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
     };
-    or_null(names.iter().map(spelled).collect())
+    if names.is_empty() { Value::Null } else { names.iter().map(spelled).collect() }
 }
 
 fn extra_hosts(fields: &mut Fields) -> Result<Vec<(String, String)>, WireError> {
