@@ -29,7 +29,7 @@ impl Engine {
         let task = able(&container, name)?;
         let mut spec = spec.clone();
         match spec.user.clone().filter(|user| !user.is_empty()) {
-            Some(user) => find_user(&task, user).await?,
+            Some(user) => find_user(Inside::of(&task)?, user).await?,
             None => spec.user = Some(container.info().effective.user),
         }
         let id = exec::new_id()?;
@@ -124,9 +124,8 @@ impl Engine {
 }
 
 /// Makes sure that a running container has a user. It may be about to be stopped, so nobody's turn is waited for.
-async fn find_user(task: &Task, user: String) -> Result<(), Failure> {
-    let seen = Seen::Running(Inside::of(task)?);
-    view::with_root(seen, Extent::Whole, (), move |root| view::user_in(root, &user)).await??;
+async fn find_user(inside: Inside, user: String) -> Result<(), Failure> {
+    view::with_root(Seen::Running(inside), Extent::Whole, (), move |root| view::user_in(root, &user)).await??;
     Ok(())
 }
 
