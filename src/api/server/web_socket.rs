@@ -8,11 +8,12 @@ use hyper::HeaderMap;
 use hyper::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
 use crate::api::server::hijack::is_upgrade;
 use crate::api::server::listener::{self, Stream};
@@ -96,7 +97,8 @@ impl WebSocket {
                     to_client.send(message(kind, bytes)).await.map_err(broken)?;
                 }
             }
-            to_client.close().await.map_err(broken)
+            let farewell = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+            to_client.send(Message::Close(Some(farewell))).await.map_err(broken)
         };
         let input = async {
             while let Some(received) = from_client.next().await {
@@ -212,7 +214,8 @@ mod tests {
             assert_eq!(&typed, b"typed");
             let said = heard.iter().find(|message| message.is_binary() || message.is_text()).expect("a message");
             assert_eq!((said.is_text(), said.clone().into_data()), (kind == Data::Text, Bytes::from_static(b"typed")));
-            assert!(heard.iter().any(Message::is_close), "{heard:?}");
+            let normal = |message: &Message| matches!(message, Message::Close(Some(farewell)) if farewell.code == CloseCode::Normal);
+            assert!(heard.iter().any(normal), "{heard:?}");
         }
     }
 }
