@@ -151,9 +151,9 @@ impl<'a> Side<'a> {
             ("named", r#"{"name":["net"]}"#),
         ] {
             let listed = self.get(&format!("/networks?filters={}", encoded(filters)));
-            let mut found: Vec<&str> = listed.as_array().into_iter().flatten().filter_map(|it| it["Name"].as_str()).collect();
-            found.sort_unstable();
-            self.keep(&format!("networks by filter/{name}"), &json!(found));
+            let found: Map<String, Value> =
+                listed.as_array().into_iter().flatten().filter_map(|it| Some((it["Name"].as_str()?.to_owned(), json!("listed")))).collect();
+            self.keep(&format!("networks by filter/{name}"), &Value::Object(found));
         }
         let volumes = self.get("/volumes");
         let listed = by(&volumes["Volumes"], |it| self.names.in_words(it["Name"].as_str().unwrap_or_default()), tamed);

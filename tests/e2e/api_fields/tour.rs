@@ -5,6 +5,7 @@ pub(super) const TOUR: &[&str] = &[
     "network create --label a=b net1",
     "network create --internal --ipv6 --subnet 10.77.0.0/16 --subnet fd77::/64 --ip-range 10.77.5.0/24 --gateway 10.77.0.9 --aux-address \
      r=10.77.0.8 --attachable -o com.docker.network.driver.mtu=1400 net2",
+    "network create spare",
     "volume create --label v=w vol1",
     "volume create -o type=tmpfs -o device=tmpfs -o o=size=1m vol2",
     "run -d --name plain fields:1",
