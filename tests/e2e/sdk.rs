@@ -27,7 +27,6 @@ fn tours(name: &str, bottle: &Bottle, socket: &Path) -> Vec<Record> {
 }
 
 #[test]
-#[ignore = "some differences from Docker are neither mended nor given a reason yet: `cargo e2e -- --ignored sdk`"]
 fn the_sdk_for_python_finds_docker() {
     // Each engine has a host of its own: the tours use the same names, ports and addresses.
     let theirs = std::thread::spawn(|| {

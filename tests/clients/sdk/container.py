@@ -1,5 +1,7 @@
 """Containers: created with many options, run, listed, looked at, changed, ended, removed."""
 
+import time
+
 from docker.types import LogConfig, Mount, Ulimit
 
 IMAGE = "busybox:test"
@@ -70,7 +72,9 @@ def tour(client, transcript):
         step("container.inside", lambda: full.exec_run(["sh", "-c", "id; hostname; pwd; cat /proc/self/oom_score_adj; echo $A $B"]))
         step("container.inside.mounts", lambda: full.exec_run(["sh", "-c", "exec 2>&1; touch /no; grep ' /scratch ' /proc/mounts | cut -d' ' -f2-"]))
         step("container.top", full.top, lambda it: it["Titles"])
-        step("container.top.arguments", lambda: full.top(ps_args="-o pid,comm"), lambda it: [it["Titles"], len(it["Processes"])])
+        # An init has a name of its own, and a probe comes when it comes.
+        step("container.top.arguments", lambda: full.top(ps_args="-o pid,comm"),
+             lambda it: [it["Titles"], sorted(row[1] for row in it["Processes"] if row[1] in ("sh", "tail"))])
         step("container.port", lambda: client.api.port("full", 80))
         step("container.rename", lambda: full.rename("renamed"))
         step("container.renamed", lambda: client.containers.get("renamed"), lambda it: [it.name, it.status])
@@ -86,10 +90,23 @@ def tour(client, transcript):
     step("container.run.absent", lambda: client.containers.run(IMAGE, ["/no/such/program"], name="failed"))
     step("container.run.failed", lambda: client.containers.get("failed"), lambda it: it.attrs["State"])
     step("container.run.remove", lambda: client.containers.get("failed").remove())
+    health(client, step)
     life(client, step)
     changes(client, step)
     lists(client, step)
     step("container.prune", client.containers.prune, lambda it: {"count": len(it["ContainersDeleted"] or []), "space": type(it["SpaceReclaimed"]).__name__})
+
+
+def health(client, step):
+    """What a check finds out."""
+    begun = int(time.time())
+    check = {"test": ["CMD-SHELL", "echo looked; exit 1"], "interval": SECOND // 2, "retries": 1}
+    it = step("health.run", lambda: client.containers.run(IMAGE, RUNS, name="checked", healthcheck=check, detach=True), lambda it: it.name)
+    events = client.events(since=begun, filters={"container": "checked"}, decode=True)
+    step("health.event", lambda: next(event["Action"] for event in events if event["Action"].startswith("health_status")))
+    events.close()
+    step("health.state", it.reload, lambda _: {"Status": it.attrs["State"]["Health"]["Status"], "Last": it.attrs["State"]["Health"]["Log"][-1]})
+    it.remove(force=True)
 
 
 def life(client, step):

@@ -3,11 +3,10 @@
 import re
 
 import docker
-import requests
 
-# Values below these keys are measured, chosen at random or told by the machine: only their kind is noted.
+# Values below these keys are measured, chosen at random, told by the machine or still changing: only their kind is noted.
 MEASURED = {
-    "Created", "CreatedAt", "Duration", "GraphDriver", "HostPort", "LastUsedAt", "LogPath", "Mountpoint", "Pid", "Port", "PrivilegedSize", "Size",
+    "Created", "CreatedAt", "Duration", "GraphDriver", "Health", "HostPort", "LastUsedAt", "LogPath", "Mountpoint", "Pid", "Port", "PrivilegedSize", "Size",
     "SizeRootFs", "SizeRw", "VirtualSize", "created", "execDuration", "id", "mtime", "time", "timeNano", "total", "current",
 }
 PATTERNS = [
@@ -62,7 +61,7 @@ class Transcript:
         return value
 
     def step(self, name, call, show=lambda value: value):
-        """Calls the engine; what `show` makes of the answer, or the error, is printed. Returns the answer, or None."""
+        """Calls the engine; what `show` makes of the answer, or the engine's refusal, is printed. Returns the answer, or None."""
         try:
             value = call()
             self.note(name, show(value))
@@ -71,6 +70,6 @@ class Transcript:
             self.note(name, f"! {error.response.status_code}: {error.explanation}")
         except docker.errors.ContainerError as error:
             self.note(name, f"! exit {error.exit_status}: {error.stderr!r}")
-        except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError, TypeError) as error:
+        except (docker.errors.BuildError, docker.errors.ImageLoadError, docker.errors.InvalidVersion) as error:
             self.note(name, f"! {type(error).__name__}: {error}")
         return None
