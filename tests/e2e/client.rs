@@ -1,5 +1,7 @@
 //! Foreign clients that tests/support/clients installs: Docker's SDK for Python, Testcontainers, the devcontainers CLI.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,6 +34,15 @@ pub(crate) fn client(bottle: &Bottle, socket: &Path, program: &str) -> Command {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("TMPDIR", bottle.project().with_file_name("home"));
     command
+}
+
+/// Keeps an engine from leaving while nobody calls: it waits for events that do not come, as long as what is returned lives.
+pub(crate) fn stay(socket: &Path) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).expect("the engine takes connections");
+    let request = b"GET /events?filters=%7B%22type%22%3A%5B%22daemon%22%5D%7D HTTP/1.1\r\nHost: engine\r\n\r\n";
+    stream.write_all(request).expect("the engine reads");
+    stream.read_exact(&mut [0]).expect("the engine answers");
+    stream
 }
 
 /// Has the bottle's engine look for images in a registry on port 5000 before it asks Docker Hub.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::bottle::{Bottle, busybox_tar};
-use crate::client::script;
+use crate::client::{script, stay};
 use crate::compare::difference::{self, Allowed};
 use crate::compare::normal::Names;
 use crate::compare::side::Record;
@@ -106,6 +106,7 @@ fn the_docker_command_line_finds_docker() {
     let folder = bottle.project().with_file_name("registry");
     let _registry = Registry::start(&bottle, &folder, REGISTRY);
     bottle.gantry(["image", "ls"]).success();
+    let _stays = stay(&bottle.socket());
     let ours = tour("ours", &bottle, &bottle.socket());
     let theirs = theirs.join().expect("the tour on Docker");
 

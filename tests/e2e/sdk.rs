@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::bottle::Bottle;
-use crate::client::{client, script};
+use crate::client::{client, script, stay};
 use crate::compare::difference::{self, Allowed};
 use crate::compare::side::Record;
 use crate::docker::Docker;
@@ -39,6 +39,8 @@ fn the_sdk_for_python_finds_docker() {
     let bottle = Bottle::new();
     let _registry = Registry::start(&bottle, &bottle.project(), 5000);
     bottle.import();
+    // A client may take longer to begin than an engine waits for one.
+    let _stays = stay(&bottle.socket());
     let ours = tours("ours", &bottle, &bottle.socket());
     let theirs = theirs.join().expect("the tours on Docker");
 
