@@ -79,7 +79,7 @@ fn a_docker_engine_is_driven_by_tls() {
     let client = "--tlscert tls/client-cert.pem --tlskey tls/client-key.pem";
     for (flags, word) in [
         (format!("-H tcp://127.0.0.1:2376 --tlsverify --tlscacert tls/stranger.pem {client}"), "its certificate is not to be trusted"),
-        (format!("-H tcp://localhost:2376 --tlsverify --tlscacert tls/ca.pem {client}"), "its certificate is not to be trusted"),
+        (format!("-H tcp://localhost:2376 --tlsverify --tlscacert tls/ca.pem {client}"), "its certificate is for another host"),
         ("-H tcp://127.0.0.1:2376 --tlsverify --tlscacert tls/ca.pem".to_owned(), "it does not take our certificate"),
         (format!("-H tcp://127.0.0.1:2376 --tlsverify --tlscacert tls/none.pem {client}"), "tls/none.pem cannot be used"),
         ("-H tcp://127.0.0.1:2376".to_owned(), "Client sent an HTTP request to an HTTPS server"),
