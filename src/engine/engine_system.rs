@@ -74,6 +74,9 @@ impl Engine {
         }
         let missing = [(info.memory_limit, "memory limit"), (info.cpu_limit, "cpu cfs quota"), (info.pids_limit, "pids limit")];
         info.warnings = missing.iter().filter(|(there, _)| !there).map(|(_, what)| format!("WARNING: No {what} support")).collect();
+        if self.shared.images.is_nameless() {
+            info.warnings.push("WARNING: images have lost their names: their record was damaged (images.json.damaged)".to_owned());
+        }
         Ok(info)
     }
 

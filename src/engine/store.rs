@@ -76,6 +76,11 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     }
 }
 
+/// Whether a record at `path` was once damaged, and is set aside.
+pub fn was_set_aside(path: &Path) -> bool {
+    with_suffix(path, ".damaged").exists()
+}
+
 /// Removes the record at `path`, if there is one.
 pub fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {

@@ -105,7 +105,7 @@ impl SpecRecord {
 
     /// Whether there was one in the folder that could not be understood.
     pub(super) fn was_damaged(folder: &Path) -> bool {
-        folder.join(format!("{SPEC}.damaged")).exists()
+        store::was_set_aside(&folder.join(SPEC))
     }
 }
 

@@ -107,6 +107,12 @@ impl Content {
         }
     }
 
+    /// Every blob that is as small as a document.
+    pub(super) fn documents(&self) -> Result<Vec<Digest>, ImageError> {
+        let is_small = |digest: &Digest| fs::metadata(self.path(digest)).is_ok_and(|it| it.len() <= DOCUMENT_LIMIT);
+        Ok(self.all()?.into_iter().filter(is_small).collect())
+    }
+
     /// Every blob there is.
     pub(super) fn all(&self) -> Result<Vec<Digest>, ImageError> {
         let wrong = ImageError::disk("list", &self.blobs);

@@ -1,6 +1,7 @@
 //! The images of one root: the room's only door.
 
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,12 +13,13 @@ use crate::engine::image::import::Downloaded;
 use crate::engine::image::index::{Image, Index, IndexRecord, Name};
 use crate::engine::image::layer::Layers;
 use crate::engine::image::pull::Progress;
+use crate::engine::image::reserve::Reserve;
 use crate::engine::image::rootfs::RootLayers;
 use crate::engine::image::step::Steps;
 use crate::engine::image::work::Stake;
 use crate::engine::image::{config, mount_point};
 use crate::engine::root::Root;
-use crate::engine::store;
+use crate::engine::store::{self, StoreError};
 use crate::registry::client::Registries;
 use crate::registry::config::RegistryConfig;
 use crate::resource::id::{Digest, ImageId};
@@ -42,6 +44,7 @@ pub(super) struct Shared {
     pub(super) content: Content,
     pub(super) layers: Arc<Layers>,
     pub(super) steps: Steps,
+    pub(super) reserve: Reserve,
     pub(super) state: Mutex<State>,
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) index: Index,
+    /// The index as it lies on the disk.
+    written: Index,
     pub(super) stake: Stake,
 }
 
@@ -73,14 +78,25 @@ impl Images {
         mount_point::make(&data.join("layers"))?;
         let steps = Steps::open(data)?;
         let record = data.join("images.json");
-        let index = Index::of(store::read::<IndexRecord>(&record)?.unwrap_or_default(), |id| {
+        let known = store::read::<IndexRecord>(&record)?;
+        let is_damaged = known.is_none() && store::was_set_aside(&record);
+        let known = if is_damaged { nameless(&content, &layers)? } else { known.unwrap_or_default() };
+        let index = Index::of(known, |id| {
             let understood = content.document(id).and_then(|document| config::parse(&document, &id.short()));
             understood.inspect_err(|error| tracing::error!(image = %id, %error, "an image cannot be read and is forgotten")).ok()
         });
-        let state = Mutex::new(State { index, ..State::default() });
-        let shared = Arc::new(Shared { record, registries, content, layers, steps, state });
+        let state = Mutex::new(State { written: index.clone(), index, ..State::default() });
+        let shared = Arc::new(Shared { record, registries, content, layers, steps, reserve: Reserve::open(data), state });
+        if is_damaged {
+            shared.save(&mut shared.lock())?;
+        }
         shared.collect();
         Ok(Self { shared })
+    }
+
+    /// Whether images have lost their names with a record that was damaged; what is left of that lies beside it until somebody removes it.
+    pub fn is_nameless(&self) -> bool {
+        store::was_set_aside(&self.shared.record)
     }
 
     /// Returns all images, newest first.
@@ -121,7 +137,7 @@ impl Images {
         let mut state = self.shared.lock();
         let (id, _) = state.index.find(name)?;
         state.index.tag(reference, id, now());
-        self.shared.save(&state.index)
+        self.shared.save(&mut state)
     }
 
     /// Brings an image in from its registry, telling of each step as Docker does.
@@ -241,9 +257,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the index; the caller holds the lock it came from.
-    pub(super) fn save(&self, index: &Index) -> Result<(), ImageError> {
-        Ok(store::replace(&self.record, &index.record())?)
+    /// Writes the index. What cannot be written down has not happened.
+    pub(super) fn save(&self, state: &mut State) -> Result<(), ImageError> {
+        let record = state.index.record();
+        let write = || store::replace(&self.record, &record);
+        let full = |error: &StoreError| matches!(error.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let mut outcome = write();
+        // Who makes room has what was kept back for him.
+        if outcome.as_ref().is_err_and(full) && state.index.is_part_of(&state.written) && self.reserve.give_up() {
+            outcome = write();
+        }
+        match &outcome {
+            Ok(()) => state.written = state.index.clone(),
+            Err(_) => state.index = state.written.clone(),
+        }
+        Ok(outcome?)
     }
 
     /// What an engine tells of an image.
@@ -287,9 +315,23 @@ impl Shared {
         for reference in references {
             state.index.tag(reference, id, now());
         }
-        self.save(&state.index)?;
+        self.save(&mut state)?;
         Ok(id)
     }
+}
+
+/// The images that lie on the disk, where the record that knew their names is lost: containers are made of them.
+fn nameless(content: &Content, layers: &Layers) -> Result<IndexRecord, ImageError> {
+    let is_whole = |id: &ImageId| {
+        let understood = content.document(id).and_then(|document| config::parse(&document, &id.short()));
+        understood.is_ok_and(|it| it.layers.iter().all(|diff| layers.known(diff).is_some()))
+    };
+    let images: BTreeMap<ImageId, Option<Timestamp>> = content.documents()?.into_iter().filter(is_whole).map(|id| (id, None)).collect();
+    tracing::error!(
+        images = images.len(),
+        "the names of images are lost; the images stay, and `gantry image tag ID NAME` names them again"
+    );
+    Ok(IndexRecord { images, ..IndexRecord::default() })
 }
 
 /// Runs what is bound by disk or processor away from the threads that serve requests.

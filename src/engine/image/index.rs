@@ -1,6 +1,7 @@
 //! Which images there are, and what they are called: `images.json`. What an image is stands in its configuration, a blob.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +30,10 @@ pub(super) struct Image {
     pub(super) last_tagged: Option<Timestamp>,
 }
 
-/// The images by id and by name.
+/// The images by id and by name. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    images: BTreeMap<ImageId, Image>,
+    images: BTreeMap<ImageId, Arc<Image>>,
     names: BTreeMap<String, ImageId>,
     digests: BTreeMap<String, ImageId>,
 }
@@ -43,7 +44,7 @@ impl Index {
         let images: BTreeMap<_, _> = record
             .images
             .into_iter()
-            .filter_map(|(id, last_tagged)| Some((id, Image { understood: understand(&id)?, last_tagged })))
+            .filter_map(|(id, last_tagged)| Some((id, Arc::new(Image { understood: understand(&id)?, last_tagged }))))
             .collect();
         let known = |names: BTreeMap<String, ImageId>| names.into_iter().filter(|(_, id)| images.contains_key(id)).collect();
         let (names, digests) = (known(record.names), known(record.digests));
@@ -61,17 +62,23 @@ impl Index {
 
     /// An image.
     pub(super) fn image(&self, id: &ImageId) -> Option<&Image> {
-        self.images.get(id)
+        self.images.get(id).map(Arc::as_ref)
     }
 
     /// All images, by id.
     pub(super) fn images(&self) -> impl Iterator<Item = (&ImageId, &Image)> {
-        self.images.iter()
+        self.images.iter().map(|(id, image)| (id, image.as_ref()))
     }
 
     /// Adds an image; one that is there stays.
     pub(super) fn add(&mut self, id: ImageId, understood: Understood) {
-        self.images.entry(id).or_insert(Image { understood, last_tagged: None });
+        self.images.entry(id).or_insert_with(|| Arc::new(Image { understood, last_tagged: None }));
+    }
+
+    /// Whether nothing is in it that is not in another: what goes to disk is no larger.
+    pub(super) fn is_part_of(&self, other: &Self) -> bool {
+        let has = |mine: &BTreeMap<String, ImageId>, others: &BTreeMap<String, ImageId>| mine.keys().all(|name| others.contains_key(name));
+        self.images.keys().all(|id| other.images.contains_key(id)) && has(&self.names, &other.names) && has(&self.digests, &other.digests)
     }
 
     /// Removes an image with all its names.
@@ -87,7 +94,7 @@ impl Index {
             self.names.insert(name, id);
         }
         if let Some(image) = self.images.get_mut(&id) {
-            image.last_tagged = Some(now);
+            Arc::make_mut(image).last_tagged = Some(now);
         }
     }
 

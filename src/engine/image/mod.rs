@@ -18,6 +18,7 @@ mod pull;
 mod push;
 mod remove;
 mod repack;
+mod reserve;
 pub mod rootfs;
 mod save;
 mod share;

@@ -175,7 +175,7 @@ impl Shared {
             state.index.tag(reference, id, now());
         }
         state.index.pulled_by(reference, &found.digest, id);
-        self.save(&state.index)
+        self.save(&mut state)
     }
 }
 

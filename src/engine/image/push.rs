@@ -64,7 +64,7 @@ impl Shared {
             whole.say(format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size));
             let mut state = self.lock();
             state.index.pulled_by(&image.reference, &pushed.digest, image.id);
-            self.save(&state.index)?;
+            self.save(&mut state)?;
             drop(state);
             news(PushNews::Pushed(pushed));
         }

@@ -36,7 +36,7 @@ impl Shared {
                 }
                 // The name is gone, and that was what was asked for: an image that cannot go as well stays without a name.
                 if !state.index.names_of(&id).is_empty() || used.is_some() || state.stake.holds(&id) {
-                    self.save(&state.index)?;
+                    self.save(&mut state)?;
                     return Ok(removed);
                 }
             }
@@ -51,7 +51,7 @@ impl Shared {
                 }
                 // A stopped container starts again some day: its image loses its names only.
                 if used.is_some() {
-                    self.save(&state.index)?;
+                    self.save(&mut state)?;
                     return Ok(removed);
                 }
             }
@@ -59,6 +59,7 @@ impl Shared {
         removed.extend(self.forget(&mut state, &id)?);
         drop(state);
         self.collect();
+        self.reserve.fill();
         Ok(removed)
     }
 
@@ -77,14 +78,16 @@ impl Shared {
             removed.extend(self.forget(&mut state, &id)?);
         }
         drop(state);
-        Ok(ImagePrune { removed, reclaimed: self.collect() })
+        let reclaimed = self.collect();
+        self.reserve.fill();
+        Ok(ImagePrune { removed, reclaimed })
     }
 
     /// Takes an image off the index; tells which layers nobody needs any more, topmost first, by their chains as Docker does.
     fn forget(&self, state: &mut State, id: &ImageId) -> Result<Vec<ImageRemoval>, ImageError> {
         let layers = state.index.image(id).map(|image| image.understood.layers.clone()).unwrap_or_default();
         state.index.remove(id);
-        self.save(&state.index)?;
+        self.save(state)?;
         let of_images = state.index.images().flat_map(|(_, image)| image.understood.layers.iter().copied());
         let needed: BTreeSet<Digest> = of_images.chain(self.steps.layers()).collect();
         let gone = layers.iter().zip(chains(&layers)).rev().filter(|(diff, _)| !needed.contains(diff));

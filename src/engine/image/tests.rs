@@ -194,6 +194,44 @@ async fn what_is_in_use_stays() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_written_down_has_not_happened() {
+    let mut bench = Bench::new();
+    let id = bench.import("app:1", "one").await;
+    let obstacle = bench.folder.path().join("data/images.json.new");
+    std::fs::create_dir(&obstacle).expect("an obstacle");
+    let tagged = bench.images.tag("app:1", &"other".parse().expect("a reference"));
+    assert!(matches!(tagged, Err(ImageError::Record(_))) && bench.images.get("other").is_err());
+    let removed = bench.images.remove("app:1", false, nobody);
+    assert!(matches!(removed, Err(ImageError::Record(_))), "{removed:?}");
+    assert_eq!(bench.images.get("app:1").expect("the image").id, id);
+    std::fs::remove_dir(&obstacle).expect("no obstacle");
+    bench.images.remove("app:1", false, nobody).expect("a removal");
+    bench.reopen();
+    assert!(bench.images.list().is_empty() && bench.blobs() == 0);
+}
+
+#[tokio::test]
+async fn a_damaged_index_costs_images_their_names_only() {
+    let mut bench = Bench::new();
+    let ids = [bench.import("app:1", "one").await, bench.import("app:2", "two").await];
+    let index = bench.folder.path().join("data/images.json");
+    std::fs::OpenOptions::new().write(true).open(&index).and_then(|file| file.set_len(100)).expect("a shorter index");
+    assert!(!bench.images.is_nameless());
+    for _ in 0..2 {
+        bench.reopen();
+        assert!(bench.images.is_nameless());
+        let mut found: Vec<_> = bench.images.list().into_iter().map(|it| (it.id, it.tags)).collect();
+        found.sort();
+        let mut expect: Vec<_> = ids.map(|id| (id, Vec::new())).into();
+        expect.sort();
+        assert_eq!(found, expect);
+        for id in &ids {
+            bench.images.rootfs(id).await.expect("a root");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_layer_that_is_gone_is_unpacked_again() {
     let mut bench = Bench::new();
     let id = bench.import("app:1", "one").await;
