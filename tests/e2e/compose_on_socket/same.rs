@@ -1,8 +1,11 @@
 //! The shop, and what Docker Compose prints on our engine and on Docker.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::Project;
+use crate::api;
 use crate::bottle::Bottle;
 use crate::client::with_mirror;
 use crate::docker::Docker;
@@ -25,15 +28,15 @@ fn steady(told: &str) -> Vec<Map<String, Value>> {
     all
 }
 
-/// Brings projects up and down, and returns what `ps` said of them.
-fn listed(compose: impl Fn(&str, &[&str]) -> Outcome) -> Vec<Vec<Map<String, Value>>> {
+/// Brings projects up and down on the engine behind a socket, and returns what `ps` said of them.
+fn listed(socket: &Path, compose: impl Fn(&str, &[&str]) -> Outcome) -> Vec<Vec<Map<String, Value>>> {
     let mut list = Vec::new();
     for name in ["names", "gates", "restart"] {
         compose(name, &["up", "-d"]).success();
         if name == "restart" {
             // Its third end is its last.
             let state = ["ps", "-a", "--format", "{{.State}}", "twice"];
-            while compose(name, &state).success() != "exited\n" {}
+            api::eventually(socket, "it has ended for good", || compose(name, &state).success() == "exited\n");
         }
         list.push(steady(&compose(name, &["ps", "-a", "--no-trunc", "--format", "json"]).success()));
         compose(name, &["down", "-v", "-t", "1"]).success();
@@ -44,11 +47,11 @@ fn listed(compose: impl Fn(&str, &[&str]) -> Outcome) -> Vec<Vec<Map<String, Val
 #[test]
 fn compose_prints_the_same_on_docker() {
     let project = Project::new("names");
-    let ours = listed(|name, arguments| run(&mut project.command_of(name, arguments)));
+    let ours = listed(&project.bottle.socket(), |name, arguments| run(&mut project.command_of(name, arguments)));
     project.down();
     let docker = Docker::start(&project.bottle);
     docker.import();
-    let theirs = listed(|name, arguments| docker.compose(&[&["-f", &format!("{name}.yaml")][..], arguments].concat()));
+    let theirs = listed(&docker.socket(), |name, arguments| docker.compose(&[&["-f", &format!("{name}.yaml")][..], arguments].concat()));
     assert_eq!(ours, theirs);
 }
 
