@@ -53,6 +53,11 @@ pub(crate) fn request(socket: &Path, method: &str, path: &str, body: Option<&Val
     (code, serde_json::from_slice(&text).unwrap_or(Value::Null))
 }
 
+/// A text as a part of an address.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
 fn next_chunk(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut size = String::new();
     reader.read_line(&mut size).ok()?;

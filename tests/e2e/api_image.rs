@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::request;
+use crate::api::{encoded, request};
 use crate::bottle::{Bottle, IMAGE, busybox_tar};
 use crate::docker::docker;
 use crate::program::{Outcome, run};
@@ -15,11 +15,6 @@ fn stream(bottle: &Bottle, call: &str) -> String {
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// A percent-encoded object.
-fn encoded(value: &Value) -> String {
-    value.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 /// Makes an image of one small file.
@@ -61,7 +56,7 @@ fn lists_are_filtered_as_docker_filters_them() {
         (json!({"dangling": ["x"]}), 400, "invalid filter 'dangling="),
         (json!({"color": ["x"]}), 400, "invalid filter 'color'"),
     ] {
-        let (found, answer) = get(&format!("/images/json?filters={}", encoded(&filters)));
+        let (found, answer) = get(&format!("/images/json?filters={}", encoded(&filters.to_string())));
         assert!(found == status && answer["message"].to_string().contains(words), "{filters}: {answer}");
     }
     // Containers and shared layers are counted for who asks, and old clients are told what they know.
@@ -95,7 +90,7 @@ fn an_image_is_shown_in_full() {
     assert_eq!(get("/v1.51/images/shown:2/json").1["Comment"], "a remark");
     let (_, old) = get("/v1.43/images/shown:1/json");
     assert!(old["Config"]["Hostname"] == "" && old["VirtualSize"] == old["Size"] && old["ContainerConfig"].is_object());
-    let arm = encoded(&json!({"os": "linux", "architecture": "arm64"}));
+    let arm = encoded(&json!({"os": "linux", "architecture": "arm64"}).to_string());
     for (path, status, words) in [
         ("/images/shown/json".to_owned(), 404, "No such image: shown:latest"),
         ("/images/Shown/json".to_owned(), 400, "lower case"),
@@ -144,7 +139,7 @@ fn archives_go_out_and_come_in_by_the_docker_command_line() {
     make(&bottle, "other", "kept:1", &[]);
     assert!(load("", "saved.tar").iter().any(|line| line.to_string().contains("The image kept:1 already exists, renaming the old one")));
     assert!(load("", "made.tar")[0]["errorDetail"]["message"].is_string());
-    let arm = encoded(&json!({"os": "linux", "architecture": "arm64"}));
+    let arm = encoded(&json!({"os": "linux", "architecture": "arm64"}).to_string());
     assert_eq!(load(&format!("?platform={arm}"), "saved.tar"), Vec::<Value>::new());
     // A tar becomes an image, from the client or from a place that the engine reaches.
     let _registry = Registry::start(&bottle, &bottle.project().join("registry"), 5000);
@@ -189,14 +184,15 @@ fn removals_refuse_list_and_tell_what_docker_does() {
     // A prune by label takes what has it, or what has it not.
     make(&bottle, "two", "kept:1", &["LABEL keep=yes"]);
     docker(&["import", &tar, "lost:1"]).success();
-    let prune = |filters: &Value| request(&bottle.socket(), "POST", &format!("/images/prune?filters={}", encoded(filters)), None).1;
+    let prune =
+        |filters: &Value| request(&bottle.socket(), "POST", &format!("/images/prune?filters={}", encoded(&filters.to_string())), None).1;
     assert_eq!(prune(&json!({"dangling": ["true"]})), json!({"ImagesDeleted": null, "SpaceReclaimed": 0}));
     assert_eq!(prune(&json!({"dangling": ["false"], "until": ["24h"]}))["ImagesDeleted"], Value::Null);
     let pruned = prune(&json!({"dangling": ["false"], "label!": ["keep"]}));
     assert!(pruned["ImagesDeleted"].to_string().contains(r#"{"Untagged":"lost:1"}"#), "{pruned}");
     assert_eq!(docker(&["images", "--format", "{{.Repository}}"]).success(), "kept\n");
     let until = bottle.shell("echo $(($(date +%s) + 1))").success();
-    let filter = encoded(&json!({"type": ["image"]}));
+    let filter = encoded(&json!({"type": ["image"]}).to_string());
     let told = lines(&stream(&bottle, &format!("'http://engine/events?since=1&until={}&filters={filter}'", until.trim())));
     let actions: Vec<&str> =
         told.iter().filter(|event| event["Actor"]["ID"] == id.as_str()).map(|event| event["Action"].as_str().expect("a word")).collect();

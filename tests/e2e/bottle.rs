@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::api;
 use crate::docker;
-use crate::program::{Outcome, bounded, bounded_by, run, run_with_input, shell};
+use crate::program::{Outcome, bounded, bounded_by, end, run, run_with_input, shell};
 
 /// The image most scenarios use: busybox, with its applets.
 pub(crate) const IMAGE: &str = "busybox:test";
@@ -222,7 +222,7 @@ impl Drop for Bottle {
             }
         });
         if let Some(docker) = &mut self.docker {
-            docker::end(docker);
+            end(docker);
         }
         crate::world::end_processes_of(self.folder.path());
         // What a test mounted below its folder would keep the folder from going.

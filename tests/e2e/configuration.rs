@@ -4,8 +4,6 @@ use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::process::Stdio;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::api;
@@ -310,8 +308,7 @@ impl Foreground {
 
 impl Drop for Foreground {
     fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a process id")), Signal::SIGTERM);
-        let _ = self.0.wait();
+        crate::program::end(&mut self.0);
     }
 }
 

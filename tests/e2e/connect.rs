@@ -5,22 +5,10 @@ use std::process::Child;
 
 use crate::api;
 use crate::bottle::{Bottle, IMAGE, busybox_tar};
-use crate::docker::{self, Docker};
-use crate::program::{Outcome, foreign};
+use crate::certificate;
+use crate::docker::Docker;
+use crate::program::{Outcome, end, foreign};
 use crate::up::RUNS;
-
-/// An authority, a certificate of a server at 127.0.0.1 and one of a client, and another authority that made neither.
-const CERTIFICATES: &str = r#"mkdir -p tls && cd tls
-    authority() { openssl req -x509 -newkey rsa:2048 -nodes -keyout $1-key.pem -out $1.pem -days 2 -subj /CN=$1 2>/dev/null; }
-    sign() {
-        openssl req -newkey rsa:2048 -nodes -keyout $1-key.pem -out $1.csr -subj /CN=$1 2>/dev/null
-        printf "$2" > $1.ext
-        openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out $1-cert.pem -days 2 -extfile $1.ext 2>/dev/null
-    }
-    authority ca && authority stranger
-    sign server 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n'
-    sign client 'extendedKeyUsage=clientAuth\n'
-    mkdir -p client && cp ca.pem client/ca.pem && cp client-cert.pem client/cert.pem && cp client-key.pem client/key.pem"#;
 
 /// What an engine elsewhere is asked, so that each kind of connection is used: one answer, a stream, and a process's streams, the end of whose
 /// input the engine must be told.
@@ -53,7 +41,7 @@ fn assert_works(bottle: &Bottle, program: &str, flags: &str) {
 
 /// A Docker Engine that speaks TLS on port 2376, and plainly on a socket.
 fn docker_with_tls(bottle: &Bottle) -> Docker<'_> {
-    bottle.shell(CERTIFICATES).success();
+    certificate::make(bottle);
     let file = |name: &str| bottle.project().join("tls").join(name).display().to_string();
     let (authority, certificate, key) = (file("ca.pem"), file("server-cert.pem"), file("server-key.pem"));
     Docker::start_with(
@@ -181,7 +169,7 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        docker::end(&mut self.process);
+        end(&mut self.process);
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use crate::bottle::Bottle;
-use crate::program::{foreign, run};
+use crate::docker::{docker, docker_in_shell};
+use crate::program::run;
 use crate::up::RUNS;
 
 /// Two replicas of a service with a volume, a bind and memory, and one that never runs as root.
@@ -68,7 +69,7 @@ fn paths_land_by_dockers_rules_and_ours_are_its_own() {
     bottle.gantry(["up", "-d"]).success();
     let prepare = "mkdir -p tree/sub && echo x > tree/sub/f && ln -s sub tree/l && mkdir -p there && echo y > plain";
     bottle.shell(prepare).success();
-    let docker = format!("{} -H unix://{}", foreign("usr/bin/docker").display(), bottle.socket().display());
+    let docker = docker_in_shell(&bottle);
     // Each rule by docker into one container and by us into the other; the trees must be the same.
     for (source, target) in [
         ("tree", "/tmp/t1"),
@@ -239,13 +240,7 @@ fn a_whole_root_goes_out_without_what_is_mounted() {
     let running = list("running.tar");
     assert!(running.lines().any(|line| line == "tmp/own") && running.lines().any(|line| line == "data/"), "{running}");
     assert!(!running.contains("data/kept") && !running.contains("etc/group") && !running.lines().any(|line| line.starts_with("proc/1")));
-    let docker = run(bottle.command(foreign("usr/bin/docker")).arg("-H").arg(format!("unix://{}", bottle.socket().display())).args([
-        "export",
-        "-o",
-        "docker.tar",
-        "project-a-2",
-    ]));
-    docker.success();
+    run(docker(&bottle).args(["export", "-o", "docker.tar", "project-a-2"])).success();
     assert_eq!(list("docker.tar"), running);
     bottle.gantry(["stop", "-t", "1"]).success();
     assert_eq!(bottle.shell("$GANTRY export --index 2 a | tar t").success(), running);

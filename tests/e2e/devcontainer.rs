@@ -2,6 +2,7 @@
 
 use crate::bottle::Bottle;
 use crate::client::{client, script, with_mirror};
+use crate::docker::docker;
 use crate::program::{Outcome, foreign, run};
 use crate::registry::Registry;
 
@@ -64,9 +65,7 @@ fn a_container_to_develop_in_is_made_of_an_image() {
     assert_eq!(bottle.shell("cat inside").success(), "written\n");
     // Another `up` finds it, and starts it when it has ended.
     assert_eq!(project.up(&[]), container);
-    bottle
-        .shell(&format!("{} -H unix://{} stop -t 1 {container}", foreign("usr/bin/docker").display(), bottle.socket().display()))
-        .success();
+    run(docker(&bottle).args(["stop", "-t", "1", &container])).success();
     assert_eq!(project.up(&[]), container);
     assert_eq!(project.exec("cat /tmp/started"), "started\nstarted\n");
     assert_ne!(project.up(&["--remove-existing-container"]), container);

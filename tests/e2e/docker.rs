@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::bottle::{Bottle, IMAGE, busybox_tar};
-use crate::program::{Outcome, foreign, run};
+use crate::program::{Outcome, end, foreign, run};
 use crate::up::RUNS;
 
 /// A Docker Engine of Debian forky's, unpacked, with a data root of its own.
@@ -48,14 +48,12 @@ impl<'bottle> Docker<'bottle> {
 
     /// The same, to be run elsewhere.
     pub(crate) fn command(&self) -> Command {
-        let mut command = self.bottle.command(foreign("usr/bin/docker"));
-        command.arg("-H").arg(self.host());
-        command
+        docker_at(self.bottle, &self.socket())
     }
 
     /// The `docker` command line by itself.
     pub(crate) fn docker_alone(&self, arguments: &[&str]) -> Outcome {
-        run(self.bottle.command(foreign("usr/bin/docker")).args(arguments))
+        run(alone(self.bottle).args(arguments))
     }
 
     /// Docker Compose on it, in the bottle's project.
@@ -140,18 +138,26 @@ pub(crate) fn daemon(bottle: &Bottle, folder: &Path, socket: &Path, more: &[&str
     panic!("dockerd did not start:\n{}", told.join("\n"));
 }
 
-/// Ends a daemon.
-pub(crate) fn end(process: &mut Child) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
-    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-    let _ = process.wait();
+/// The real `docker`, on the engine that its configuration and its variables name.
+pub(crate) fn alone(bottle: &Bottle) -> Command {
+    bottle.command(foreign("usr/bin/docker"))
+}
+
+/// The real `docker` on a socket.
+pub(crate) fn docker_at(bottle: &Bottle, socket: &Path) -> Command {
+    let mut command = alone(bottle);
+    command.arg("-H").arg(format!("unix://{}", socket.display()));
+    command
 }
 
 /// The real `docker` on our engine's socket.
 pub(crate) fn docker(bottle: &Bottle) -> Command {
-    let mut command = bottle.command(foreign("usr/bin/docker"));
-    command.arg("-H").arg(format!("unix://{}", bottle.socket().display()));
-    command
+    docker_at(bottle, &bottle.socket())
+}
+
+/// The same, as words of a shell.
+pub(crate) fn docker_in_shell(bottle: &Bottle) -> String {
+    format!("{} -H unix://{}", foreign("usr/bin/docker").display(), bottle.socket().display())
 }
 
 #[test]
@@ -171,11 +177,8 @@ fn the_docker_command_line_works_on_our_socket() {
     assert_eq!(docker(&["logs", "--details", "project-a-1"]).success(), "tag=the+log+of+project-a-1 hello from a\n");
     let outcome = docker(&["exec", "project-a-1", "sh", "-c", "echo out; exit 5"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (5, "out\n"));
-    let terminal = bottle.shell(&format!(
-        "script -qec '{} -H unix://{} exec -it project-a-1 sh -c \"tty; exit 6\"' /dev/null",
-        foreign("usr/bin/docker").display(),
-        bottle.socket().display()
-    ));
+    let client = docker_in_shell(&bottle);
+    let terminal = bottle.shell(&format!("script -qec '{client} exec -it project-a-1 sh -c \"tty; exit 6\"' /dev/null"));
     assert!(terminal.stdout.contains("/dev/pts/0") && terminal.code == 6, "{terminal:?}");
     assert!(docker(&["version", "--format", "{{.Server.Version}}"]).code == 0);
     docker(&["stop", "-t", "1", "project-a-1"]).success();
@@ -190,7 +193,7 @@ fn containers_are_run_attached_to_and_left_by_their_keys() {
     let bottle = Bottle::with_image();
     bottle.gantry(["image", "ls"]).success();
     let docker = |arguments: &[&str]| run(docker(&bottle).args(arguments));
-    let client = format!("{} -H unix://{}", foreign("usr/bin/docker").display(), bottle.socket().display());
+    let client = docker_in_shell(&bottle);
     assert_eq!(docker(&["run", "--rm", "busybox:test", "echo", "first and last"]).success(), "first and last\n");
     assert_eq!(docker(&["run", "--rm", "busybox:test", "sh", "-c", "exit 7"]).code, 7);
     for (arguments, code, word) in [

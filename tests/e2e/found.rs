@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use crate::bottle::Bottle;
-use crate::docker::Docker;
+use crate::docker::{Docker, alone};
 use crate::program::{Outcome, foreign, run};
 
 const SHOP: &str = "
@@ -34,7 +34,7 @@ fn with_link() -> Bottle {
 
 /// Runs the foreign `docker`.
 fn docker(bottle: &Bottle, arguments: &[&str]) -> Outcome {
-    run(bottle.command(foreign("usr/bin/docker")).args(arguments))
+    run(alone(bottle).args(arguments))
 }
 
 fn engine_of(bottle: &Bottle) -> String {

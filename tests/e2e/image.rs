@@ -1,8 +1,8 @@
 //! Images in and out: `image save`, `load`, `ls`, `rm`, `prune`, and `login`, `logout`.
 
 use crate::bottle::{Bottle, IMAGE};
-use crate::docker::Docker;
-use crate::program::{foreign, run};
+use crate::docker::{Docker, docker};
+use crate::program::run;
 use crate::registry::Registry;
 
 /// What an image gives back when it is run.
@@ -86,8 +86,7 @@ fn only_what_nothing_uses_is_pruned() {
     bottle.gantry(["up", "-d"]).success();
     let pruned = bottle.gantry(["image", "prune", "-a", "-f"]).success();
     assert!(pruned.contains("untagged: lost:1") && !pruned.contains(IMAGE), "{pruned}");
-    let host = format!("unix://{}", bottle.socket().display());
-    run(bottle.command(foreign("usr/bin/docker")).args(["-H", &host, "image", "prune", "-a", "-f"])).success();
+    run(docker(&bottle).args(["image", "prune", "-a", "-f"])).success();
     assert_eq!(count(), 1);
 }
 
@@ -111,8 +110,7 @@ fn who_is_let_in_is_remembered_until_he_leaves() {
     bottle.shell(push).success();
     bottle.gantry(["image", "rm", "127.0.0.1:5001/mine:1"]).success();
     bottle.gantry(["image", "pull", "127.0.0.1:5001/mine:1"]).success();
-    let docker =
-        |line: &str| bottle.shell(&format!("{} -H unix://{} {line}", foreign("usr/bin/docker").display(), bottle.socket().display()));
+    let docker = |line: &str| run(docker(&bottle).args(line.split(' ')));
     assert!(docker("login -u ann -p secret 127.0.0.1:5001").success().contains("Login Succeeded"));
     assert_ne!(docker("login -u ann -p wrong 127.0.0.1:5001").code, 0);
     assert_eq!(bottle.gantry(["logout", "127.0.0.1:5001"]).success(), "Removing login credentials for 127.0.0.1:5001\n");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::bottle::Bottle;
+use crate::docker::docker;
 use crate::program::{Outcome, foreign, run};
 use crate::up::RUNS;
 
@@ -172,10 +173,7 @@ fn the_docker_command_line_looks_through_our_socket() {
     project(&bottle);
     bottle.gantry(["up", "-d"]).success();
     bottle.gantry(["exec", "-T", "job", "sh", "-c", "head -c 300000 /dev/urandom > /tmp/big"]).success();
-    let docker = |arguments: &[&str]| {
-        run(bottle.command(foreign("usr/bin/docker")).arg("-H").arg(format!("unix://{}", bottle.socket().display())).args(arguments))
-            .success()
-    };
+    let docker = |arguments: &[&str]| run(docker(&bottle).args(arguments)).success();
     assert!(docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "shop-job-1"]).starts_with("shop-job-1 1"));
     assert!(docker(&["top", "shop-job-1"]).contains("sleep 1000"));
     assert!(docker(&["events", "--since", "1h", "--until", "0s", "--filter", "container=shop-job-1"]).contains("container start"));

@@ -15,6 +15,7 @@ mod build_killed;
 mod build_refused;
 mod build_shell;
 mod cache;
+mod certificate;
 mod client;
 mod command;
 mod compare;

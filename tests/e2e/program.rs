@@ -3,7 +3,10 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// The folder the project lies in.
 pub(crate) fn top() -> &'static Path {
@@ -64,6 +67,13 @@ impl Outcome {
         assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self.stderr
     }
+}
+
+/// Asks a program to end, and waits until it has. `timeout` passes the signal on and ends with what it runs.
+pub(crate) fn end(process: &mut Child) {
+    let pid = Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
+    let _ = kill(pid, Signal::SIGTERM);
+    let _ = process.wait();
 }
 
 /// Runs a command with nothing on its standard input.

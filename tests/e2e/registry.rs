@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::bottle::Bottle;
-use crate::program::{run, top};
+use crate::program::{end, run, top};
 
 /// A registry that ends with the test.
 pub(crate) struct Registry {
@@ -86,9 +86,6 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        // `timeout` passes the signal on and ends with the registry.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.process.wait();
+        end(&mut self.process);
     }
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use self::side::{Side, encoded};
-use crate::api::request;
+use self::side::Side;
+use crate::api::{encoded, request};
 use crate::bottle::Bottle;
 use crate::compare::difference::{self, Allowed};
-use crate::docker::Docker;
-use crate::program::{foreign, run, top};
+use crate::docker::{Docker, docker};
+use crate::program::{run, top};
 
 #[test]
 fn what_the_api_tells_is_what_dockers_tells() {
@@ -80,11 +80,7 @@ fn what_is_asked_for_by_rare_fields_is_done() {
     let paths = json!({"MaskedPaths": ["/proc/version"], "ReadonlyPaths": ["/proc/sys"]});
     let shown = started(&bottle, "paths", json!({"Cmd": sleep, "HostConfig": paths}));
     assert_eq!(shown["HostConfig"]["MaskedPaths"], json!(["/proc/version"]));
-    let inside = |name: &str, line: &str| {
-        let mut command = bottle.command(foreign("usr/bin/docker"));
-        command.arg("-H").arg(format!("unix://{}", bottle.socket().display()));
-        run(command.args(["exec", name, "sh", "-c", line])).stdout
-    };
+    let inside = |name: &str, line: &str| run(docker(&bottle).args(["exec", name, "sh", "-c", line])).stdout;
     assert_eq!(inside("paths", "cat /proc/version; wc -c < /proc/interrupts | grep -vq '^0$' && echo seen"), "seen\n");
     assert_eq!(inside("paths", "echo 1 > /proc/sys/net/ipv4/ip_forward || echo no"), "no\n");
 

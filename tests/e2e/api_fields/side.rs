@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::tour::{ANSWERS, LEAVE, TOUR, VERSIONS};
-use crate::api::request;
+use crate::api::{encoded, request};
 use crate::bottle::{Bottle, busybox_tar};
 use crate::compare::normal::Names;
 use crate::compare::side::Record;
-use crate::program::{foreign, run};
+use crate::docker::docker_at;
+use crate::program::run;
 
 /// One engine.
 pub(super) struct Side<'a> {
@@ -25,9 +26,7 @@ impl<'a> Side<'a> {
     }
 
     fn docker(&self, line: &str) -> String {
-        let mut command = self.bottle.command(foreign("usr/bin/docker"));
-        command.arg("-H").arg(format!("unix://{}", self.socket.display())).args(line.split_whitespace());
-        run(&mut command).success()
+        run(docker_at(self.bottle, &self.socket).args(line.split_whitespace())).success()
     }
 
     fn get(&self, path: &str) -> Value {
@@ -84,9 +83,8 @@ impl<'a> Side<'a> {
     /// Makes everything, and looks at it from all sides.
     pub(super) fn play(&mut self) {
         let changes = "-c|ENV FROM_IMAGE=yes|-c|EXPOSE 80|-c|LABEL im=age|-c|CMD [\"sleep\",\"1000\"]";
-        let mut import = self.bottle.command(foreign("usr/bin/docker"));
-        import.arg("-H").arg(format!("unix://{}", self.socket.display())).arg("import").args(changes.split('|'));
-        run(import.arg(busybox_tar()).arg("fields:1")).success();
+        let mut docker = docker_at(self.bottle, &self.socket);
+        run(docker.arg("import").args(changes.split('|')).arg(busybox_tar()).arg("fields:1")).success();
         for line in TOUR {
             self.docker(line);
         }
@@ -196,9 +194,8 @@ impl<'a> Side<'a> {
     /// Events of each thing, in the order they came for it.
     fn look_at_events(&mut self) {
         let now = self.bottle.shell("date +%s.%N").success();
-        let mut command = self.bottle.command(foreign("usr/bin/docker"));
-        command.arg("-H").arg(format!("unix://{}", self.socket.display()));
-        let text = run(command.args(["events", "--since", "0", "--until", now.trim(), "--format", "{{json .}}"])).success();
+        let mut docker = docker_at(self.bottle, &self.socket);
+        let text = run(docker.args(["events", "--since", "0", "--until", now.trim(), "--format", "{{json .}}"])).success();
         let mut things: Map<String, Value> = Map::new();
         for line in text.lines() {
             let mut event: Value = serde_json::from_str(line).expect("an event");
@@ -287,8 +284,4 @@ fn tamed(mut shown: Value) -> Value {
         shown["Created"] = json!("SECONDS");
     }
     shown
-}
-
-pub(super) fn encoded(text: &str) -> String {
-    text.replace('{', "%7B").replace('}', "%7D").replace('"', "%22").replace('[', "%5B").replace(']', "%5D")
 }

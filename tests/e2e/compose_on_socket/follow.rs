@@ -75,12 +75,8 @@ fn files_follow_the_hosts() {
     project.bottle.eventually("it runs", || project.bottle.state("watch-synced-1") == "running");
     // Looked at until it is so: neither side tells when a file has arrived.
     let until = |check: &str| {
-        let exec = format!(
-            "{} -H unix://{} exec watch-synced-1",
-            crate::program::foreign("usr/bin/docker").display(),
-            project.bottle.socket().display()
-        );
-        let line = format!("until {exec} sh -c '{check}' 2>/dev/null; do :; done");
+        let docker = crate::docker::docker_in_shell(&project.bottle);
+        let line = format!("until {docker} exec watch-synced-1 sh -c '{check}' 2>/dev/null; do :; done");
         project.bottle.shell(&line).success();
     };
     until("test -e /tree/one");
