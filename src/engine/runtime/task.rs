@@ -135,8 +135,14 @@ struct Shared {
     started_at: Timestamp,
     ended: watch::Sender<Option<ExitRecord>>,
     execs: Mutex<BTreeMap<ExecId, Expected>>,
-    /// Who waits for other limits to be in force.
-    limits: Mutex<Option<oneshot::Sender<Result<(), LaunchError>>>>,
+    limits: Mutex<Option<Limiting>>,
+}
+
+/// Who waits for other limits to be in force, and what the shim has said of them.
+#[derive(Debug)]
+struct Limiting {
+    tell: oneshot::Sender<Option<Result<(), LaunchError>>>,
+    said: Option<Result<(), LaunchError>>,
 }
 
 /// Who waits for an exec.
@@ -264,12 +270,16 @@ impl Task {
     pub async fn limit(&self, resources: &Resources) -> Result<(), LimitError> {
         let gone = || TaskError::Gone { id: self.id() };
         let (tell, told) = oneshot::channel();
-        *self.shared.limits() = Some(tell);
-        let ordered = self.shared.shim.order(&Order::Limit(Box::new(resources.clone())), &[]).await;
-        if ordered.is_err() || self.shared.ended.borrow().is_some() {
+        *self.shared.limits() = Some(Limiting { tell, said: None });
+        // The second is understood by every shim: with its answer all is said of the first.
+        for order in [Order::Limit(Box::new(resources.clone())), Order::Describe] {
+            self.shared.shim.order(&order, &[]).await.map_err(|_| gone())?;
+        }
+        if self.shared.ended.borrow().is_some() {
             return Err(gone().into());
         }
-        told.await.map_err(|_| gone())?.map_err(LimitError::Launch)
+        let said = told.await.map_err(|_| gone())?;
+        said.unwrap_or_else(|| Err(older("a change of its limits"))).map_err(LimitError::Launch)
     }
 
     /// Freezes every process of it.
@@ -339,7 +349,7 @@ impl Task {
 }
 
 impl Shared {
-    fn limits(&self) -> MutexGuard<'_, Option<oneshot::Sender<Result<(), LaunchError>>>> {
+    fn limits(&self) -> MutexGuard<'_, Option<Limiting>> {
         // One value is put in the place of another.
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -366,11 +376,24 @@ impl Shared {
                 expected.map(|expected| expected.ended.send((code, processor_time, out_of_memory)));
             }
             Notice::Limited(limited) => {
-                let waits = self.limits().take();
-                waits.map(|waits| waits.send(limited));
+                if let Some(limiting) = &mut *self.limits() {
+                    limiting.said = Some(limited);
+                }
+            }
+            Notice::Running { .. } => {
+                let limiting = self.limits().take();
+                limiting.map(|limiting| limiting.tell.send(limiting.said));
             }
             notice => tracing::warn!("the shim of container {} said {notice:?} out of turn", self.claim.id),
         }
+    }
+}
+
+/// Says that a shim does not do something.
+fn older(what: &str) -> LaunchError {
+    LaunchError::Unavailable {
+        what: what.to_owned(),
+        reason: "the container was started by an older version, which does not do that; restart it".to_owned(),
     }
 }
 
@@ -461,4 +484,50 @@ pub enum TaskError {
         /// The shim's words.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::runtime::packet;
+
+    /// A task whose shim answers each order that it understands with these notices.
+    fn task(answer: impl Fn(Order) -> Vec<Notice> + Send + 'static) -> Task {
+        let itself = rustix::process::getpid();
+        let pidfd = || rustix::process::pidfd_open(itself, rustix::process::PidfdFlags::empty()).expect("a pidfd");
+        let (socket, theirs) = packet::pair().expect("a socket pair");
+        std::thread::spawn(move || {
+            while let Ok(Some((order, _))) = talk::receive(&theirs, true) {
+                answer(order).iter().for_each(|notice| talk::send(&theirs, notice, &[], true).expect("room"));
+            }
+        });
+        let id = ContainerId::from_bytes([7; 32]);
+        let claim = Claim { id, group: "none/none".to_owned(), exit_record: PathBuf::new(), keeper: KeeperLink::alone() };
+        let shim = ShimProcess::found(itself.as_raw_pid(), pidfd(), socket).expect("a shim");
+        Task::new(claim, shim, (itself.as_raw_pid(), pidfd()), Timestamp::from_nanos(1))
+    }
+
+    async fn limited(task: &Task) -> Result<(), String> {
+        let limited = tokio::time::timeout(Duration::from_secs(20), task.limit(&Resources::default())).await;
+        limited.expect("an answer").map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn limits_are_in_force_refused_or_not_understood() {
+        let running = || Notice::Running { pid: 7, started_at: Timestamp::from_nanos(1) };
+        let shim = |said: Option<Result<(), LaunchError>>| {
+            task(move |order| match order {
+                Order::Limit(_) => said.clone().map(Notice::Limited).into_iter().collect(),
+                _ => vec![running()],
+            })
+        };
+        let fine = shim(Some(Ok(())));
+        // The answer of one does not meet the next.
+        for _ in 0..3 {
+            assert_eq!(limited(&fine).await, Ok(()));
+        }
+        assert_eq!(limited(&shim(Some(Err(LaunchError::Invalid("too small".to_owned()))))).await, Err("too small".to_owned()));
+        let old = limited(&shim(None)).await.expect_err("an old shim says nothing of limits");
+        assert!(old.contains("older version"), "{old}");
+    }
 }
