@@ -8,7 +8,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::runtime::task::{LimitError, TaskError};
 use crate::resource::container::{ContainerChange, ContainerSpec, ContainerState, Resources, RestartPolicy};
-use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::failure::Failure;
 
 impl From<LimitError> for Failure {
     fn from(error: LimitError) -> Self {
@@ -23,7 +23,7 @@ impl Engine {
     /// Changes a container. One that runs has its new limits when this returns, or its old ones if they cannot be had.
     pub(in crate::engine) async fn update(&self, container: &Arc<Container>, change: &ContainerChange) -> Result<(), Failure> {
         let id = container.id();
-        let refused = |failure: Failure| Failure { message: format!("Cannot update container {id}: {}", failure.message), ..failure };
+        let refused = |failure: Failure| failure.within(&format!("Cannot update container {id}"));
         let _turn = container.turn().await;
         let life = container.life();
         if life.removed || matches!(life.state, ContainerState::Removing | ContainerState::Dead) {
@@ -38,11 +38,11 @@ impl Engine {
             match task.limit(&limits).await {
                 // It has just ended: its next life begins with them.
                 Ok(()) | Err(LimitError::Task(TaskError::Gone { .. })) => {}
+                // Its shim has taken back those that could be had.
                 Err(error) => {
-                    if let Err(error) = task.limit(&record.spec.resources).await {
-                        tracing::warn!(container = %id, %error, "the limits from before an update could not be set again");
+                    if let Err(failure) = container.replace_record(SpecRecord::clone(&record)) {
+                        tracing::error!(container = %id, %failure, "a container has limits in its record that it does not have");
                     }
-                    container.replace_record(SpecRecord::clone(&record))?;
                     return Err(refused(error.into()));
                 }
             }
@@ -66,7 +66,6 @@ fn changed(spec: &ContainerSpec, change: &ContainerChange) -> Result<ContainerSp
 }
 
 fn merge(limits: &mut Resources, change: &Resources) -> Result<(), Failure> {
-    let conflict = |message: &str| Err(Failure { kind: FailureKind::Conflict, message: message.to_owned() });
     let Resources {
         memory,
         memory_reservation,
@@ -102,7 +101,7 @@ fn merge(limits: &mut Resources, change: &Resources) -> Result<(), Failure> {
         ),
     ] {
         if clashes {
-            return conflict(message);
+            return Err(Failure::conflict(message));
         }
     }
     if let (Some(memory), None) = (*memory, *memory_swap) {
@@ -110,7 +109,9 @@ fn merge(limits: &mut Resources, change: &Resources) -> Result<(), Failure> {
         let double = || limits.memory.map_or(0, |memory| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX));
         let both = limits.memory_swap.filter(|both| *both != 0).unwrap_or_else(double);
         if i64::try_from(memory).unwrap_or(i64::MAX) > both {
-            return conflict("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+            return Err(Failure::conflict(
+                "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+            ));
         }
         limits.memory_swap = Some(both);
     }

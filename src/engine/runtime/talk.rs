@@ -46,9 +46,9 @@ pub(super) enum Order {
         /// Rows and columns.
         size: TerminalSize,
     },
-    /// Other limits, while it runs. Answered by `Limited`.
+    /// Other limits, while it runs: all of them, or it keeps those it has. Answered by `Limited`.
     Limit(Box<Resources>),
-    /// Who runs there? Answered by `Running`.
+    /// Who runs there? Answered by `Running`, by every version of a shim.
     Describe,
 }
 

@@ -4,6 +4,7 @@
 mod device_filter;
 mod group;
 pub(super) mod hierarchy;
+mod kept;
 mod limit;
 mod usage;
 
@@ -16,6 +17,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::engine::runtime::cgroup::group::Group;
 use crate::engine::runtime::cgroup::hierarchy::{Hierarchies, Hierarchy};
+use crate::engine::runtime::cgroup::kept::Kept;
 pub use crate::engine::runtime::cgroup::usage::GroupUsage;
 use crate::engine::runtime::device;
 use crate::engine::runtime::error::{Errno, LaunchError};
@@ -121,8 +123,8 @@ impl Leaf {
         Ok(())
     }
 
-    /// Sets other limits while it is in use. Where a limit needs a hierarchy of version 1 that its processes are not in yet, they are moved
-    /// there: what they use from then on counts.
+    /// Sets other limits while it is in use, all of them or none. Where a limit needs a hierarchy of version 1 that its processes are not in
+    /// yet, they are moved there: what they use from then on counts.
     pub(super) fn limit(&mut self, spec: &CgroupSpec) -> Result<(), LaunchError> {
         let resources = &spec.resources;
         limit::check(resources)?;
@@ -131,16 +133,24 @@ impl Leaf {
         let controllers: Vec<String> = controllers.split_whitespace().filter(|word| DELEGATED.contains(word)).map(str::to_owned).collect();
         // What cannot be had is found before anything is changed.
         let needed = self.needed(&controllers, resources)?;
-        limit::set_unified(&self.unified, &controllers, resources)?;
-        let before = self.legacy.len();
-        for legacy in &self.legacy {
-            limit::set_legacy(&[], &legacy.group, &legacy.controllers, resources)?;
+        let (kept, before) = (Kept::of(&self.unified), self.legacy.len());
+        let kept_legacy: Vec<Kept> = self.legacy.iter().map(|legacy| Kept::of(&legacy.group)).collect();
+        let changed = self.change(&controllers, resources).and_then(|()| self.make_legacy(above, &needed, resources));
+        let changed = changed.and_then(|()| self.legacy[before..].iter().try_for_each(|legacy| self.gather(legacy)));
+        if changed.is_err() {
+            kept.put_back(&self.unified);
+            self.legacy.iter().zip(&kept_legacy).for_each(|(legacy, kept)| kept.put_back(&legacy.group));
+            let made = self.legacy.split_off(before);
+            // One that processes were moved into stays.
+            self.legacy.extend(made.into_iter().filter(|legacy| legacy.parent.remove_empty(&self.name).is_err()));
         }
-        let made = self.make_legacy(above, &needed, resources);
-        for legacy in &self.legacy[before..] {
-            self.gather(legacy)?;
-        }
-        made
+        changed
+    }
+
+    /// Sets limits in the groups that it has.
+    fn change(&self, controllers: &[String], resources: &Resources) -> Result<(), LaunchError> {
+        limit::set_unified(&self.unified, controllers, resources)?;
+        self.legacy.iter().try_for_each(|legacy| limit::set_legacy(&[], &legacy.group, &legacy.controllers, resources))
     }
 
     /// Moves all its processes into a group of version 1. Children of those that have been moved are born there.

@@ -10,7 +10,7 @@ use crate::engine::runtime::cgroup::Leaf;
 use crate::engine::runtime::error::LaunchError;
 use crate::engine::runtime::exit::ExitRecord;
 use crate::engine::runtime::init;
-use crate::engine::runtime::launch::{LaunchSpec, Namespace};
+use crate::engine::runtime::launch::{CgroupSpec, LaunchSpec, Namespace};
 use crate::engine::runtime::shim::client::Client;
 use crate::engine::runtime::shim::engine::{Engine, Heard};
 use crate::engine::runtime::shim::exec::Exec;
@@ -152,8 +152,7 @@ impl Shim {
                 }
             }
             (Order::Limit(resources), Phase::Running { .. }) => {
-                self.spec.cgroup.resources = *resources;
-                let limited = self.leaf.limit(&self.spec.cgroup);
+                let limited = self.leaf.limit(&CgroupSpec { resources: *resources, ..self.spec.cgroup.clone() });
                 self.engine.tell(Notice::Limited(limited), &[]);
             }
             (Order::Describe, &Phase::Running { since }) => {
