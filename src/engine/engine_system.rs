@@ -64,7 +64,7 @@ impl Engine {
         let registry = self.shared.images.registry();
         info.mirrors.clone_from(&registry.mirrors);
         info.insecure_registries.clone_from(&registry.insecure);
-        info.proxies = [&registry.http_proxy, &registry.https_proxy, &registry.no_proxy].map(|proxy| proxy.clone().unwrap_or_default());
+        info.proxies = registry.shown_proxies();
         for container in self.shared.containers.all() {
             match container.life().state {
                 ContainerState::Running { paused: false, .. } | ContainerState::Restarting { .. } => info.running += 1,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::registry::proxy::masked;
+
 /// How registries are reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryConfig {
@@ -19,4 +21,12 @@ pub struct RegistryConfig {
     pub certificates: Option<PathBuf>,
     /// Folders with a folder for each registry (`certs.d`), which holds `*.crt` to trust for it besides.
     pub certificate_folders: Vec<PathBuf>,
+}
+
+impl RegistryConfig {
+    /// Returns the values of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as they may be shown to anybody.
+    pub fn shown_proxies(&self) -> [String; 3] {
+        let shown = |proxy: &Option<String>| proxy.as_deref().map(masked).unwrap_or_default();
+        [shown(&self.http_proxy), shown(&self.https_proxy), self.no_proxy.clone().unwrap_or_default()]
+    }
 }

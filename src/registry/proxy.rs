@@ -118,6 +118,13 @@ impl Proxy {
     }
 }
 
+/// The URL of a proxy with nobody's name and password in it: those become what Docker puts in their place.
+pub(super) fn masked(value: &str) -> String {
+    let (scheme, rest) = value.find("://").map_or(("", value), |end| value.split_at(end + "://".len()));
+    // Where a user ends is for [`Proxy::parse`] to say.
+    rest.rsplit_once('@').map_or_else(|| value.to_owned(), |(_, host)| format!("{scheme}xxxxx:xxxxx@{host}"))
+}
+
 fn percent_decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -157,6 +164,19 @@ mod tests {
         check("x, *", "https://a.example/", None);
         check("10.0.0.0/8", "https://10.1.2.3/", None);
         check("a.example:444", "https://a.example/", Some("secure"));
+    }
+
+    #[test]
+    fn nobody_is_shown_a_password() {
+        let check = |value: &str, expect: &str| {
+            let config =
+                RegistryConfig { https_proxy: Some(value.to_owned()), no_proxy: Some("a@b".to_owned()), ..RegistryConfig::default() };
+            assert_eq!(config.shown_proxies(), ["", expect, "a@b"], "{value}");
+        };
+        check("http://user:p%40ss@secure:3129/", "http://xxxxx:xxxxx@secure:3129/");
+        check("http://user:p@ss/wd@secure:3129", "http://xxxxx:xxxxx@secure:3129");
+        check("user:secret@secure:3129", "xxxxx:xxxxx@secure:3129");
+        check("http://secure:3129", "http://secure:3129");
     }
 
     #[test]
