@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::archive::layer::{Opacity, attribute, is_whiteout, opacity};
@@ -133,18 +133,9 @@ impl Comparison {
 
 /// The names in a folder of the tree below that are not among these, in order.
 fn hidden(below: BorrowedFd<'_>, names: &[(CString, FileType)], at: &[u8]) -> Result<Vec<CString>, PackError> {
-    let wrong = |error| unread(at, error);
-    let folder = rustix::fs::openat(below, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(wrong)?;
-    let known: BTreeSet<&CStr> = names.iter().map(|(name, _)| name.as_c_str()).chain([c".", c".."]).collect();
-    let mut found = Vec::new();
-    for entry in Dir::read_from(&folder).map_err(wrong)? {
-        let entry = entry.map_err(wrong)?;
-        if !known.contains(entry.file_name()) {
-            found.push(entry.file_name().to_owned());
-        }
-    }
-    found.sort();
-    Ok(found)
+    let known: BTreeSet<&CStr> = names.iter().map(|(name, _)| name.as_c_str()).collect();
+    let there = level(below, c".", &mut at.to_vec())?.names.map(|(name, _)| name);
+    Ok(there.filter(|name| !known.contains(name.as_c_str())).collect())
 }
 
 /// Whether something is another than what was there before. Overlay copies up what is only opened for writing.

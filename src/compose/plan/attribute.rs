@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::compose::project::model::{FileSource, Project, Service};
 use crate::compose::project::scalar;
 use crate::resource::container::{
-    BindRecursion, ContainerPort, ContainerSpec, Device, EndpointSpec, HealthCheck, HealthTest, InjectedFile, IpcMode, LogSpec, Mount,
-    MountSource, NamespaceMode, NetworkMode, PortBinding, Protocol, Resources, RestartPolicy,
+    BindRecursion, ContainerPort, ContainerSpec, Device, EndpointSpec, HealthCheck, InjectedFile, IpcMode, LogSpec, Mount, MountSource,
+    NamespaceMode, NetworkMode, PortBinding, Protocol, Resources, RestartPolicy,
 };
 
 /// The value of an attribute.
@@ -150,12 +150,7 @@ impl Teller<'_> {
 
     fn health(&mut self, check: &HealthCheck) {
         let HealthCheck { test, interval, timeout, retries, start_period, start_interval } = check;
-        let words = match test {
-            HealthTest::Inherit => None,
-            HealthTest::Disabled => Some(vec!["NONE".to_owned()]),
-            HealthTest::Exec(words) => Some(std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect()),
-            HealthTest::Shell(line) => Some(vec!["CMD-SHELL".to_owned(), line.clone()]),
-        };
+        let words = Some(test.words()).filter(|words| !words.is_empty());
         self.words("healthcheck.test", words.as_deref());
         for (name, length) in
             [("interval", interval), ("timeout", timeout), ("start_period", start_period), ("start_interval", start_interval)]

@@ -7,7 +7,7 @@ use crate::engine::container::entry::Container;
 use crate::engine::image::change;
 use crate::engine::image::document::{DockerHealth, Empty, HistoryStep, RunConfig};
 use crate::engine::{Engine, clock};
-use crate::resource::container::{CommitOptions, ContainerSpec, ContainerState, EffectiveConfig, HealthCheck, HealthTest, MountSource};
+use crate::resource::container::{CommitOptions, ContainerSpec, ContainerState, EffectiveConfig, HealthCheck, MountSource};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 use crate::resource::image::ImageReference;
@@ -125,14 +125,8 @@ fn unnamed_volumes(spec: &ContainerSpec) -> impl Iterator<Item = (String, Empty)
 
 fn docker_health(check: &HealthCheck) -> DockerHealth {
     let nanos = |time: std::time::Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    let words = |kind: &str, rest: &[String]| Some([&[kind.to_owned()], rest].concat());
     DockerHealth {
-        test: match &check.test {
-            HealthTest::Disabled => words("NONE", &[]),
-            HealthTest::Inherit => None,
-            HealthTest::Exec(command) => words("CMD", command),
-            HealthTest::Shell(line) => words("CMD-SHELL", std::slice::from_ref(line)),
-        },
+        test: Some(check.test.words()).filter(|words| !words.is_empty()),
         interval: nanos(check.interval),
         timeout: nanos(check.timeout),
         start_period: nanos(check.start_period),

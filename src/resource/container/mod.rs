@@ -223,6 +223,19 @@ pub enum HealthTest {
     Shell(String),
 }
 
+impl HealthTest {
+    /// Returns Docker's words for it; none for the image's own.
+    pub fn words(&self) -> Vec<String> {
+        let words = |kind: &str, rest: &[String]| [&[kind.to_owned()], rest].concat();
+        match self {
+            Self::Disabled => words("NONE", &[]),
+            Self::Inherit => Vec::new(),
+            Self::Exec(command) => words("CMD", command),
+            Self::Shell(line) => words("CMD-SHELL", std::slice::from_ref(line)),
+        }
+    }
+}
+
 /// Where a container's network lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetworkMode {

@@ -11,13 +11,7 @@ use crate::resource::container::{HealthCheck, HealthTest};
 
 /// Writes a health check.
 pub fn health_to_json(check: &HealthCheck) -> Value {
-    let test: Vec<&str> = match &check.test {
-        HealthTest::Disabled => vec!["NONE"],
-        HealthTest::Inherit => Vec::new(),
-        HealthTest::Exec(command) => ["CMD"].into_iter().chain(command.iter().map(String::as_str)).collect(),
-        HealthTest::Shell(line) => vec!["CMD-SHELL", line],
-    };
-    let mut value = json!({ "Test": test });
+    let mut value = json!({ "Test": check.test.words() });
     let mut set = |name: &str, number: i64| {
         if number != 0 {
             value[name] = json!(number);
