@@ -1,8 +1,13 @@
 //! SIGKILL at any moment: engine, keeper, shim, client.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::api::Events;
 use crate::bottle::Bottle;
 use crate::up::RUNS;
 use crate::world::processes_of;
@@ -89,6 +94,29 @@ fn the_engine_is_killed_under_load_and_no_request_and_no_line_is_lost() {
     let expected: String = (1..=1_000_000).map(|number| format!("{number}\n")).collect();
     let lines = bottle.gantry(["logs", "--no-log-prefix", "writer"]).success();
     assert!(lines == expected, "lines are missing: {} of {}", lines.len(), expected.len());
+}
+
+#[test]
+fn the_engine_is_killed_while_it_commits_and_the_container_goes_on() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    // Enough that it is still being packed when its engine is killed.
+    bottle.gantry(["exec", "-T", "a", "dd", "if=/dev/urandom", "of=/large", "bs=1M", "count=128"]).success();
+    let mut events = Events::subscribe(&bottle.socket());
+    let mut call = UnixStream::connect(bottle.socket()).expect("the engine listens");
+    call.write_all(b"POST /commit?container=project-a-1&repo=half HTTP/1.1\r\nHost: engine\r\nContent-Length: 0\r\n\r\n")
+        .expect("a request");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while events.next(deadline).expect("it is frozen")["Action"] != "pause" {}
+    end(process(&bottle, "engine"));
+    bottle.gantry(["exec", "-T", "a", "true"]).success();
+    assert_eq!(bottle.state("project-a-1"), "running");
+    assert!(!bottle.get("/images/json").to_string().contains("half"), "it was committed before the engine was killed");
+    // Who is frozen by somebody stays so.
+    bottle.gantry(["pause"]).success();
+    end(process(&bottle, "engine"));
+    assert_eq!(bottle.state("project-a-1"), "paused");
 }
 
 #[test]

@@ -118,6 +118,9 @@ impl Engine {
         match (&life.state, task) {
             (ContainerState::Running { started_at, .. }, Some(task)) if *started_at == task.started_at() => {
                 self.adopt_running(container, &life, &task).await?;
+                if let Err(failure) = self.thaw_uncommitted(container, &task).await {
+                    tracing::error!(container = %container.id(), %failure, "a container that was frozen for a commit could not be thawed");
+                }
                 Ok(Some(Next::Supervise(task)))
             }
             (ContainerState::Running { started_at, .. }, task) => {

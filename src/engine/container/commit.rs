@@ -1,12 +1,16 @@
 //! A container becomes an image: what it wrote is a layer on top of its image's, and what it runs is the image's configuration.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::container::entry::Container;
+use crate::engine::container::state::Change;
 use crate::engine::image::change;
 use crate::engine::image::document::{DockerHealth, Empty, HistoryStep, RunConfig};
-use crate::engine::{Engine, clock};
+use crate::engine::image::workshop::Workshop;
+use crate::engine::runtime::task::Task;
+use crate::engine::{Engine, clock, store};
 use crate::resource::container::{CommitOptions, ContainerSpec, ContainerState, EffectiveConfig, HealthCheck, MountSource};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
@@ -31,19 +35,63 @@ impl Engine {
         // What does not run, or is paused already, need not be.
         let paused = options.pause && matches!(life.state, ContainerState::Running { paused: false, .. });
         if paused {
-            self.freeze_held(container).await?;
+            self.freeze_to_commit(container).await?;
         }
-        let made = self.make_image(container, config, options).await;
-        if paused && let Err(failure) = self.thaw_held(container).await {
+        let workshop = self.shared.images.workshop();
+        let made = self.make_image(container, &workshop, config, options).await;
+        if paused && let Err(failure) = self.thaw_committed(container).await {
             tracing::warn!(container = %id, %failure, "a container that was committed could not be thawed");
         }
+        // What nobody needs any more is nothing to keep a container frozen for.
+        workshop.close().await;
         drop(turn);
         made
     }
 
-    async fn make_image(&self, container: &Container, config: RunConfig, options: &CommitOptions) -> Result<ImageId, Failure> {
+    /// Freezes a container, and notes that it is for a commit: the engine may not live to thaw it.
+    async fn freeze_to_commit(&self, container: &Container) -> Result<(), Failure> {
+        let note = note_of_freeze(container);
+        store::replace_until_reboot(&note, &container.task()?.started_at())?;
+        let frozen = self.freeze_held(container).await;
+        if frozen.is_err()
+            && let Err(error) = store::remove(&note)
+        {
+            tracing::error!(container = %container.id(), %error, "a container counts as frozen for a commit, and is not");
+        }
+        frozen
+    }
+
+    async fn thaw_committed(&self, container: &Container) -> Result<(), Failure> {
+        // One that was ended meanwhile was thawed for that.
+        if matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
+            self.thaw_held(container).await?;
+        }
+        Ok(store::remove(&note_of_freeze(container))?)
+    }
+
+    /// Thaws a container that runs and that an engine froze for a commit which it did not live to finish.
+    pub(super) async fn thaw_uncommitted(&self, container: &Container, task: &Task) -> Result<(), Failure> {
+        let note = note_of_freeze(container);
+        // One of an earlier life says nothing of this one.
+        if store::read_until_reboot(&note)? == Some(task.started_at()) {
+            tracing::warn!(container = %container.id(), "an engine was killed while it committed a container, which goes on now");
+            task.resume().await?;
+            // The engine may have been killed before it wrote down that it is frozen.
+            if container.update(|life| life.change(Change::Resumed)).is_ok() {
+                self.tell(container, "unpause", &[]);
+            }
+        }
+        Ok(store::remove(&note)?)
+    }
+
+    async fn make_image(
+        &self,
+        container: &Container,
+        workshop: &Workshop,
+        config: RunConfig,
+        options: &CommitOptions,
+    ) -> Result<ImageId, Failure> {
         let record = container.record();
-        let workshop = self.shared.images.workshop();
         let mut document = workshop.origin(&record.image.to_string())?.document;
         let layer = workshop.copy(container.folder().join("upper")).await?;
         let created = Some(clock::now());
@@ -70,6 +118,11 @@ impl Engine {
         self.tell(container, "commit", &more);
         Ok(image)
     }
+}
+
+/// Where it is noted that a container is frozen for a commit.
+fn note_of_freeze(container: &Container) -> PathBuf {
+    container.folder().join("frozen.json")
 }
 
 /// What the image is to run: what was asked for, changed by the lines, and the container's own for the rest.

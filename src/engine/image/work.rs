@@ -33,6 +33,12 @@ impl Work {
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
+
+    /// Ends it away from the threads that serve requests: what nobody needs any more is looked for, and removed, on the disk.
+    pub(super) async fn end(self) {
+        // One that panicked has said so.
+        let _ended = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
 }
 
 impl Drop for Work {

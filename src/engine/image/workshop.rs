@@ -90,12 +90,14 @@ impl Workshop {
 
     /// Makes a scratch folder on the file system of the layers.
     pub(in crate::engine) fn scratch(&self) -> Result<Scratch, ImageError> {
-        let folder = self.shared().layers.unfinished();
-        let scratch = Scratch { folder };
-        for part in [scratch.upper(), scratch.work()] {
-            fs::create_dir_all(&part).map_err(ImageError::disk("make", &part))?;
+        self.shared().scratch()
+    }
+
+    /// Closes it away from the threads that serve requests. With the last clone what nobody needs is removed.
+    pub(in crate::engine) async fn close(self) {
+        if let Some(work) = Arc::into_inner(self.work) {
+            work.end().await;
         }
-        Ok(scratch)
     }
 
     /// Makes a layer of what was written to an overlay's upper folder, which is taken away; `None` where nothing was. What is held goes only
@@ -184,6 +186,14 @@ enum Upper {
 }
 
 impl Shared {
+    fn scratch(&self) -> Result<Scratch, ImageError> {
+        let scratch = Scratch { folder: self.layers.unfinished() };
+        for part in [scratch.upper(), scratch.work()] {
+            fs::create_dir_all(&part).map_err(ImageError::disk("make", &part))?;
+        }
+        Ok(scratch)
+    }
+
     fn layer_of(self: &Arc<Self>, upper: &Path, rules: LayerRules, then: Upper) -> Result<Option<Digest>, ImageError> {
         let blob = zstd::Encoder::new(self.content.create()?, LEVEL).map_err(ImageError::disk("compress", upper))?;
         // What runs here is to be what the digest says, times and all.
