@@ -249,7 +249,7 @@ impl Layers {
     }
 
     /// Waits, on a thread of its own, until what was unpacked is on the disk, and then says so in the records.
-    fn sync_in_background(self: &Arc<Self>) {
+    pub(super) fn sync_in_background(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.syncing || state.unpacking > 0 || !state.known.values().any(Known::is_doubtful) {
             return;
@@ -261,6 +261,13 @@ impl Layers {
             state.syncing = false;
             tracing::warn!(%error, "no thread to wait for the disk; layers stay doubtful until the next start");
         }
+    }
+
+    /// Whether all of them are on the disk, or are about to be.
+    #[cfg(test)]
+    pub(super) fn all_settle(&self) -> bool {
+        let state = self.lock();
+        state.syncing || !state.known.values().any(Known::is_doubtful)
     }
 
     fn sync(&self) {

@@ -47,6 +47,8 @@ impl Drop for Work {
         state.stake.working -= 1;
         drop(state);
         self.shared.collect();
+        // A build's layers are made without unpacking.
+        self.shared.layers.sync_in_background();
     }
 }
 

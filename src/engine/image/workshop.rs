@@ -217,3 +217,27 @@ impl Shared {
         Ok(Some(diff))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::root::Root;
+    use crate::registry::config::RegistryConfig;
+    use crate::resource::time::Timestamp;
+
+    #[tokio::test]
+    async fn what_a_build_made_is_soon_on_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let images = Images::open(&Root::new(Some(folder.path())), RegistryConfig::default()).expect("a store");
+        let workshop = images.workshop();
+        let scratch = workshop.scratch().expect("a folder");
+        fs::write(scratch.upper().join("file"), "x").expect("a file");
+        let layer = workshop.finish(scratch.upper(), scratch, LayerRules::default()).await.expect("a layer");
+        let (key, at) = (Digest::of(b"step"), Timestamp::from_nanos(1));
+        // Without a step or an image that has it, it would be removed.
+        let record = StepRecord { layer, content: key, created: at, used: at, name: String::new(), made_for: None };
+        workshop.note(key, record).expect("a record");
+        drop(workshop);
+        assert!(images.shared.layers.all_settle());
+    }
+}
