@@ -200,8 +200,7 @@ impl Engine {
         let life = container.life();
         // As with Docker, a signal that is not the container's own way to stop leaves its restart policy alone.
         let record = container.record();
-        let own = record.effective.stop_signal.as_deref().map(signal::parse).transpose()?;
-        let is_to_end = number == SIGKILL || own.is_none_or(|own| own == number);
+        let is_to_end = is_to_end(number, record.effective.stop_signal.as_deref());
         match (&life.state, life.task) {
             (ContainerState::Running { .. }, Some(task)) => {
                 if is_to_end {
@@ -282,6 +281,11 @@ impl Engine {
     }
 }
 
+/// Whether a signal is one that a container with this stop signal is to end by. An image may have one that nobody can read.
+fn is_to_end(number: i32, own: Option<&str>) -> bool {
+    number == SIGKILL || own.and_then(|text| signal::parse(text).ok()).is_none_or(|own| own == number)
+}
+
 /// Returns once no process of a container can notice a signal; never, when process 1 can. Others that handle it are sent it, too: their
 /// parent would not pass it on.
 async fn nobody_hears(task: &Task, number: i32) {
@@ -329,4 +333,20 @@ async fn look(task: &Task, number: i32) -> Option<Hearing> {
 /// Waits for an end after as many as there were.
 async fn has_ended(watch: &mut watch::Receiver<Life>, ends: u64, at_most: Duration) -> bool {
     tokio::time::timeout(at_most, watch.wait_for(|life| life.ends > ends || life.removed)).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_ends_by_its_own_signal_and_by_any_where_that_cannot_be_read() {
+        let check = |number, own, expect: bool| assert_eq!(is_to_end(number, own), expect, "{number} {own:?}");
+        check(SIGKILL, Some("USR1"), true);
+        check(SIGTERM, Some("USR1"), false);
+        check(10, Some("SIGUSR1"), true);
+        check(SIGTERM, None, true);
+        check(SIGKILL, Some("NONSENSE"), true);
+        check(SIGTERM, Some("NONSENSE"), true);
+    }
 }
