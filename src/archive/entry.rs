@@ -113,6 +113,10 @@ impl Placer {
                         (if other == EntryType::Char { FileType::CharacterDevice } else { FileType::BlockDevice }, device)
                     }
                 };
+                // In a layer it hides what lies below, with Docker too.
+                if kind == FileType::CharacterDevice && device == 0 && !self.tree.is_layered() {
+                    return Err(refused("a character device 0:0 is how an overlay says that a file is gone; leave it out of the archive"));
+                }
                 self.replace("make", &path, |parent| rustix::fs::mknodat(parent, path.name(), kind, attributes.mode, device))?;
                 self.dress(&path, &attributes, true)
             }

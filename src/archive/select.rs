@@ -44,6 +44,12 @@ pub enum CopyError {
         /// The destination.
         path: String,
     },
+    /// A device that overlay takes for the mark of something that is gone.
+    #[error("cannot copy `{path}`: a character device 0:0 is how an overlay says that a file is gone; leave it out")]
+    Whiteout {
+        /// The source.
+        path: String,
+    },
     /// Folders too deep within each other.
     #[error("`{path}` lies in more than {DEEPEST} folders")]
     Deep {

@@ -34,8 +34,9 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str,
     let data = if linked { b"" } else { data };
     header.set_size(data.len() as u64);
     if kind == Char {
-        header.set_device_major(1).expect("a number");
-        header.set_device_minor(3).expect("a number");
+        let [major, minor] = if name.ends_with("none") { [0, 0] } else { [1, 3] };
+        header.set_device_major(major).expect("a number");
+        header.set_device_minor(minor).expect("a number");
     }
     header.set_cksum();
     builder.append(&header, data).expect("an entry");
@@ -163,6 +164,16 @@ fn nothing_reaches_the_host() {
         assert!(outcome.is_err(), "{entries:?}");
     }
     assert_eq!(fs::read(&victim).expect("the file"), b"host");
+}
+
+#[test]
+fn what_overlay_takes_for_a_mark_hides_in_a_layer_and_is_refused_elsewhere() {
+    let entries = [(Char, "none", &b""[..])];
+    let (folder, outcome) = unpacked(&entries);
+    assert!(outcome.is_ok() && whiteout(&folder.path().join("root/none")));
+    let root = open_folder(folder.path()).expect("a folder");
+    let error = unpack(&*archive(&entries), root.as_fd(), Path::new("/"), Rules::default()).expect_err("refused");
+    assert!(error.to_string().contains("`none` is refused: a character device 0:0"), "{error}");
 }
 
 #[test]

@@ -270,6 +270,9 @@ impl Copier<'_> {
             let path = path.clone();
             move |error: Errno| failed(step, &path)(error.into())
         };
+        if item.kind() == FileType::CharacterDevice && item.stat.st_rdev == 0 {
+            return Err(CopyError::Whiteout { path: shown(item.real) });
+        }
         self.size.entries += 1;
         let identity = (item.stat.st_dev, item.stat.st_ino);
         if item.stat.st_nlink > 1 {

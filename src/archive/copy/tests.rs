@@ -170,6 +170,15 @@ fn what_is_there_makes_way_or_does_not() {
 }
 
 #[test]
+fn what_overlay_takes_for_a_mark_is_not_copied() {
+    let trees = trees();
+    trees.write("from/d/file", "x");
+    rustix::fs::mknodat(CWD, trees.at("from/d/gone"), FileType::CharacterDevice, Mode::from_raw_mode(0o600), 0).expect("a device");
+    let error = trees.copy(&["d"], "/deep", |_| ()).expect_err("refused");
+    assert!(matches!(&error, CopyError::Whiteout { path } if path == "/d/gone"), "{error}");
+}
+
+#[test]
 fn copies_are_like_their_sources() {
     let trees = trees();
     trees.write("from/d/tool", "tool");
