@@ -21,7 +21,7 @@ impl Engine {
         }
         // Its image as it is, without what the container wrote: that goes into a folder of nobody's.
         let layers = self.shared.images.rootfs(&container.record().image).await?;
-        let scratch = self.shared.images.workshop().scratch()?;
+        let scratch = self.shared.images.scratch()?;
         let root = RootfsSpec { lower: layers.dirs, upper: scratch.upper(), work: scratch.work(), read_only: true, volatile: true };
         let upper = container.folder().join("upper");
         let held = (layers.guard, scratch, turn);

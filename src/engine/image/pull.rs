@@ -77,6 +77,18 @@ impl Shared {
     ) -> Result<(ImageId, bool), ImageError> {
         // As long as it lives, nothing of what comes in is collected.
         let work = self.work();
+        let pulled = self.bring_in(session, reference, platform, progress).await;
+        work.end().await;
+        pulled
+    }
+
+    async fn bring_in(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        reference: &ImageReference,
+        platform: Option<&Platform>,
+        progress: &Progress,
+    ) -> Result<(ImageId, bool), ImageError> {
         let found = self.find_out(session, reference, platform).await?;
         // As in Docker nothing is told before it is known that there is such an image.
         let asked = reference.digest().map_or_else(|| reference.tag().unwrap_or_default().to_owned(), |_| reference.to_string());
@@ -85,7 +97,6 @@ impl Shared {
         let before = self.lock().index.find(&reference.familiar()).ok().map(|(id, _)| id);
         self.fetch_layers(session, &found, progress).await?;
         self.register_pulled(&found, reference)?;
-        drop(work);
         Teller::new("", progress).say(format!("Digest: {}", found.digest));
         Ok((id, before != Some(id)))
     }

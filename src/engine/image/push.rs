@@ -50,18 +50,29 @@ impl Shared {
             let news = Arc::clone(&news);
             Arc::new(move |step| news(PushNews::Step(step)))
         };
-        let whole = Teller::new("", &progress);
-        whole.say(format!("The push refers to repository [{}/{}]", reference.registry(), reference.repository()));
+        Teller::new("", &progress).say(format!("The push refers to repository [{}/{}]", reference.registry(), reference.repository()));
         // As long as it lives, nothing of what goes out is collected.
-        let _work = self.work();
+        let work = self.work();
+        let pushed = self.push_tags(target, credentials, &news, &progress).await;
+        work.end().await;
+        pushed
+    }
+
+    async fn push_tags(
+        self: &Arc<Self>,
+        target: &PushTarget,
+        credentials: Option<Credentials>,
+        news: &News,
+        progress: &Progress,
+    ) -> Result<(), ImageError> {
         let leaving = self.tags_to_push(target)?;
         let others = self.others_with(&leaving);
         let all: BTreeSet<String> = others.values().flatten().cloned().collect();
         let all: Vec<String> = all.into_iter().collect();
-        let session = Arc::new(self.registries.push_session(reference, credentials, &all).await?);
+        let session = Arc::new(self.registries.push_session(&target.reference, credentials, &all).await?);
         for image in leaving {
-            let pushed = self.push_image(&session, &image, &others, &progress).await?;
-            whole.say(format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size));
+            let pushed = self.push_image(&session, &image, &others, progress).await?;
+            Teller::new("", progress).say(format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size));
             let mut state = self.lock();
             state.index.pulled_by(&image.reference, &pushed.digest, image.id);
             self.save(&mut state)?;

@@ -64,6 +64,11 @@ impl Images {
     pub(in crate::engine) fn workshop(&self) -> Workshop {
         Workshop { work: Arc::new(self.shared.work()) }
     }
+
+    /// Makes a scratch folder on the file system of the layers.
+    pub(in crate::engine) fn scratch(&self) -> Result<Scratch, ImageError> {
+        self.shared.scratch()
+    }
 }
 
 impl Workshop {
