@@ -12,14 +12,14 @@ impl Engine {
     /// Returns what takes how much of the disk.
     pub async fn disk_use(&self, asked: DiskQuestion) -> Result<DiskUse, Failure> {
         let mut found = DiskUse::default();
-        let containers = self.containers(&ContainerFilter { all: true, ..ContainerFilter::default() }).await?;
         if asked.images {
-            let usage = self.image_usage(true).await;
+            let (layers, shared) = self.shared.images.shared_sizes();
+            let usage = self.usage_with(Some(&shared));
             let line = |image: ImageInfo| {
                 let usage = usage.get(&image.id).copied().unwrap_or_default();
                 (image, usage)
             };
-            found.layers = self.shared.images.shared_sizes().0;
+            found.layers = layers;
             found.images = Some(self.shared.images.list().into_iter().map(line).collect());
         }
         if asked.volumes {
@@ -34,6 +34,7 @@ impl Engine {
             found.volumes = Some(volumes);
         }
         if asked.containers {
+            let containers = self.containers(&ContainerFilter { all: true, ..ContainerFilter::default() }).await?;
             let mut sized = Vec::with_capacity(containers.len());
             for container in containers {
                 let sizes = self.container_size(&container).await?;

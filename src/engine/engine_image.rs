@@ -49,11 +49,16 @@ impl Engine {
 
     /// Tells who shares each image; what layers they share only if that is asked for.
     pub async fn image_usage(&self, sizes: bool) -> BTreeMap<ImageId, ImageUsage> {
-        let users = self.shared.containers.image_users();
         let shared = if sizes { Some(self.shared.images.shared_sizes().1) } else { None };
+        self.usage_with(shared.as_ref())
+    }
+
+    /// Tells who shares each image, with what layers they share if that is known.
+    pub(super) fn usage_with(&self, shared: Option<&BTreeMap<ImageId, u64>>) -> BTreeMap<ImageId, ImageUsage> {
+        let users = self.shared.containers.image_users();
         let of = |id: &ImageId| ImageUsage {
             containers: users.get(id).copied().unwrap_or_default(),
-            shared_size: shared.as_ref().map(|sizes| sizes.get(id).copied().unwrap_or_default()),
+            shared_size: shared.map(|sizes| sizes.get(id).copied().unwrap_or_default()),
         };
         self.shared.images.list().iter().map(|image| (image.id, of(&image.id))).collect()
     }
