@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::archive::layer::{Opacity, attribute, is_whiteout, opacity};
+use crate::archive::layer::{attribute, is_whiteout};
+use crate::archive::opaque::{Opacity, opacity};
 use crate::archive::pack::{DEEPEST, Level, PackError, level, unread};
 
 /// What became of a path.

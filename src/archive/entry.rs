@@ -12,10 +12,11 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFl
 use rustix::io::Errno;
 use tar::EntryType;
 
+use crate::archive::opaque::hide_below;
 use crate::archive::path::{EntryPath, Marker, NameError};
 use crate::archive::pax::{Extensions, SparseHeader};
 use crate::archive::sparse::Copier;
-use crate::archive::tree::{Tree, is_whiteout, make_opaque, through};
+use crate::archive::tree::{Tree, is_whiteout, through};
 use crate::archive::{ExtractError, NO_FOLLOW, Owner, Rules, mode_bits, printable, set_folder_times, step, unreadable};
 
 /// Puts entries to their places, one after the other.
@@ -185,7 +186,7 @@ impl Placer {
             rustix::fs::openat(parent, path.name(), flags | OFlags::CLOEXEC, Mode::empty()).map_err(wrong)?
         };
         if self.whiteouts.remove(path.as_path()) {
-            make_opaque(folder.as_fd()).map_err(wrong)?;
+            hide_below(folder.as_fd()).map_err(wrong)?;
         }
         self.dress_open(path, &folder, &attributes)?;
         self.folders.push((path.as_path().to_owned(), attributes.time));
@@ -237,7 +238,7 @@ impl Placer {
         let wrong = |error| step("hide what lies below", path.as_path().as_os_str().as_bytes(), error);
         self.tree.folder(path.parent()).map_err(wrong)?;
         let folder = self.tree.look_up(path.parent(), OFlags::RDONLY | OFlags::DIRECTORY).map_err(wrong)?;
-        make_opaque(folder.as_fd()).map_err(wrong)
+        hide_below(folder.as_fd()).map_err(wrong)
     }
 
     /// Hides a name of the layers below. What this layer itself has by that name stays (OCI image-spec, layer: whiteouts speak of parents).
@@ -257,7 +258,7 @@ impl Placer {
                 OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
                 Mode::empty(),
             ) {
-                Ok(folder) => make_opaque(folder.as_fd()).map_err(wrong),
+                Ok(folder) => hide_below(folder.as_fd()).map_err(wrong),
                 Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 Err(error) => Err(wrong(error)),
             },

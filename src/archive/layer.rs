@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::archive::attribute;
 use crate::archive::look::reopen;
+use crate::archive::opaque::{Opacity, opacity};
 use crate::archive::pack::{DEEPEST, Level, PackError, PackedOwner, Packer, level, unread};
 use crate::archive::path::{OPAQUE, WHITEOUT};
 use crate::archive::printable;
@@ -81,16 +82,6 @@ struct Floor {
     waiting: Option<(OwnedFd, Stat, Vec<u8>)>,
     /// Files with overlay's attribute in it are whiteouts.
     marked: bool,
-}
-
-/// What overlay noted on a folder.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opacity {
-    None,
-    /// Nothing of the layers below is seen in it.
-    Opaque,
-    /// Some files in it are whiteouts.
-    Marked,
 }
 
 impl<W: Write> Differ<W> {
@@ -192,15 +183,6 @@ pub(super) fn is_whiteout(opened: &OwnedFd, stat: &Stat, kind: FileType, marked:
         FileType::RegularFile if marked && stat.st_size == 0 => Ok(attribute(opened, "trusted.overlay.whiteout", at)?.is_some()),
         _ => Ok(false),
     }
-}
-
-/// What overlay noted on a folder (fs/overlayfs: `y` hides all below it, `x` says that whiteouts in it may be files).
-pub(super) fn opacity(opened: &OwnedFd, at: &[u8]) -> Result<Opacity, PackError> {
-    Ok(match attribute(opened, "trusted.overlay.opaque", at)?.as_deref() {
-        Some(b"y") => Opacity::Opaque,
-        Some(b"x") => Opacity::Marked,
-        _ => Opacity::None,
-    })
 }
 
 /// Refuses what is only a reference to something in the layers below.

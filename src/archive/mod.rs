@@ -16,6 +16,7 @@ mod glob;
 pub mod layer;
 pub mod look;
 pub mod mode;
+pub mod opaque;
 pub mod pack;
 pub mod path;
 mod pax;

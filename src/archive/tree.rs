@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, XattrFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-/// What makes overlay hide everything below a folder.
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+use crate::archive::opaque::hide_below;
 
 /// A folder of a tree.
 pub(super) struct Tree {
@@ -68,7 +67,7 @@ impl Tree {
                     rustix::fs::unlinkat(&at, part, AtFlags::empty())?;
                     rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755))?;
                     let next = self.look_up(&prefix, OFlags::RDONLY | OFlags::DIRECTORY)?;
-                    make_opaque(next.as_fd())?;
+                    hide_below(next.as_fd())?;
                     next
                 }
                 Err(error) => return Err(error),
@@ -154,9 +153,4 @@ fn holds_mount(parent: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
 pub(super) fn is_whiteout(folder: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0)
-}
-
-/// Makes overlay hide all that the layers below have in this folder.
-pub(super) fn make_opaque(folder: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::fsetxattr(folder, OPAQUE_XATTR, b"y", XattrFlags::empty())
 }

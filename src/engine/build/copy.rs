@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::layer::LayerRules;
+use crate::archive::opaque::show_below;
 use crate::archive::{look, open_folder};
 use crate::dockerfile::{Copy, CopySource, Place, Source};
 use crate::engine::build::ground::Ground;
 use crate::engine::build::key::Key;
 use crate::engine::build::placing::{Part, Placing, owner_in};
-use crate::engine::build::run::{OPAQUE, opaque_folders};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::tree::Tree;
@@ -171,7 +171,8 @@ impl Build {
         let placed = self.with_tree(tree, move |from| {
             let placed = view::with_another_root(&into, |into| placing.place(from, into));
             // What is linked lies over whatever else is there the next time, and hides nothing of it.
-            let shown = if link { show_what_lies_below(&upper) } else { Ok(()) };
+            let shown = if link { show_below(&upper) } else { Ok(()) };
+            let shown = shown.map_err(|error| Failure::internal(format!("cannot look through {}: {error}", upper.display())));
             drop(held);
             placed.map(|placed| placed.and(shown.map_err(StepError::from)))
         });
@@ -222,15 +223,6 @@ impl Build {
         made.await.map_err(Failure::from)??;
         self.finish(scratch.upper(), scratch, LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() }).await
     }
-}
-
-/// Takes the marks away by which overlay has new folders hide what lies below them.
-fn show_what_lies_below(upper: &Path) -> Result<(), Failure> {
-    let failed = |error| Failure::internal(format!("cannot look through {}: {error}", upper.display()));
-    for folder in opaque_folders(upper).map_err(failed)? {
-        rustix::fs::lremovexattr(upper.join(folder), OPAQUE).map_err(|error| failed(error.into()))?;
-    }
-    Ok(())
 }
 
 /// Whether an owner is numbers alone, which mean the same everywhere.

@@ -12,6 +12,7 @@ use tokio::net::unix::OwnedReadHalf;
 use crate::archive::copy::{Choice, CopyOwner};
 use crate::archive::digest::digest_tree;
 use crate::archive::layer::LayerRules;
+use crate::archive::opaque::opaque_folders;
 use crate::archive::open_folder;
 use crate::archive::select::Selection;
 use crate::dockerfile::{Network, Run};
@@ -243,28 +244,6 @@ fn content_of(upper: &Path) -> Result<Digest, Failure> {
     Ok(opaque.iter().fold(Key::of("written").digest(&digest), |key, path| key.bytes(path.as_os_str().as_encoded_bytes())).finish())
 }
 
-/// The mark by which overlay has a folder hide what lies below it.
-pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
-
-/// The folders that overlay has marked as hiding what lies below them, in order.
-pub(super) fn opaque_folders(upper: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let (mut open, mut opaque) = (vec![PathBuf::new()], Vec::new());
-    while let Some(folder) = open.pop() {
-        let mut value = [0; 8];
-        if matches!(rustix::fs::lgetxattr(upper.join(&folder), OPAQUE, &mut value), Ok(length) if &value[..length] == b"y") {
-            opaque.push(folder.clone());
-        }
-        for entry in std::fs::read_dir(upper.join(&folder))? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(folder.join(entry.file_name()));
-            }
-        }
-    }
-    opaque.sort();
-    Ok(opaque)
-}
-
 /// Refuses commands for a machine that this one cannot be.
 fn check_machine(platform: &Platform) -> Result<(), Failure> {
     let host = Platform::host();
@@ -306,7 +285,7 @@ mod tests {
         assert_eq!(content_of(folder.path()).expect("a digest"), plain);
         let mark = |at: &str| {
             let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::lsetxattr(folder.path().join(at), OPAQUE, b"y", flags).expect("an attribute");
+            rustix::fs::lsetxattr(folder.path().join(at), "trusted.overlay.opaque", b"y", flags).expect("an attribute");
             content_of(folder.path()).expect("a digest")
         };
         let (one, both) = (mark("d/e"), mark("d"));
