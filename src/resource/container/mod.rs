@@ -143,7 +143,8 @@ pub struct ContainerSpec {
     pub remarks: Remarks,
 }
 
-/// What a client says of a container that decides nothing, and is told again to whoever asks.
+/// What a client says of a container beside what it is to run: told again to whoever asks, as it was written. Links also are names in the
+/// container, and what is for successors goes into an image that is made of it; the others decide nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Remarks {
@@ -159,7 +160,7 @@ pub struct Remarks {
     pub console: [u32; 2],
     /// The driver of volumes without a name, of which there is one.
     pub volume_driver: String,
-    /// What an image made of it would do to its successors.
+    /// What an image made of it does to its successors (Docker's `OnBuild`).
     pub on_build: Vec<String>,
     /// The runtime by the name it was asked for.
     pub runtime: String,
