@@ -97,10 +97,15 @@ impl Session {
 
     /// Reads the manifest that the reference names: by its digest, if it has one, else by its tag.
     pub async fn manifest(&self) -> Result<Document, RegistryError> {
-        match (self.reference.digest(), self.reference.tag()) {
-            (None, Some(tag)) => self.document(tag, None).await,
-            (Some(digest), _) => self.manifest_of(&digest).await,
-            (None, None) => self.document("latest", None).await,
+        self.manifest_at(&self.reference).await
+    }
+
+    /// Reads the manifest that another reference to the same repository names.
+    pub async fn manifest_at(&self, reference: &ImageReference) -> Result<Document, RegistryError> {
+        match (reference.digest(), reference.tag()) {
+            (None, Some(tag)) => self.document(reference, tag, None).await,
+            (Some(digest), _) => self.document(reference, &digest.to_string(), Some(&digest)).await,
+            (None, None) => self.document(reference, "latest", None).await,
         }
     }
 
@@ -130,10 +135,10 @@ impl Session {
 
     /// Reads a manifest by digest.
     pub async fn manifest_of(&self, digest: &Digest) -> Result<Document, RegistryError> {
-        self.document(&digest.to_string(), Some(digest)).await
+        self.document(&self.reference, &digest.to_string(), Some(digest)).await
     }
 
-    async fn document(&self, name: &str, expected: Option<&Digest>) -> Result<Document, RegistryError> {
+    async fn document(&self, reference: &ImageReference, name: &str, expected: Option<&Digest>) -> Result<Document, RegistryError> {
         let mut headers = HeaderMap::new();
         for accepted in ACCEPTED {
             headers.append(ACCEPT, HeaderValue::from_static(accepted));
@@ -148,7 +153,7 @@ impl Session {
             return Err(RegistryError::WrongDigest { host, what, expected: *expected, found: digest });
         }
         let manifest = Manifest::parse(&bytes, content_type.as_deref())
-            .map_err(|source| RegistryError::Manifest { reference: self.reference.familiar(), source })?;
+            .map_err(|source| RegistryError::Manifest { reference: reference.familiar(), source })?;
         Ok(Document { digest, bytes, content_type, manifest })
     }
 

@@ -55,11 +55,10 @@ impl Shared {
         credentials: Option<Credentials>,
         progress: Progress,
     ) -> Result<(), ImageError> {
-        let tags = self.registries.session(reference, credentials.clone()).await?.tags().await?;
+        let session = Arc::new(self.registries.session(reference, credentials).await?);
         let mut any = false;
-        for tag in tags {
+        for tag in session.tags().await? {
             let reference: ImageReference = format!("{}:{tag}", reference.familiar_name()).parse()?;
-            let session = Arc::new(self.registries.session(&reference, credentials.clone()).await?);
             let (_, is_news) = self.pull_tag(&session, &reference, platform, &progress).await?;
             any |= is_news;
         }
@@ -105,7 +104,7 @@ impl Shared {
     async fn find_out(&self, session: &Session, reference: &ImageReference, platform: Option<&Platform>) -> Result<Found, ImageError> {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
         let unusable = |source| RegistryError::Manifest { reference: reference.familiar(), source };
-        let top = session.manifest().await?;
+        let top = session.manifest_at(reference).await?;
         let digest = top.digest;
         let (config, layers) = match top.manifest {
             Manifest::Image { config, layers } => (config, layers),
@@ -330,6 +329,28 @@ mod tests {
         let by_digest = info.repo_digests[0].clone();
         assert_eq!(bench.pull(&by_digest, "linux/amd64").await.expect("an image"), id);
         assert_eq!(bench.images.get(&by_digest).expect("the image").id, id);
+    }
+
+    #[tokio::test]
+    async fn every_tag_comes_in_by_one_admission() {
+        let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let image = format!(r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#, written(config));
+        let blob = format!("/v2/app/blobs/{}", digest_of(config));
+        let door = Server::start(|_| Reply::of(200, r#"{"token":"good"}"#)).await;
+        let challenge = format!(r#"Bearer realm="http://{}/token",service="tests""#, door.host());
+        let server = Server::start(move |asked: &Asked| match asked.path.as_str() {
+            _ if asked.authorization != "Bearer good" => Reply::of(401, "").with("www-authenticate", challenge.clone()),
+            path if path.starts_with("/v2/app/tags/list") => Reply::of(200, r#"{"tags":["1","2","3"]}"#),
+            path if path.starts_with("/v2/app/manifests/") => Reply::of(200, image.clone()),
+            path if path == blob => Reply::of(200, config.to_vec()),
+            _ => Reply::of(404, ""),
+        })
+        .await;
+        let bench = Bench::new();
+        let name = format!("{}/app", server.host());
+        bench.images.pull_all(&name.parse().expect("a reference"), None, None, |_| ()).await.expect("three tags");
+        assert_eq!(bench.images.list()[0].tags, ["1", "2", "3"].map(|tag| format!("{name}:{tag}")));
+        assert_eq!(door.asked().len(), 1);
     }
 
     #[tokio::test]
