@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 
 use crate::engine::Engine;
 use crate::engine::filter::{Filters, glob};
+use crate::engine::image::remove::Removed;
 use crate::resource::event::EventKind;
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
@@ -181,14 +182,12 @@ impl Engine {
 
     /// Removes a name of an image, and the image with its last name; `force` removes one that a stopped container uses.
     pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<ImageRemoval>, Failure> {
-        let image = self.shared.images.get(name)?;
-        let removed = self.shared.images.remove(name, force, |id| self.shared.containers.image_use(id))?;
-        let by_id = image.id.to_string().starts_with(name) || image.id.hex().starts_with(name);
-        let names = removed.iter().filter(|removal| matches!(removal, ImageRemoval::Untagged(_)));
+        let Removed { image, by_name, steps } = self.shared.images.remove(name, force, |id| self.shared.containers.image_use(id))?;
+        let names = steps.iter().filter(|removal| matches!(removal, ImageRemoval::Untagged(_)));
         // Docker does not tell of the digests that go with the last tag of their repository.
-        let told = if by_id { names.count() } else { names.count().min(1) };
-        self.tell_removal(&image.id, told, removed.iter().any(|removal| *removal == ImageRemoval::Deleted(image.id.to_string())));
-        Ok(removed)
+        let told = if by_name { names.count().min(1) } else { names.count() };
+        self.tell_removal(&image, told, steps.iter().any(|removal| *removal == ImageRemoval::Deleted(image.to_string())));
+        Ok(steps)
     }
 
     /// Removes images that nothing uses: those without a name, or with `dangling=false` all.

@@ -1,14 +1,14 @@
-//! What happens while an image is pushed.
+//! Which tags are pushed, or pulled, and what happens while they are pushed.
 
 use crate::resource::id::Digest;
 use crate::resource::image::{ImageProgress, ImageReference};
 
-/// What is pushed, or pulled: one tag or all of them.
+/// The tags of a repository that are brought to its registry, or from there: one of them, or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTarget {
-    /// The repository, and the tag if it is one.
+    /// The repository, with the tag (or, to pull, the digest) that is meant unless all are.
     pub reference: ImageReference,
-    /// Every tag that the repository has.
+    /// Every tag of the repository is meant, whatever the reference says.
     pub all: bool,
 }
 

@@ -109,11 +109,15 @@ pub(super) fn parse(document: &[u8], name: &str) -> Result<Understood, ImageErro
     })
 }
 
-/// Says so where an image of one platform cannot stand for one of another.
-pub(super) fn fits(found: &Platform, wanted: &Platform, name: &str) -> Result<(), ImageError> {
+/// Whether an image of one platform can stand for one of another.
+pub(super) fn suits(found: &Platform, wanted: &Platform) -> bool {
     // One spelling, so that both can be compared.
-    let found: Platform = found.to_string().parse().unwrap_or_else(|_| found.clone());
-    if acceptable(wanted).contains(&found) {
+    acceptable(wanted).contains(&found.to_string().parse().unwrap_or_else(|_| found.clone()))
+}
+
+/// Says so where an image cannot stand for one of a platform.
+pub(super) fn check_platform(found: &Platform, wanted: &Platform, name: &str) -> Result<(), ImageError> {
+    if suits(found, wanted) {
         return Ok(());
     }
     Err(ImageError::Platform(format!(

@@ -13,6 +13,7 @@ use crate::engine::image::import::Downloaded;
 use crate::engine::image::index::{Image, Index, IndexRecord, Name};
 use crate::engine::image::layer::Layers;
 use crate::engine::image::pull::Progress;
+use crate::engine::image::remove::Removed;
 use crate::engine::image::reserve::Reserve;
 use crate::engine::image::rootfs::RootLayers;
 use crate::engine::image::step::Steps;
@@ -24,7 +25,7 @@ use crate::registry::client::Registries;
 use crate::registry::config::RegistryConfig;
 use crate::resource::id::{Digest, ImageId};
 use crate::resource::image::{
-    Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImageRemoval, ImportOptions, LoadedImage, Platform,
+    Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImportOptions, LoadedImage, Platform,
 };
 use crate::resource::push::{PushNews, PushTarget};
 use crate::resource::remote_image::RemoteImage;
@@ -179,7 +180,10 @@ impl Images {
 
     /// Says so where an image is there and for other machines than `platform`'s.
     pub fn check_platform(&self, name: &str, platform: &Platform) -> Result<(), ImageError> {
-        self.shared.check_platform(name, platform)
+        let state = self.shared.lock();
+        let (id, _) = state.index.find(name)?;
+        let found = &state.index.image(&id).ok_or_else(|| ImageError::NotFound(name.to_owned()))?.understood.platform;
+        config::check_platform(found, platform, name)
     }
 
     /// Makes an image of a tar (plain or compressed) of its root file system.
@@ -222,7 +226,7 @@ impl Images {
     }
 
     /// Removes a name of an image, and with its last name the image. By id, all its names: with `force` where there are several.
-    pub fn remove(&self, name: &str, force: bool, in_use: impl Fn(&ImageId) -> Option<ImageUse>) -> Result<Vec<ImageRemoval>, ImageError> {
+    pub fn remove(&self, name: &str, force: bool, in_use: impl Fn(&ImageId) -> Option<ImageUse>) -> Result<Removed, ImageError> {
         self.shared.remove(name, force, &in_use)
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use crate::archive::bounded::Bounded;
-use crate::engine::image::config::{self, fits};
+use crate::engine::image::config::{self, suits};
 use crate::engine::image::content::DOCUMENT_LIMIT;
 use crate::engine::image::decompress;
 use crate::engine::image::error::ImageError;
@@ -74,7 +74,7 @@ impl Shared {
         };
         let mut loaded = Vec::new();
         for image in arriving {
-            if platform.is_some_and(|wanted| fits(&image.platform, wanted, "").is_err()) {
+            if platform.is_some_and(|wanted| !suits(&image.platform, wanted)) {
                 continue;
             }
             self.unpack_all(&image.layers, progress)?;

@@ -16,7 +16,7 @@ pub(in crate::engine) mod mount_point;
 mod pipeline;
 mod pull;
 mod push;
-mod remove;
+pub mod remove;
 mod repack;
 mod reserve;
 pub mod rootfs;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::engine::image::config::{self, Understood, fits};
+use crate::engine::image::config::{self, Understood, check_platform};
 use crate::engine::image::error::ImageError;
 use crate::engine::image::fetch::{Fetch, Teller};
 use crate::engine::image::handle::{Shared, now};
@@ -197,7 +197,7 @@ fn say_status(progress: &Progress, is_news: bool, name: &str) {
 /// Refuses what was not asked for, and what cannot run on any machine of ours.
 fn refuse_other_platform(found: &Platform, asked: Option<&Platform>, reference: &ImageReference) -> Result<(), ImageError> {
     match asked {
-        Some(asked) => fits(found, asked, &reference.familiar()),
+        Some(asked) => check_platform(found, asked, &reference.familiar()),
         None if found.os != "linux" => {
             Err(ImageError::Platform(format!("image operating system \"{}\" cannot be used on this platform", found.os)))
         }

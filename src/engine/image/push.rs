@@ -7,7 +7,6 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::engine::image::config::fits;
 use crate::engine::image::content::digest_of;
 use crate::engine::image::error::ImageError;
 use crate::engine::image::fetch::{PACE, Teller};
@@ -20,7 +19,7 @@ use crate::registry::manifest_text::{ManifestText, PackedLayer};
 use crate::registry::session::Session;
 use crate::registry::upload::{Arrival, OTHERS, Sending};
 use crate::resource::id::{Digest, ImageId};
-use crate::resource::image::{Credentials, ImageReference, Platform};
+use crate::resource::image::{Credentials, ImageReference};
 use crate::resource::push::{PushNews, PushTarget, PushedTag};
 
 /// So many layers go out at once (Docker's `max-concurrent-uploads`).
@@ -80,14 +79,6 @@ impl Shared {
             news(PushNews::Pushed(pushed));
         }
         Ok(())
-    }
-
-    /// Says so where an image is there and for other machines.
-    pub(super) fn check_platform(&self, name: &str, wanted: &Platform) -> Result<(), ImageError> {
-        let state = self.lock();
-        let (id, _) = state.index.find(name)?;
-        let found = &state.index.image(&id).ok_or_else(|| ImageError::NotFound(name.to_owned()))?.understood.platform;
-        fits(found, wanted, name)
     }
 
     fn tags_to_push(&self, target: &PushTarget) -> Result<Vec<Leaving>, ImageError> {
@@ -224,7 +215,7 @@ mod tests {
     use crate::engine::root::Root;
     use crate::registry::config::RegistryConfig;
     use crate::registry::test_server::{Reply, Server};
-    use crate::resource::image::ImportOptions;
+    use crate::resource::image::{ImportOptions, Platform};
 
     type Kept = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 

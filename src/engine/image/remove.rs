@@ -13,13 +13,25 @@ use crate::resource::image::{ImageInfo, ImagePrune, ImageRemoval};
 
 type InUse<'a> = &'a dyn Fn(&ImageId) -> Option<ImageUse>;
 
+/// What became of an image, or of a name of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The image.
+    pub image: ImageId,
+    /// It was called by a name, and not by its id.
+    pub by_name: bool,
+    /// What went.
+    pub steps: Vec<ImageRemoval>,
+}
+
 impl Shared {
     /// Removes a name, and with its last name the image.
-    pub(super) fn remove(self: &Arc<Self>, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<ImageRemoval>, ImageError> {
+    pub(super) fn remove(self: &Arc<Self>, name: &str, force: bool, in_use: InUse<'_>) -> Result<Removed, ImageError> {
         let mut state = self.lock();
         let (id, named) = state.index.find(name)?;
         let names = state.index.names_of(&id);
         let used = in_use(&id);
+        let done = |steps| Ok(Removed { image: id, by_name: named.is_some(), steps });
         let mut removed = Vec::new();
         match &named {
             Some(given) => {
@@ -37,7 +49,7 @@ impl Shared {
                 // The name is gone, and that was what was asked for: an image that cannot go as well stays without a name.
                 if !state.index.names_of(&id).is_empty() || used.is_some() || state.stake.holds(&id) {
                     self.save(&mut state)?;
-                    return Ok(removed);
+                    return done(removed);
                 }
             }
             None => {
@@ -52,7 +64,7 @@ impl Shared {
                 // A stopped container starts again some day: its image loses its names only.
                 if used.is_some() {
                     self.save(&mut state)?;
-                    return Ok(removed);
+                    return done(removed);
                 }
             }
         }
@@ -60,7 +72,7 @@ impl Shared {
         drop(state);
         self.collect();
         self.reserve.fill();
-        Ok(removed)
+        done(removed)
     }
 
     /// Removes images that nothing uses.

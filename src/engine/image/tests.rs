@@ -5,6 +5,7 @@ use std::sync::Mutex as StdMutex;
 
 use super::error::ImageError;
 use super::handle::{ImageUse, Images};
+use super::remove::Removed;
 use crate::engine::root::Root;
 use crate::registry::config::RegistryConfig;
 use crate::resource::id::ImageId;
@@ -159,10 +160,24 @@ async fn the_last_name_takes_the_image_with_it() {
     let id = bench.import("app:1", "one").await;
     bench.images.tag("app:1", &"app:2".parse().expect("a reference")).expect("a tag");
     let untagged = |name: &str| ImageRemoval::Untagged(name.to_owned());
-    assert_eq!(bench.images.remove("app:1", false, nobody).expect("a removal"), [untagged("app:1")]);
-    let removed = bench.images.remove("app:2", false, nobody).expect("a removal");
+    assert_eq!(bench.images.remove("app:1", false, nobody).expect("a removal").steps, [untagged("app:1")]);
+    let removed = bench.images.remove("app:2", false, nobody).expect("a removal").steps;
     assert_eq!(removed[..2], [untagged("app:2"), ImageRemoval::Deleted(id.to_string())]);
     assert_eq!((removed.len(), bench.blobs(), bench.images.list().len()), (3, 0, 0));
+}
+
+#[tokio::test]
+async fn a_name_may_look_like_the_start_of_an_id() {
+    let bench = Bench::new();
+    let id = bench.import("app:1", "one").await;
+    let start = &id.hex()[..4];
+    bench.images.tag("app:1", &start.parse().expect("a reference")).expect("a tag");
+    let called = |name: &str, by_name| {
+        let removed = bench.images.remove(name, false, nobody).expect("a removal");
+        assert_eq!((removed.image, removed.by_name), (id, by_name), "{name}");
+    };
+    called(start, true);
+    called(start, false);
 }
 
 #[tokio::test]
@@ -170,7 +185,7 @@ async fn what_is_in_use_stays() {
     let bench = Bench::new();
     let id = bench.import("app:1", "one").await;
     let used = |running| move |_: &ImageId| Some(ImageUse { container: "c0ffee".to_owned(), running });
-    let refused = |outcome: Result<Vec<ImageRemoval>, ImageError>, part: &str| {
+    let refused = |outcome: Result<Removed, ImageError>, part: &str| {
         let message = outcome.expect_err(part).to_string();
         assert!(message.starts_with("conflict: ") && message.contains(part), "{message}");
     };
@@ -183,9 +198,9 @@ async fn what_is_in_use_stays() {
     refused(bench.images.remove(&id.short(), true, nobody), "(cannot be forced)");
     assert_eq!(bench.images.prune(|_| true, nobody).expect("a prune").removed, []);
     drop(root);
-    assert_eq!(bench.images.remove("app:1", true, used(true)).expect("a removal").len(), 1);
+    assert_eq!(bench.images.remove("app:1", true, used(true)).expect("a removal").steps.len(), 1);
     assert_eq!(
-        bench.images.remove(&id.short(), true, used(false)).expect("a removal"),
+        bench.images.remove(&id.short(), true, used(false)).expect("a removal").steps,
         [ImageRemoval::Untagged("other:latest".to_owned())]
     );
     assert!(bench.images.get(&id.to_string()).expect("the image").tags.is_empty());
