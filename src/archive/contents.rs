@@ -14,17 +14,25 @@ pub(super) struct Contents {
     shares: bool,
     copies: bool,
     buffer: Vec<u8>,
+    /// The buffer begins with all that the file holds that was copied last: so many bytes.
+    whole: Option<usize>,
 }
 
 impl Contents {
     /// Everything is worth a try.
     pub(super) fn new() -> Self {
-        Self { shares: true, copies: true, buffer: Vec::new() }
+        Self { shares: true, copies: true, buffer: Vec::new(), whole: None }
+    }
+
+    /// What the file holds that was copied last, if it was read at once and has no holes.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.buffer.get(..self.whole?)
     }
 
     /// Copies what a file holds, which is as long as was seen, into an empty one; returns its length.
     pub(super) fn copy(&mut self, from: &OwnedFd, into: &OwnedFd, seen: &Stat) -> io::Result<u64> {
         let size = u64::try_from(seen.st_size).unwrap_or(0);
+        self.whole = (size == 0).then_some(0);
         if size == 0 {
             return Ok(0);
         }
@@ -36,7 +44,8 @@ impl Contents {
         }
         let sparse = u64::try_from(seen.st_blocks).unwrap_or(0).saturating_mul(512) < size;
         if !sparse {
-            self.range(from, into, 0, size)?;
+            let at_once = self.range(from, into, 0, size)?;
+            self.whole = usize::try_from(size).ok().filter(|_| at_once);
             return Ok(size);
         }
         rustix::fs::ftruncate(into, size)?;
@@ -57,7 +66,8 @@ impl Contents {
         Ok(size)
     }
 
-    fn range(&mut self, from: &OwnedFd, into: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
+    /// Copies a part; whether the buffer has all of it.
+    fn range(&mut self, from: &OwnedFd, into: &OwnedFd, start: u64, end: u64) -> io::Result<bool> {
         let (mut source, mut target) = (start, start);
         // For a small file the kernel's own way costs more than it saves.
         while self.copies && end - start > CHUNK as u64 && source < end {
@@ -73,8 +83,9 @@ impl Contents {
             }
         }
         if source == end {
-            return Ok(());
+            return Ok(false);
         }
+        let (mut pieces, whole) = (0, source == start);
         self.buffer.resize(CHUNK, 0);
         while source < end {
             let length = self.buffer.len().min(usize::try_from(end - source).unwrap_or(usize::MAX));
@@ -98,8 +109,9 @@ impl Contents {
                 }
             }
             source += read as u64;
+            pieces += 1;
         }
-        Ok(())
+        Ok(whole && pieces == 1)
     }
 }
 
@@ -137,10 +149,15 @@ mod tests {
     fn contents_are_the_same_in_every_way() {
         let data: Vec<u8> = (0..300_000_u32).map(|number| number.to_le_bytes()[0] | 1).collect();
         for (shares, copies) in [(true, true), (false, true), (false, false)] {
-            let mut contents = Contents { shares, copies, buffer: Vec::new() };
+            let mut contents = Contents { shares, copies, buffer: Vec::new(), whole: None };
             assert_eq!(copied(&mut contents, &data, false).0, data);
+            assert_eq!(contents.whole(), None);
+            assert_eq!(copied(&mut contents, &data[..9_000], false).0, data[..9_000]);
+            assert!(contents.whole().map_or(contents.shares, |whole| *whole == data[..9_000]));
             assert_eq!(copied(&mut contents, b"", false).0, b"");
+            assert_eq!(contents.whole(), Some(&b""[..]));
             let (sparse, blocks) = copied(&mut contents, &data, true);
+            assert_eq!(contents.whole(), None);
             assert!(sparse[..1 << 20].iter().all(|byte| *byte == 0) && sparse[1 << 20..] == data && blocks < 1 << 20, "{blocks}");
         }
     }
@@ -155,7 +172,7 @@ mod tests {
             let seen = rustix::fs::fstat(&source).expect("it");
             std::fs::write(&from, "x").expect("shorter");
             let target = OwnedFd::from(File::create(&into).expect("a file"));
-            let mut contents = Contents { shares: false, copies, buffer: Vec::new() };
+            let mut contents = Contents { shares: false, copies, buffer: Vec::new(), whole: None };
             assert!(contents.copy(&source, &target, &seen).is_err());
         }
     }

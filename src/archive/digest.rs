@@ -7,13 +7,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::attribute::travelling;
 use crate::archive::copy::CopyOwner;
 use crate::archive::look::reopen;
-use crate::archive::select::{CopyError, Item, Selection, Visit, failed, walk};
+use crate::archive::select::{CopyError, Hold, Item, Selection, Visit, failed, walk};
 
 /// A SHA-256 digest.
 pub type TreeDigest = [u8; 32];
@@ -50,6 +50,8 @@ struct Digester<'a> {
 }
 
 impl Visit for Digester<'_> {
+    const LOOKS: bool = true;
+
     fn source(&mut self, item: &Item<'_>) -> Result<(), CopyError> {
         // Two sources are two copies.
         self.links.clear();
@@ -146,8 +148,12 @@ impl Digester<'_> {
     }
 
     fn contents(&mut self, item: &Item<'_>) -> Result<TreeDigest, CopyError> {
-        let file = reopen(item.opened.as_fd(), OFlags::RDONLY).map_err(|error| failed("open", item.real)(error.into()))?;
-        let mut file = File::from(file);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match item.hold {
+            Hold::Folder => rustix::fs::openat(item.opened, item.name, flags, Mode::empty()),
+            Hold::Named | Hold::Open => reopen(item.opened.as_fd(), OFlags::RDONLY),
+        };
+        let mut file = File::from(file.map_err(|error| failed("open", item.real)(error.into()))?);
         self.buffer.resize(128 << 10, 0);
         let mut hasher = Sha256::new();
         loop {
@@ -166,7 +172,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 
-    use rustix::fs::{CWD, Mode, XattrFlags};
+    use rustix::fs::{CWD, XattrFlags};
 
     use super::*;
     use crate::archive::open_folder;
@@ -241,6 +247,18 @@ mod tests {
         fs::create_dir(one.path().join("d/e/z")).expect("a folder");
         fs::create_dir(other.path().join("d/z")).expect("a folder");
         assert_ne!(digest(one.path(), &["d"], ROOT), digest(other.path(), &["d"], ROOT));
+    }
+
+    #[test]
+    fn a_sealed_tree_has_the_same_digest() {
+        let folder = filled();
+        let root = open_folder(folder.path()).expect("the tree");
+        let sources = [PathBuf::from("d")];
+        let of = |sealed| {
+            let selection = Selection { from: root.as_fd(), sources: &sources, keep_parents: false, sealed, choose: &|_, _| Choice::Take };
+            digest_tree(&selection, ROOT, &|_| None).expect("a digest")
+        };
+        assert_eq!(of(true), of(false));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The upper folder of an overlay becomes a layer: what was removed becomes a whiteout, and overlay's own marks stay behind.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io::Write;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::archive::attribute;
+use crate::archive::kept::Kept;
 use crate::archive::look::reopen;
 use crate::archive::opaque::{Opacity, opacity};
 use crate::archive::pack::{DEEPEST, Level, PackError, PackedOwner, Packer, level, unread};
@@ -27,6 +28,8 @@ pub struct LayerRules {
     pub leave_out: BTreeSet<PathBuf>,
     /// Nobody writes to the folder any more: what its lists tell need not be looked at twice.
     pub sealed: bool,
+    /// What the folder's files hold, as far as it is known: these are not opened.
+    pub kept: Kept,
 }
 
 /// What a layer holds.
@@ -56,6 +59,7 @@ pub fn pack_layer(upper: &Path, into: impl Write, rules: LayerRules) -> Result<L
         packer: Packer::new(into, PackedOwner::Tree, rules.newest),
         leave_out: rules.leave_out,
         sealed: rules.sealed,
+        kept: rules.kept,
         levels: Vec::new(),
         size: LayerSize::default(),
         seen: BTreeSet::new(),
@@ -69,6 +73,7 @@ struct Differ<W: Write> {
     packer: Packer<W>,
     leave_out: BTreeSet<PathBuf>,
     sealed: bool,
+    kept: Kept,
     levels: Vec<Floor>,
     size: LayerSize,
     /// Files with several names that were counted.
@@ -86,7 +91,7 @@ struct Floor {
 
 impl<W: Write> Differ<W> {
     fn tree(&mut self, top: OwnedFd) -> Result<(), PackError> {
-        let mut at = Vec::new();
+        let (mut at, kept) = (Vec::new(), std::mem::take(&mut self.kept));
         let stat = rustix::fs::fstat(&top).map_err(|error| unread(b".", error))?;
         self.enter(top, &stat, &mut at, false)?;
         while let Some(floor) = self.levels.last_mut() {
@@ -97,6 +102,13 @@ impl<W: Write> Differ<W> {
             };
             let marked = floor.marked;
             at.extend_from_slice(name.to_bytes());
+            if let Some((file, contents)) = kept.get(&at).filter(|_| self.sealed && hint == FileType::RegularFile) {
+                allowed(&name, &at)?;
+                self.announce()?;
+                self.packer.kept(file, contents, &at)?;
+                self.size = LayerSize { entries: self.size.entries + 1, bytes: self.size.bytes + contents.len() as u64 };
+                continue;
+            }
             let readable = self.sealed && hint == FileType::RegularFile;
             let flags = if readable { OFlags::RDONLY } else { OFlags::PATH } | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = match rustix::fs::openat(&floor.level.folder, &name, flags, Mode::empty()) {
@@ -106,10 +118,7 @@ impl<W: Write> Differ<W> {
             };
             let stat = rustix::fs::fstat(&opened).map_err(|error| unread(&at, error))?;
             let kind = FileType::from_raw_mode(stat.st_mode);
-            if name.to_bytes().starts_with(WHITEOUT) {
-                let reason = "in a layer, a name that begins with `.wh.` says that something is gone; name it otherwise";
-                return Err(PackError::Refused { path: printable(&at), reason });
-            }
+            allowed(&name, &at)?;
             let left_out = self.leave_out.contains(Path::new(OsStr::from_bytes(&at)));
             if kind == FileType::Directory {
                 self.enter(opened, &stat, &mut at, left_out)?;
@@ -174,6 +183,15 @@ impl<W: Write> Differ<W> {
         }
         Ok(())
     }
+}
+
+/// Refuses a name that means something else in a layer.
+fn allowed(name: &CStr, at: &[u8]) -> Result<(), PackError> {
+    if !name.to_bytes().starts_with(WHITEOUT) {
+        return Ok(());
+    }
+    let reason = "in a layer, a name that begins with `.wh.` says that something is gone; name it otherwise";
+    Err(PackError::Refused { path: printable(at), reason })
 }
 
 /// Whether overlay would read a name as "not there".

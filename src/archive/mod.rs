@@ -13,6 +13,7 @@ pub mod digest;
 pub mod discard;
 mod entry;
 mod glob;
+pub mod kept;
 pub mod layer;
 pub mod look;
 pub mod mode;

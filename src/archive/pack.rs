@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use crate::archive::attribute::travelling;
+use crate::archive::kept::KeptFile;
 use crate::archive::look::reopen;
 use crate::archive::printable;
 use crate::archive::tree::open_beneath;
@@ -21,6 +22,10 @@ use crate::archive::tree::open_beneath;
 pub(super) const DEEPEST: usize = 256;
 /// The longest name that stands in a header.
 const NAME: usize = 100;
+/// A header's size, and that of which contents are a multiple.
+const BLOCK: usize = 512;
+/// So much is read at once.
+const BUFFER: usize = 64 << 10;
 
 /// Why a tree cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +100,7 @@ pub(super) struct Level {
 impl<W: Write> Packer<W> {
     /// An archive with nothing in it.
     pub(super) fn new(into: W, owner: PackedOwner, newest: Option<i64>) -> Self {
-        Self { builder: tar::Builder::new(into), owner, newest, seen: BTreeMap::new(), buffer: vec![0; 64 << 10] }
+        Self { builder: tar::Builder::new(into), owner, newest, seen: BTreeMap::new(), buffer: vec![0; BUFFER] }
     }
 
     /// Ends the archive.
@@ -150,16 +155,7 @@ impl<W: Write> Packer<W> {
     /// One entry, which is open for reading if it is a file.
     pub(super) fn opened(&mut self, opened: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), PackError> {
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(stat.st_mode & 0o7777);
-        let (user, group) = match self.owner {
-            PackedOwner::Tree => (stat.st_uid, stat.st_gid),
-            PackedOwner::Fixed(user, group) => (user, group),
-        };
-        header.set_uid(user.into());
-        header.set_gid(group.into());
-        header.set_mtime(self.time(stat.st_mtime));
-        header.set_size(0);
+        let mut header = self.header(stat.st_mode & 0o7777, (stat.st_uid, stat.st_gid), stat.st_mtime);
         match kind {
             FileType::Directory => {
                 header.set_entry_type(EntryType::Directory);
@@ -202,6 +198,40 @@ impl<W: Write> Packer<W> {
         }
     }
 
+    /// A file that need not be read.
+    pub(super) fn kept(&mut self, file: &KeptFile, contents: &[u8], name: &[u8]) -> Result<(), PackError> {
+        let mut header = self.header(file.mode, (file.user, file.group), file.time);
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(contents.len() as u64);
+        self.name(&mut header, name, &[])?;
+        header.set_cksum();
+        // What it goes through is spared two pieces of three.
+        let mut entry = std::mem::take(&mut self.buffer);
+        entry.clear();
+        entry.extend_from_slice(header.as_bytes());
+        entry.extend_from_slice(contents);
+        entry.resize(entry.len().next_multiple_of(BLOCK), 0);
+        self.builder.get_mut().write_all(&entry).map_err(PackError::Write)?;
+        entry.resize(BUFFER, 0);
+        self.buffer = entry;
+        Ok(())
+    }
+
+    /// A header of something that holds nothing, and of no kind yet.
+    fn header(&self, mode: u32, of_tree: (u32, u32), time: i64) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        let (user, group) = match self.owner {
+            PackedOwner::Tree => of_tree,
+            PackedOwner::Fixed(user, group) => (user, group),
+        };
+        header.set_uid(user.into());
+        header.set_gid(group.into());
+        header.set_mtime(self.time(time));
+        header.set_size(0);
+        header
+    }
+
     /// An empty file that is in no tree: a mark of the archive's own.
     pub(super) fn mark(&mut self, name: &[u8], time: i64) -> Result<(), PackError> {
         let mut header = tar::Header::new_gnu();
@@ -238,8 +268,8 @@ impl<W: Write> Packer<W> {
             into.write_all(&self.buffer[..read]).map_err(PackError::Write)?;
             left -= read as u64;
         }
-        let padding = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
-        into.write_all(&[0; 512][..padding]).map_err(PackError::Write)
+        let padding = usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or(0);
+        into.write_all(&[0; BLOCK][..padding]).map_err(PackError::Write)
     }
 
     fn write(&mut self, header: &mut tar::Header, name: &[u8], target: &[u8], data: impl io::Read) -> Result<(), PackError> {

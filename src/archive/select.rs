@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -14,8 +15,8 @@ use rustix::io::Errno;
 use crate::archive::glob::{Glob, is_pattern};
 use crate::archive::look::{entries, look, names, real_path};
 use crate::archive::pack::DEEPEST;
-use crate::archive::printable;
 use crate::archive::tree::open_beneath;
+use crate::archive::{NO_FOLLOW, printable};
 
 /// Why a copy cannot be made, or its digest.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +97,22 @@ pub struct Selection<'a> {
     pub choose: &'a dyn Fn(&Path, bool) -> Choice,
 }
 
+/// What of something that is copied is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It, only named.
+    Named,
+    /// It, for reading: it is a file.
+    Open,
+    /// The folder it lies in, in which nothing changes: it is a file, and was only looked at.
+    Folder,
+}
+
 /// Something that is copied.
 pub(super) struct Item<'a> {
-    /// It, only named: what it is was seen here.
+    /// It, or its folder: what it is was seen here.
     pub(super) opened: &'a OwnedFd,
-    /// It is a file, and not only named but open for reading.
-    pub(super) readable: bool,
+    pub(super) hold: Hold,
     pub(super) stat: &'a Stat,
     /// Its last part; of a source, as it was given.
     pub(super) name: &'a OsStr,
@@ -122,6 +133,8 @@ impl Item<'_> {
 
 /// Is shown all that is copied, in order: each source, and what folders hold between `enter` and `leave`.
 pub(super) trait Visit {
+    /// It seldom asks what a file holds: files of a sealed tree are not opened for it.
+    const LOOKS: bool;
     /// A source; of a folder, what it holds comes next, and then `leave`.
     fn source(&mut self, item: &Item<'_>) -> Result<(), CopyError>;
     /// A folder in a source.
@@ -219,12 +232,12 @@ struct Walker<'a> {
 
 /// A folder that is gone through.
 struct Level {
-    folder: OwnedFd,
+    folder: Arc<OwnedFd>,
     names: std::vec::IntoIter<(OsString, FileType)>,
     path: PathBuf,
     real: PathBuf,
     /// Itself, while nothing in it has called for it.
-    waiting: Option<(OwnedFd, Stat)>,
+    waiting: Option<(Arc<OwnedFd>, Stat)>,
     /// All in it is wanted, because it is.
     wanted: bool,
 }
@@ -240,7 +253,7 @@ impl Walker<'_> {
         let opened = open_beneath(from, &real, OFlags::PATH | OFlags::NOFOLLOW).map_err(|error| missing(error.into()))?;
         let stat = rustix::fs::fstat(&opened).map_err(|error| missing(error.into()))?;
         let name = path.file_name().unwrap_or_default();
-        let item = Item { opened: &opened, stat: &stat, name, path: Path::new(""), real: &real, waited: false, readable: false };
+        let item = Item { opened: &opened, stat: &stat, name, path: Path::new(""), real: &real, waited: false, hold: Hold::Named };
         let is_folder = item.kind() == FileType::Directory;
         // The links are resolved: it became one meanwhile.
         if item.kind() == FileType::Symlink {
@@ -265,10 +278,10 @@ impl Walker<'_> {
         let folder = rustix::fs::openat(opened, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let folder = folder.map_err(|error| failed("open", &real)(error.into()))?;
         let names = entries(folder.as_fd()).map_err(failed("list", &real))?.into_iter();
-        Ok(Level { folder, names, path, real, waiting: None, wanted })
+        Ok(Level { folder: Arc::new(folder), names, path, real, waiting: None, wanted })
     }
 
-    fn folders(&mut self, visit: &mut impl Visit) -> Result<(), CopyError> {
+    fn folders<V: Visit>(&mut self, visit: &mut V) -> Result<(), CopyError> {
         while let Some(level) = self.levels.last_mut() {
             let Some((name, hint)) = level.names.next() else {
                 let shown = self.levels.pop().is_some_and(|level| level.waiting.is_none());
@@ -278,14 +291,16 @@ impl Walker<'_> {
                 continue;
             };
             let (path, real) = (level.path.join(&name), level.real.join(&name));
-            let readable = self.selection.sealed && hint == FileType::RegularFile;
-            let flags = if readable { OFlags::RDONLY } else { OFlags::PATH } | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = match rustix::fs::openat(&level.folder, &name, flags, Mode::empty()) {
-                // It went away since the folder was listed.
-                Err(Errno::NOENT) => continue,
-                opened => opened.map_err(|error| failed("open", &real)(error.into()))?,
+            let hold = match self.selection.sealed && hint == FileType::RegularFile {
+                true if V::LOOKS => Hold::Folder,
+                true => Hold::Open,
+                false => Hold::Named,
             };
-            let stat = rustix::fs::fstat(&opened).map_err(|error| failed("look at", &real)(error.into()))?;
+            let (opened, stat) = match look_at(&level.folder, &name, hold) {
+                // It went away since the folder was listed.
+                Err((_, Errno::NOENT)) => continue,
+                seen => seen.map_err(|(step, error)| failed(step, &real)(error.into()))?,
+            };
             let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             let wanted = level.wanted || self.wanted.is_some_and(|wanted| wanted.glob.matches(path.as_os_str().as_bytes()));
             let leads_to_it = || is_folder && self.wanted.is_some_and(|it| it.glob.may_match_below(&path));
@@ -301,7 +316,7 @@ impl Walker<'_> {
                 Choice::Leave => {}
                 Choice::Take => {
                     self.announce(visit)?;
-                    let item = Item { opened: &opened, stat: &stat, name: &name, path: &path, real: &real, waited: false, readable };
+                    let item = Item { opened: &opened, stat: &stat, name: &name, path: &path, real: &real, waited: false, hold };
                     if is_folder {
                         visit.enter(&item)?;
                         let level = self.level(&opened, path, real, wanted)?;
@@ -332,12 +347,24 @@ impl Walker<'_> {
                     path: &level.path,
                     real: &level.real,
                     waited: true,
-                    readable: false,
+                    hold: Hold::Named,
                 })?;
             }
         }
         Ok(())
     }
+}
+
+/// What has a name in a folder: whatever is to be held of it, and what it is; or the step that failed.
+fn look_at(folder: &Arc<OwnedFd>, name: &OsStr, hold: Hold) -> Result<(Arc<OwnedFd>, Stat), (&'static str, Errno)> {
+    if hold == Hold::Folder {
+        let stat = rustix::fs::statat(folder, name, NO_FOLLOW).map_err(|error| ("look at", error))?;
+        return Ok((Arc::clone(folder), stat));
+    }
+    let flags = if hold == Hold::Open { OFlags::RDONLY } else { OFlags::PATH } | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(folder, name, flags, Mode::empty()).map_err(|error| ("open", error))?;
+    let stat = rustix::fs::fstat(&opened).map_err(|error| ("look at", error))?;
+    Ok((Arc::new(opened), stat))
 }
 
 /// A path seen from the root, without `.` and `..`, before any link in it is looked at: as Docker reads sources.

@@ -13,9 +13,10 @@ use rustix::io::Errno;
 
 use crate::archive::attribute::travelling;
 use crate::archive::contents::Contents;
+use crate::archive::kept::Kept;
 use crate::archive::look::{look, make_folders, real_path, reopen};
 use crate::archive::mode::ModeChange;
-use crate::archive::select::{Item, Selection, Visit, failed, shown, walk};
+use crate::archive::select::{Hold, Item, Selection, Visit, failed, shown, walk};
 use crate::archive::tree::open_beneath;
 use crate::archive::{NO_FOLLOW, mode_bits};
 
@@ -68,8 +69,18 @@ pub struct CopySize {
 /// A folder gives what it holds; a folder that is there already takes it in, and those within it take their sources' owners and modes.
 /// A file replaces what is there, but no folder. Times are those of the sources; folders that are only written into keep theirs.
 pub fn copy(request: &CopyRequest<'_>) -> Result<CopySize, CopyError> {
+    copied(request, None)
+}
+
+/// Copies what is selected, and remembers files of a sealed tree as they are now where they were put; and forgets what they replace.
+pub fn copy_and_keep(request: &CopyRequest<'_>, kept: &mut Kept) -> Result<CopySize, CopyError> {
+    copied(request, Some(kept))
+}
+
+fn copied(request: &CopyRequest<'_>, kept: Option<&mut Kept>) -> Result<CopySize, CopyError> {
     let mut copier = Copier {
         request,
+        kept,
         levels: Vec::new(),
         links: BTreeMap::new(),
         times: BTreeMap::new(),
@@ -84,6 +95,7 @@ pub fn copy(request: &CopyRequest<'_>) -> Result<CopySize, CopyError> {
 
 struct Copier<'a> {
     request: &'a CopyRequest<'a>,
+    kept: Option<&'a mut Kept>,
     levels: Vec<Level>,
     /// Files of the source with several names, and where the first of them was copied to.
     links: BTreeMap<(u64, u64), (PathBuf, OsString)>,
@@ -106,6 +118,8 @@ struct Level {
 }
 
 impl Visit for Copier<'_> {
+    const LOOKS: bool = false;
+
     fn source(&mut self, item: &Item<'_>) -> Result<(), CopyError> {
         let request = self.request;
         // Two sources are two copies.
@@ -273,6 +287,9 @@ impl Copier<'_> {
         if item.kind() == FileType::CharacterDevice && item.stat.st_rdev == 0 {
             return Err(CopyError::Whiteout { path: shown(item.real) });
         }
+        if let Some(kept) = &mut self.kept {
+            kept.forget(&path);
+        }
         self.size.entries += 1;
         let identity = (item.stat.st_dev, item.stat.st_ino);
         if item.stat.st_nlink > 1 {
@@ -316,13 +333,17 @@ impl Copier<'_> {
                 let open = || rustix::fs::openat(parent, name, flags, mode);
                 let file = replace(parent, name, &path, "make", open)?;
                 if kind == FileType::RegularFile {
-                    let reopened = (!item.readable).then(|| reopen(item.opened.as_fd(), OFlags::RDONLY)).transpose();
+                    let reopened = (item.hold != Hold::Open).then(|| reopen(item.opened.as_fd(), OFlags::RDONLY)).transpose();
                     let reopened = reopened.map_err(|error| failed("open", item.real)(error.into()))?;
                     let source = reopened.as_ref().unwrap_or(item.opened);
                     self.size.bytes += self.contents.copy(source, &file, item.stat).map_err(failed("copy", item.real))?;
                 }
                 self.dress(&file, item, &path)?;
-                rustix::fs::futimens(&file, &both(time_of(item.stat))).map_err(wrong("set the time of"))
+                rustix::fs::futimens(&file, &both(time_of(item.stat))).map_err(wrong("set the time of"))?;
+                if kind == FileType::RegularFile && item.stat.st_nlink == 1 && self.request.selection.sealed {
+                    self.keep(item, &path);
+                }
+                Ok(())
             }
         }
     }
@@ -351,6 +372,14 @@ impl Copier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Remembers the file that was copied last.
+    fn keep(&mut self, item: &Item<'_>, path: &Path) {
+        let ((user, group), mode) = (self.owner(item), self.mode(item));
+        if let (Some(kept), Some(contents)) = (&mut self.kept, self.contents.whole()) {
+            kept.keep(path, (user.as_raw(), group.as_raw()), mode, item.stat, contents);
+        }
     }
 
     fn owner(&self, item: &Item<'_>) -> (Uid, Gid) {

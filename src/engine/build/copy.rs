@@ -174,11 +174,11 @@ impl Build {
             let shown = if link { show_below(&upper) } else { Ok(()) };
             let shown = shown.map_err(|error| Failure::internal(format!("cannot look through {}: {error}", upper.display())));
             drop(held);
-            placed.map(|placed| placed.and(shown.map_err(StepError::from)))
+            placed.map(|placed| placed.and_then(|kept| shown.map(|()| kept).map_err(StepError::from)))
         });
-        placed.await?.map_err(Failure::from)??;
+        let kept = placed.await?.map_err(Failure::from)??;
         drop(wanted);
-        let rules = LayerRules { newest: self.job.epoch, sealed: true, ..LayerRules::default() };
+        let rules = LayerRules { newest: self.job.epoch, sealed: true, kept, ..LayerRules::default() };
         // What was copied is known by what it was copied from: it need not be read once more.
         Ok(Made { layer: self.job.workshop.finish(scratch.upper(), scratch, rules).await?, content: what })
     }

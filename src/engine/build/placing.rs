@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Weak;
 
 use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
+use crate::archive::kept::Kept;
 use crate::archive::mode::ModeChange;
 use crate::archive::select::{CopyError, Selection};
 use crate::archive::{self, Owner, Rules, look, open_folder};
@@ -44,15 +45,15 @@ pub(super) struct Placing {
 }
 
 impl Placing {
-    /// Does it, from the root of the tree into the root of the stage.
-    pub(super) fn place(&self, from: BorrowedFd<'_>, into: BorrowedFd<'_>) -> Result<(), StepError> {
+    /// Does it, from the root of the tree into the root of the stage; returns what is known of files that were put there.
+    pub(super) fn place(&self, from: BorrowedFd<'_>, into: BorrowedFd<'_>) -> Result<Kept, StepError> {
         let copy = &self.copy;
         let mode = copy.chmod.as_deref().map(str::parse::<ModeChange>).transpose();
         let mode = mode.map_err(|error| Failure::invalid(format!("--chmod={}: {error}", copy.chmod.as_deref().unwrap_or_default())))?;
         let owner = copy.chown.as_deref().map(|text| owner_in(into, text)).transpose()?;
         let (exclude, folder_owner) = (exclusions(copy)?, owner);
-        let copied = |selection: Selection<'_>, owner| {
-            archive::copy::copy(&CopyRequest {
+        let copied = |selection: Selection<'_>, owner, kept: &mut Kept| {
+            let request = CopyRequest {
                 selection,
                 into,
                 destination: Path::new(&copy.destination),
@@ -62,8 +63,10 @@ impl Placing {
                 mode: mode.clone(),
                 created: self.created,
                 upper: Some(self.upper.as_fd()),
-            })
+            };
+            archive::copy::copy_and_keep(&request, kept)
         };
+        let mut kept = Kept::default();
         for part in &self.parts {
             if self.is_given_up() {
                 break;
@@ -79,6 +82,8 @@ impl Placing {
                         if copy.add && copy.unpack != Some(false) { archives(from, paths)? } else { (Vec::new(), paths.clone()) };
                     for path in &archives {
                         self.unpack(from, path, into, unpacked_owner)?;
+                        // It may hold anything that was there.
+                        kept = Kept::default();
                     }
                     if paths.is_empty() {
                         continue;
@@ -87,7 +92,8 @@ impl Placing {
                         true => Choice::Leave,
                         false => choose(&exclude, path, is_folder),
                     };
-                    copied(Selection { from, sources: &paths, keep_parents: copy.parents, sealed: self.sealed, choose: &choose }, owner)?;
+                    let selection = Selection { from, sources: &paths, keep_parents: copy.parents, sealed: self.sealed, choose: &choose };
+                    copied(selection, owner, &mut kept)?;
                 }
                 Part::File { scratch, name, .. } => {
                     let folder = open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?;
@@ -95,6 +101,7 @@ impl Placing {
                     if copy.unpack == Some(true) {
                         let owner = owner.map_or(Owner::Archive, |(user, group)| Owner::Fixed(user, group));
                         self.unpack(folder.as_fd(), Path::new(name), into, owner)?;
+                        kept = Kept::default();
                         continue;
                     }
                     let sources = [Path::new("/").join(name)];
@@ -105,12 +112,12 @@ impl Placing {
                         sealed: true,
                         choose: &|_, _| Choice::Take,
                     };
-                    copied(selection, CopyOwner::Fixed(user, group))?;
+                    copied(selection, CopyOwner::Fixed(user, group), &mut kept)?;
                 }
                 Part::Remote { url, .. } => return Err(Failure::internal(format!("{url} was not fetched")).into()),
             }
         }
-        Ok(())
+        Ok(kept)
     }
 
     fn is_given_up(&self) -> bool {

@@ -122,7 +122,7 @@ impl Build {
             let message = format!("process \"{shown}\" did not complete successfully: exit code: {}{how}", status.code);
             return Err(StepError { failure: Failure::invalid(message), code: Some(status.code) });
         }
-        let rules = LayerRules { newest: self.job.epoch, leave_out: targets, sealed: true };
+        let rules = LayerRules { newest: self.job.epoch, leave_out: targets, sealed: true, ..LayerRules::default() };
         self.finish(unlisted.upper(), unlisted, rules).await
     }
 
