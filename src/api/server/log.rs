@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures_util::{Stream, stream};
 use hyper::Response;
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::wire::frame;
+use crate::engine::container::log::LogReader;
 use crate::resource::failure::Failure;
 use crate::resource::log::{LogLine, LogOptions};
 use crate::resource::percent;
@@ -27,44 +28,51 @@ pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let details = if is_detailed { Some(details(&call.engine.log_details(&call.name).await?)) } else { None };
     let raw = call.engine.container(&call.name).await?.spec.tty;
     let reader = call.engine.logs(&call.name, &options).await?;
-    let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line.map_err(io::Error::other), reader)) });
-    let pieces = gather(lines, move |piece, line: &LogLine| write(piece, line, options.timestamps, details.as_deref(), raw));
+    let pieces = gather(reader, move |piece, line: &LogLine| write(piece, line, options.timestamps, details.as_deref(), raw));
     let framed = !raw && !call.version.is_before(42);
     let kind = if framed { "application/vnd.docker.multiplexed-stream" } else { "application/vnd.docker.raw-stream" };
     Ok(answer::stream(kind, pieces))
 }
 
+/// What comes item by item, some of it without being waited for.
+trait Source: Send {
+    type Item: Send;
+
+    /// The next item; `None` at the end, however often it is asked for.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Self::Item, Failure>>> + Send;
+
+    /// The next item, if it is there already.
+    fn ready(&mut self) -> Option<Self::Item>;
+}
+
+impl Source for LogReader {
+    type Item = LogLine;
+
+    fn next(&mut self) -> impl Future<Output = Option<Result<LogLine, Failure>>> + Send {
+        Self::next(self)
+    }
+
+    fn ready(&mut self) -> Option<LogLine> {
+        Self::ready(self)
+    }
+}
+
 /// Joins what is there already into pieces. An error follows what came before it: the head has gone out, and a connection that breaks off is
 /// what is left to say that this is not the end.
-fn gather<T: Send>(
-    items: impl Stream<Item = io::Result<T>> + Send,
-    write: impl Fn(&mut Vec<u8>, &T) + Clone + Send,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    // What ended while it was looked at for more is asked once more.
-    stream::unfold((Box::pin(items.fuse()), None), move |(mut items, failed)| {
-        let write = write.clone();
-        async move {
-            if let Some(error) = failed {
-                return Some((Err(error), (items, None)));
-            }
-            let mut next = items.next().await?;
-            let mut piece = Vec::new();
-            loop {
-                match next {
-                    Ok(item) => write(&mut piece, &item),
-                    Err(error) if piece.is_empty() => return Some((Err(error), (items, None))),
-                    Err(error) => return Some((Ok(piece.into()), (items, Some(error)))),
-                }
-                if piece.len() >= PIECE {
-                    break;
-                }
-                match items.next().now_or_never() {
-                    Some(Some(item)) => next = item,
-                    Some(None) | None => break,
-                }
-            }
-            Some((Ok(piece.into()), (items, None)))
+fn gather<S: Source>(source: S, write: impl Fn(&mut Vec<u8>, &S::Item) + Send) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold((source, write), |(mut source, write)| async move {
+        let first = match source.next().await? {
+            Ok(item) => item,
+            Err(failure) => return Some((Err(io::Error::other(failure)), (source, write))),
+        };
+        let mut piece = Vec::new();
+        write(&mut piece, &first);
+        while piece.len() < PIECE
+            && let Some(item) = source.ready()
+        {
+            write(&mut piece, &item);
         }
+        Some((Ok(piece.into()), (source, write)))
     })
 }
 
@@ -115,22 +123,41 @@ fn write(piece: &mut Vec<u8>, line: &LogLine, timestamps: bool, details: Option<
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
     use crate::resource::log::Stream;
     use crate::resource::time::Timestamp;
 
+    /// Items, of which the first of each group has to be waited for, and what comes after all of them.
+    struct Given(Vec<Vec<Vec<u8>>>, Option<Failure>);
+
+    impl Source for Given {
+        type Item = Vec<u8>;
+
+        async fn next(&mut self) -> Option<Result<Vec<u8>, Failure>> {
+            self.0.retain(|group| !group.is_empty());
+            match self.0.first_mut() {
+                Some(group) => Some(Ok(group.remove(0))),
+                None => self.1.take().map(Err),
+            }
+        }
+
+        fn ready(&mut self) -> Option<Vec<u8>> {
+            self.0.first_mut().filter(|group| !group.is_empty()).map(|group| group.remove(0))
+        }
+    }
+
     #[tokio::test]
     async fn pieces_are_bounded_and_an_error_comes_last() {
-        let lines = stream::iter((0..100).map(|_| Ok(vec![b'x'; 1 << 10])).chain([Err(io::Error::other("torn"))]));
-        let pieces: Vec<_> = gather(lines, |piece, line| piece.extend_from_slice(line)).collect().await;
-        let sizes: Vec<Option<usize>> = pieces.iter().map(|piece| piece.as_ref().ok().map(Bytes::len)).collect();
-        assert_eq!(sizes, [Some(PIECE), Some(PIECE), Some(PIECE), Some(4 << 10), None]);
-        let slow = stream::iter([Ok(b"first"), Ok(b"piece")]).chain(stream::pending());
-        let mut pieces = Box::pin(gather(slow, |piece, line: &&[u8; 5]| piece.extend_from_slice(*line)));
-        assert_eq!(pieces.next().await.expect("a piece").expect("good"), "firstpiece");
-        let short = stream::unfold(Some(b"all"), |line| async move { line.map(|line| (Ok(line), None)) });
-        let pieces: Vec<_> = gather(short, |piece, line: &&[u8; 3]| piece.extend_from_slice(*line)).collect().await;
-        assert_eq!(pieces.len(), 1);
+        let groups = vec![vec![vec![b'x'; 1 << 10]; 100], vec![b"first".to_vec(), b"piece".to_vec()]];
+        for (end, last) in [(Some(Failure::internal("torn")), &[None][..]), (None, &[][..])] {
+            let pieces = gather(Given(groups.clone(), end), |piece, item: &Vec<u8>| piece.extend_from_slice(item));
+            let pieces: Vec<_> = pieces.collect().await;
+            let sizes: Vec<Option<usize>> = pieces.iter().map(|piece| piece.as_ref().ok().map(Bytes::len)).collect();
+            let whole = [Some(PIECE), Some(PIECE), Some(PIECE), Some(4 << 10), Some(10)];
+            assert_eq!(sizes, [&whole[..], last].concat());
+        }
     }
 
     #[test]

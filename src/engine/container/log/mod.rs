@@ -106,18 +106,11 @@ impl LogReader {
     /// loses nothing.
     pub async fn next(&mut self) -> Option<Result<LogLine, Failure>> {
         while !self.finished {
-            while let Some(line) = self.buffered() {
-                if self.options.until.is_some_and(|until| line.time > until) {
-                    self.finished = true;
-                    return None;
-                }
-                let wanted = match line.stream {
-                    Stream::Stdout => self.options.stdout,
-                    Stream::Stderr => self.options.stderr,
-                };
-                if wanted && self.options.since.is_none_or(|since| line.time >= since) {
-                    return Some(Ok(line));
-                }
+            if let Some(line) = self.ready() {
+                return Some(Ok(line));
+            }
+            if self.finished {
+                return None;
             }
             match self.advance().await {
                 Ok(more) => self.finished = !more,
@@ -125,6 +118,25 @@ impl LogReader {
                     self.finished = true;
                     return Some(Err(Failure::internal(format!("cannot read the log `{}`: {error}", self.path.display()))));
                 }
+            }
+        }
+        None
+    }
+
+    /// Returns the next line if it has been read already: logs are read at millions of lines a second, too many to wait for each.
+    pub fn ready(&mut self) -> Option<LogLine> {
+        while !self.finished {
+            let line = self.buffered()?;
+            if self.options.until.is_some_and(|until| line.time > until) {
+                self.finished = true;
+                return None;
+            }
+            let wanted = match line.stream {
+                Stream::Stdout => self.options.stdout,
+                Stream::Stderr => self.options.stderr,
+            };
+            if wanted && self.options.since.is_none_or(|since| line.time >= since) {
+                return Some(line);
             }
         }
         None

@@ -56,9 +56,10 @@ const ALL: LogOptions = LogOptions { stdout: true, stderr: true, follow: false, 
 
 async fn rest(mut reader: LogReader) -> Vec<i64> {
     let mut numbers = Vec::new();
+    let number = |line: LogLine| String::from_utf8(line.text).expect("text").trim_end().parse().expect("a number");
     while let Some(line) = reader.next().await {
-        let text = String::from_utf8(line.expect("readable").text).expect("text");
-        numbers.push(text.trim_end().parse().expect("a number"));
+        numbers.push(number(line.expect("readable")));
+        numbers.extend(std::iter::from_fn(|| reader.ready()).map(number));
     }
     numbers
 }
@@ -120,6 +121,19 @@ async fn follow_rotations(then: impl Fn(&Log) + Send + 'static) {
     let broken = read.windows(2).find(|pair| pair[0] + 1 != pair[1]);
     assert_eq!((read.first(), read.last(), broken), (Some(&5), Some(&2999), None));
     writer.join().expect("no panic");
+}
+
+#[tokio::test]
+async fn what_was_read_need_not_be_waited_for() {
+    let mut log = Log::new();
+    log.write(0..6);
+    let until = Some(Timestamp::from_nanos(4));
+    let mut reader = log.open(&LogOptions { stderr: false, until, ..ALL }).await;
+    assert_eq!(reader.ready(), None);
+    assert_eq!(reader.next().await.expect("a line").expect("readable").text, b"0\n");
+    let ready: Vec<_> = std::iter::from_fn(|| reader.ready()).map(|line| line.text).collect();
+    assert_eq!(ready, [b"2\n", b"4\n"]);
+    assert_eq!(reader.next().await, None);
 }
 
 #[tokio::test]
