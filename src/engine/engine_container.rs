@@ -18,7 +18,7 @@ impl Engine {
     pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
         let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| self.told_of(container)).collect();
         infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
-        let image = |name: &str| self.shared.images.get(name).ok().map(|image| image.id);
+        let image = |name: &str| self.shared.images.meant(name);
         let created = |name: &str| self.shared.containers.find(name).map(|container| container.info().created);
         let selection = Selection::new(filter, image, created)?;
         infos.retain(|info| selection.selects(info));
@@ -27,7 +27,7 @@ impl Engine {
 
     /// What the image of a container is called now: as it was asked for, or by its id where that means another one by now.
     pub fn image_name(&self, info: &ContainerInfo) -> String {
-        let means_it = self.shared.images.get(&info.spec.image).is_ok_and(|image| image.id == info.image);
+        let means_it = self.shared.images.meant(&info.spec.image) == Some(info.image);
         if means_it { info.spec.image.clone() } else { info.image.to_string() }
     }
 

@@ -23,7 +23,14 @@ fn parse_hex(text: &str) -> Result<[u8; 32], IdError> {
 }
 
 fn write_hex(bytes: &[u8], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Lists are full of them: digit by digit would take most of the time.
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
+    }
+    formatter.write_str(&text)
 }
 
 macro_rules! id_type {

@@ -58,7 +58,9 @@ impl From<BuildSession> for Outcome {
 
 /// JSON, with the line break that dockerd puts behind it.
 pub(super) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    bytes(status, "application/json", format!("{value}\n").into())
+    let mut text = serde_json::to_vec(value).expect("a value is JSON");
+    text.push(b'\n');
+    bytes(status, "application/json", text.into())
 }
 
 /// JSON with status 200.

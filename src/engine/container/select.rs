@@ -78,11 +78,10 @@ impl<'a> Selection<'a> {
         use crate::resource::container::ContainerState::Restarting;
         let filters = &self.filters;
         let health = info.health.as_ref().map_or("none", |health| health.status.word());
-        let id = info.id.to_string();
         // One that is between two lives counts as running, as with Docker.
         (self.all || info.state.is_running() || matches!(info.state, Restarting { .. }))
             && (filters.occurs("name", info.name.as_str()) || filters.occurs("name", &format!("/{}", info.name)))
-            && filters.any("id", |value| id.starts_with(value))
+            && filters.any("id", |value| info.id.to_string().starts_with(value))
             && filters.labels(&info.effective.labels)
             && filters.any("status", |value| value == info.state.word())
             && filters.any("health", |value| value == health)

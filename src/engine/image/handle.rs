@@ -116,6 +116,11 @@ impl Images {
         Ok(self.shared.info(&state.index, &id, image))
     }
 
+    /// Which image a name means now; costs next to nothing beside [`Self::get`].
+    pub(in crate::engine) fn meant(&self, name: &str) -> Option<ImageId> {
+        self.shared.lock().index.find(name).ok().map(|(id, _)| id)
+    }
+
     /// Returns the steps an image was made in, newest first.
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, ImageError> {
         let state = self.shared.lock();
