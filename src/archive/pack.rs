@@ -86,6 +86,8 @@ pub(super) struct Packer<W: Write> {
     /// Files with several names, and the first of them.
     seen: BTreeMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
+    /// An entry that is written at once.
+    whole: Vec<u8>,
 }
 
 /// A folder whose names are gone through.
@@ -100,7 +102,7 @@ pub(super) struct Level {
 impl<W: Write> Packer<W> {
     /// An archive with nothing in it.
     pub(super) fn new(into: W, owner: PackedOwner, newest: Option<i64>) -> Self {
-        Self { builder: tar::Builder::new(into), owner, newest, seen: BTreeMap::new(), buffer: vec![0; BUFFER] }
+        Self { builder: tar::Builder::new(into), owner, newest, seen: BTreeMap::new(), buffer: vec![0; BUFFER], whole: Vec::new() }
     }
 
     /// Ends the archive.
@@ -206,15 +208,11 @@ impl<W: Write> Packer<W> {
         self.name(&mut header, name, &[])?;
         header.set_cksum();
         // What it goes through is spared two pieces of three.
-        let mut entry = std::mem::take(&mut self.buffer);
-        entry.clear();
-        entry.extend_from_slice(header.as_bytes());
-        entry.extend_from_slice(contents);
-        entry.resize(entry.len().next_multiple_of(BLOCK), 0);
-        self.builder.get_mut().write_all(&entry).map_err(PackError::Write)?;
-        entry.resize(BUFFER, 0);
-        self.buffer = entry;
-        Ok(())
+        self.whole.clear();
+        self.whole.extend_from_slice(header.as_bytes());
+        self.whole.extend_from_slice(contents);
+        self.whole.resize(self.whole.len().next_multiple_of(BLOCK), 0);
+        self.builder.get_mut().write_all(&self.whole).map_err(PackError::Write)
     }
 
     /// A header of something that holds nothing, and of no kind yet.
