@@ -241,46 +241,14 @@ fn no_test_sleeps() {
     fail_with(&problems);
 }
 
-/// The tests that `tests/run` does not run, by their files, and the reason that each gives; every other test runs or does not exist.
-const SET_ASIDE: &[(&str, &str, &str)] = &[
-    (
-        "tests/e2e/docker_tour.rs",
-        "the_docker_command_line_finds_docker",
-        "some differences from Docker are neither mended nor given a reason yet: `cargo e2e -- --ignored docker_tour`",
-    ),
-    (
-        "tests/e2e/fuzz_api.rs",
-        "random_requests_find_no_failure_no_hang_and_no_growth",
-        "finds what nobody has looked at yet: `cargo e2e -- --ignored fuzz_api`, or `tests/fuzz/api` for many more",
-    ),
-    (
-        "tests/e2e/sdk.rs",
-        "the_sdk_for_python_finds_docker",
-        "some differences from Docker are neither mended nor given a reason yet: `cargo e2e -- --ignored sdk`",
-    ),
-];
-
-/// The text between two others, or nothing.
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    text.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(inner, _)| inner)
-}
-
 #[test]
-fn every_test_runs_but_those_that_are_listed() {
-    let listed: BTreeSet<_> =
-        SET_ASIDE.iter().map(|(file, name, reason)| ((*file).to_owned(), (*name).to_owned(), (*reason).to_owned())).collect();
-    let mut found = BTreeSet::new();
+fn no_test_is_set_aside() {
     for source in sources(SOURCE).iter().chain(&sources(TESTS)).filter(|source| source.path != "tests/architecture.rs") {
-        let lines: Vec<&str> = code_lines(&source.text).map(|(_, line)| line).collect();
-        for (number, line) in lines.iter().enumerate() {
-            // By itself, or on a condition.
-            if line.contains("#[ignore") || line.contains("#[cfg_attr(") && line.contains(", ignore") {
-                let rest = lines[number..].join("\n");
-                found.insert((source.path.clone(), between(&rest, "fn ", "(").to_owned(), between(&rest, "ignore = \"", "\"").to_owned()));
-            }
-        }
+        // By itself, or on a condition.
+        let is_aside = |line: &str| line.contains("#[ignore") || line.contains("#[cfg_attr(") && line.contains(", ignore");
+        let aside: Vec<_> = code_lines(&source.text).filter(|(_, line)| is_aside(line)).collect();
+        assert!(aside.is_empty(), "{}: {aside:?}", source.path);
     }
-    assert_eq!(found, listed);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::bottle::Bottle;
 use crate::program::{bounded_by, run, top};
 
 #[test]
-#[ignore = "finds what nobody has looked at yet: `cargo e2e -- --ignored fuzz_api`, or `tests/fuzz/api` for many more"]
 fn random_requests_find_no_failure_no_hang_and_no_growth() {
     let mut command = bounded_by(600, top().join("tests/fuzz/api"));
     // Always the same ones: what others find is for whoever looks for it.
