@@ -68,6 +68,31 @@ pub(super) fn ok(value: &Value) -> Response<Body> {
     json(StatusCode::OK, value)
 }
 
+/// A list in JSON that is written item by item: of a long one, only the text is in memory at once.
+pub(super) struct List(Vec<u8>);
+
+impl Default for List {
+    fn default() -> Self {
+        Self(vec![b'['])
+    }
+}
+
+impl List {
+    /// Adds an item.
+    pub(super) fn push(&mut self, value: &Value) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        serde_json::to_writer(&mut self.0, value).expect("a value is JSON");
+    }
+
+    /// Ends it; with status 200.
+    pub(super) fn into_answer(mut self) -> Response<Body> {
+        self.0.extend_from_slice(b"]\n");
+        bytes(StatusCode::OK, "application/json", self.0.into())
+    }
+}
+
 /// Bytes of a type.
 pub(super) fn bytes(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<Body> {
     typed(status, content_type, Full::new(bytes).map_err(|never| match never {}).boxed_unsync())

@@ -7,7 +7,6 @@ use futures_util::stream;
 use hyper::body::Body as _;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
-use serde_json::Value;
 
 use crate::api::server::answer::{self, Body};
 use crate::api::server::call::Call;
@@ -42,14 +41,16 @@ pub(super) async fn list(mut call: Call) -> Answer {
         return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
     }
     let now = clock::now();
-    let mut lines: Vec<Value> = containers.iter().map(|info| summary::to_json(info, &call.engine.image_name(info), now)).collect();
-    lines.iter_mut().for_each(|line| older::container_summary(line, version));
-    if is_sized {
-        for (line, info) in lines.iter_mut().zip(&containers) {
-            summary::add_sizes(line, call.engine.container_size(info).await?);
+    let mut lines = answer::List::default();
+    for info in &containers {
+        let mut line = summary::to_json(info, &call.engine.image_name(info), now);
+        older::container_summary(&mut line, version);
+        if is_sized {
+            summary::add_sizes(&mut line, call.engine.container_size(info).await?);
         }
+        lines.push(&line);
     }
-    Ok(answer::ok(&lines.into()))
+    Ok(lines.into_answer())
 }
 
 pub(super) async fn create(mut call: Call) -> Answer {

@@ -23,7 +23,7 @@ pub(super) fn of(spec: &ContainerSpec) -> Result<Security, Failure> {
     let nothing = BTreeSet::new();
     let capabilities = CapabilitySet::resolve(&spec.cap_add, &spec.cap_drop, spec.privileged).map_err(|error| {
         let field = if CapabilitySet::resolve(&spec.cap_add, &nothing, false).is_err() { "CapAdd" } else { "CapDrop" };
-        Failure::invalid(format!("invalid {field}: unknown capability: \"CAP_{}\"", error.0))
+        Failure::invalid(format!("invalid {field}: unknown capability: \"CAP_{}\"", error.0.trim_start_matches("CAP_")))
     })?;
     let mut no_new_privileges = false;
     let mut profile = None;
