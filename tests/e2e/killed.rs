@@ -189,3 +189,39 @@ fn the_client_is_killed_at_any_moment_and_the_next_up_completes() {
         assert!(bottle.containers().is_empty());
     }
 }
+
+#[test]
+fn a_container_whose_state_was_not_written_down_runs_on() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!(
+        "services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    ports: ['8080']\n  b:\n    image: IMAGE\n    command: {RUNS}\n    restart: always\n"
+    ));
+    bottle.gantry(["up", "-d"]).success();
+    let names = ["project-a-1", "project-b-1"];
+    let seen = |name: &str| {
+        let told = bottle.inspect(name).expect("it exists");
+        (told["State"]["Pid"].clone(), told["State"]["StartedAt"].clone(), told["NetworkSettings"].clone())
+    };
+    let before = names.map(seen);
+    // A record that is damaged, and one that is of the life before, as a full disk leaves it.
+    let state = |name: &str| {
+        let id = bottle.inspect(name).expect("it exists")["Id"].as_str().expect("an id").to_owned();
+        bottle.root().join("data/containers").join(id).join("state.json")
+    };
+    let (a, b) = (state(names[0]), state(names[1]));
+    let old = std::fs::read(&a).expect("a record");
+    bottle.gantry(["restart", "-t", "0", "a"]).success();
+    let restarted = seen(names[0]);
+    assert_ne!(restarted.0, before[0].0);
+    std::fs::write(&a, old).expect("the record before");
+    std::fs::write(&b, "").expect("a damaged record");
+    end(process(&bottle, "engine"));
+    assert_eq!(names.map(seen), [restarted, before[1].clone()]);
+    // And where no keeper can tell either, the policy decides.
+    std::fs::write(&b, "").expect("a damaged record");
+    let pid = bottle.pid(names[1]);
+    let (keeper, engine) = (process(&bottle, "keeper"), process(&bottle, "engine"));
+    bottle.shell(&format!("kill -STOP {engine} && kill -KILL {keeper} && kill -KILL {engine}")).success();
+    bottle.eventually("b runs again", || bottle.state(names[1]) == "running" && bottle.pid(names[1]) != pid);
+    bottle.gantry(["down"]).success();
+}

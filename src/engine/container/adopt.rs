@@ -32,19 +32,32 @@ enum Next {
     Remove,
 }
 
+/// Where the state comes from that a container was found in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Last {
+    /// It was written down in this boot of the machine.
+    Of(String),
+    /// The record is damaged.
+    Lost,
+    /// There was none.
+    Never,
+}
+
 impl Engine {
     /// Reads every record, takes over what runs, notes what ended, and carries on what was going on.
     pub(in crate::engine) async fn adopt_containers(&self) -> Result<(), Failure> {
         let found = self.read_containers().await?;
         let mut next = Vec::new();
-        for (container, boot) in &found {
-            match self.adopt(container, boot.as_deref()).await {
-                Ok(todo) => next.extend(todo.map(|todo| (Arc::clone(container), todo))),
+        let mut known = Vec::with_capacity(found.len());
+        for (container, last) in found {
+            match self.adopt(&container, last).await {
+                Ok(todo) => next.extend(todo.map(|todo| (Arc::clone(&container), todo))),
                 // One container must not keep an engine from serving all others.
                 Err(failure) => tracing::error!(container = %container.id(), %failure, "a container could not be taken over"),
             }
+            known.push(container);
         }
-        let runs = |id: ContainerId| found.iter().any(|(container, _)| container.id() == id && container.life().task.is_some());
+        let runs = |id: ContainerId| known.iter().any(|container| container.id() == id && container.life().task.is_some());
         self.shared.networks.sweep().await;
         self.shared.runtime.sweep(runs);
         self.release_held(&runs)?;
@@ -61,8 +74,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes every container of the data directory known, with the boot its state is of. What was being made or removed is swept.
-    async fn read_containers(&self) -> Result<Vec<(Arc<Container>, Option<String>)>, Failure> {
+    /// Makes every container of the data directory known, with what is known of its last state. What was being made or removed is swept.
+    async fn read_containers(&self) -> Result<Vec<(Arc<Container>, Last)>, Failure> {
         let folder = self.shared.containers.folder().to_owned();
         let entries = fs::read_dir(&folder).map_err(|error| Failure::internal(format!("cannot list {}: {error}", folder.display())))?;
         let mut found = Vec::new();
@@ -99,40 +112,49 @@ impl Engine {
                 }
             }
             let state = StateRecord::read(&path)?;
-            let boot = state.as_ref().map(|state| state.boot.clone());
+            let last = match &state {
+                Some(state) => Last::Of(state.boot.clone()),
+                None if StateRecord::was_damaged(&path) => Last::Lost,
+                None => Last::Never,
+            };
             let life = state.map_or_else(Life::new, Life::of);
             let container = Arc::new(Container::new(path, record, life));
             if container.life().endpoints.is_empty() {
                 self.show_at_rest(&container);
             }
             self.shared.containers.insert(Arc::clone(&container));
-            found.push((container, boot));
+            found.push((container, last));
         }
         Ok(found)
     }
 
-    async fn adopt(&self, container: &Arc<Container>, boot: Option<&str>) -> Result<Option<Next>, Failure> {
+    async fn adopt(&self, container: &Arc<Container>, last: Last) -> Result<Option<Next>, Failure> {
         let life = container.life();
         let task = self.shared.runtime.adopt(container.id()).await?;
-        let same_boot = boot == Some(store::boot_id());
-        match (&life.state, task) {
-            (ContainerState::Running { started_at, .. }, Some(task)) if *started_at == task.started_at() => {
-                self.adopt_running(container, &life, &task).await?;
-                if let Err(failure) = self.thaw_uncommitted(container, &task).await {
-                    tracing::error!(container = %container.id(), %failure, "a container that was frozen for a commit could not be thawed");
-                }
-                Ok(Some(Next::Supervise(task)))
+        let same_boot = matches!(&last, Last::Of(boot) if boot == store::boot_id());
+        if let Some(task) = &task
+            && let Some(known) = self.life_since(container.id(), life.clone(), task.started_at())
+        {
+            container.remember(|life| *life = known.clone());
+            self.adopt_running(container, &known, task).await?;
+            if let Err(failure) = self.thaw_uncommitted(container, task).await {
+                tracing::error!(container = %container.id(), %failure, "a container that was frozen for a commit could not be thawed");
             }
-            (ContainerState::Running { started_at, .. }, task) => {
-                end_stray(task).await;
+            return Ok(Some(Next::Supervise(task.clone())));
+        }
+        // Either it was being started when the engine was killed, and nobody was told that it runs; or no keeper is left that knows of it.
+        end_stray(task).await;
+        match &life.state {
+            ContainerState::Running { started_at, .. } => {
                 let record = self.end_of(container.id(), *started_at, same_boot);
                 Ok(self.ended_meanwhile(container, &record, same_boot).await)
             }
-            (state, task) => {
-                // It was being started when the engine was killed: nobody was told that it runs, so it does not.
-                end_stray(task).await;
-                Ok(at_rest(container, state, &life, same_boot))
+            // What it did is not known: its policy would have it run.
+            ContainerState::Created if last == Last::Lost => {
+                let policy = container.record().spec.restart;
+                Ok(starts_with_engine(policy, true, false, 0).then_some(Next::Start))
             }
+            state => Ok(at_rest(container, state, &life, same_boot)),
         }
     }
 
@@ -236,7 +258,7 @@ impl Engine {
     fn release_held(&self, runs: &impl Fn(ContainerId) -> bool) -> Result<(), Failure> {
         let held = self.shared.keeper.held().map_err(|error| Failure::internal(error.to_string()))?;
         for (key, _) in held {
-            let id = ["port/", "dns/"].iter().find_map(|kind| key.strip_prefix(kind)).and_then(|id| id.parse().ok());
+            let id = ["port/", "dns/", "state/"].iter().find_map(|kind| key.strip_prefix(kind)).and_then(|id| id.parse().ok());
             if id.is_some_and(|id| !runs(id)) {
                 self.shared.keeper.release(&key);
             }

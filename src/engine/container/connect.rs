@@ -50,6 +50,7 @@ impl Engine {
             Some(state) => {
                 add_hosts(container, &record, &state);
                 container.update(|life| life.endpoints.push(state));
+                self.keep_state(container);
                 self.tell_network(container, "connect", &network.id.to_string(), network.name.as_str());
             }
             // It joins the network when it starts, and that is told then.
@@ -87,6 +88,7 @@ impl Engine {
             remove_hosts(container, &state);
         }
         if running.is_some() {
+            self.keep_state(container);
             self.tell_network(container, "disconnect", &network.id.to_string(), network.name.as_str());
         }
         Ok(())

@@ -15,6 +15,7 @@ pub(in crate::engine) mod exec;
 mod files;
 mod generated_name;
 mod health;
+mod kept;
 mod launch_spec;
 mod link;
 mod listen;

@@ -117,6 +117,11 @@ impl StateRecord {
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
         store::read(&folder.join(STATE))
     }
+
+    /// Whether there was one in the folder that could not be understood.
+    pub(super) fn was_damaged(folder: &Path) -> bool {
+        folder.join(format!("{STATE}.damaged")).exists()
+    }
 }
 
 #[cfg(test)]

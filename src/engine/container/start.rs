@@ -103,6 +103,7 @@ impl Engine {
                         Ok(())
                     })
                     .map_err(|error: crate::engine::container::state::IllegalChange| Failure::internal(error.to_string()))?;
+                self.keep_state(container);
                 self.tell_of_start(container);
                 self.supervise(Arc::clone(container), task);
                 Ok(())
@@ -134,6 +135,7 @@ impl Engine {
     pub(super) async fn take_down(&self, container: &Container) {
         self.shared.networks.leave(container.id()).await;
         self.shared.volumes.unmount(container.id());
+        self.drop_state(container.id());
     }
 
     async fn bring_up(&self, container: &Container, record: &SpecRecord) -> Result<Up, StartFailure> {

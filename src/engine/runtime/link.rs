@@ -10,12 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::engine::runtime::estate::{Estate, hold};
 use crate::engine::runtime::note::Note;
-use crate::engine::runtime::packet;
 use crate::engine::runtime::readiness::readable;
+use crate::engine::runtime::{packet, talk};
 
 /// Why the engine leaves of its own will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +196,17 @@ impl KeeperLink {
         Ok(())
     }
 
+    /// Hands a value to the keeper under `key`, replacing what was held under it.
+    pub(in crate::engine) fn hold_value(&self, key: &str, value: &impl Serialize) -> Result<(), LinkError> {
+        let enclosure = talk::enclose(value).map_err(|source| LinkError::Copy { key: key.to_owned(), source })?;
+        self.hold(key, vec![enclosure])
+    }
+
+    /// The value that is held under `key`, if one is and it can be understood.
+    pub(in crate::engine) fn value_under<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        talk::open(self.held_under(key).ok().flatten()?.pop()?).ok()
+    }
+
     /// Lets go of what is held under `key`; nothing happens when nothing is.
     pub fn release(&self, key: &str) {
         let mut state = self.state();
@@ -297,11 +310,15 @@ mod tests {
         let (reader, writer) = io::pipe().expect("a pipe");
         link.hold("port", vec![reader.into(), writer.into()]).expect("copies");
         link.hold("gone", Vec::new()).expect("copies");
+        link.hold_value("value", &vec![7, 8]).expect("memory");
+        // As often as it is asked for.
+        assert_eq!([(); 2].map(|()| link.value_under("value")), [Some(vec![7, 8]), Some(vec![7, 8])]);
+        assert_eq!((link.value_under::<String>("value"), link.value_under::<String>("none")), (None, None));
         link.release("gone");
         link.release("never there");
         link.leave(Leaving::Idle);
         let held = link.held().expect("copies");
-        assert_eq!(held.iter().map(|(key, held)| (key.as_str(), held.len())).collect::<Vec<_>>(), [("port", 2)]);
+        assert_eq!(held.iter().map(|(key, held)| (key.as_str(), held.len())).collect::<Vec<_>>(), [("port", 2), ("value", 1)]);
 
         let mut estate = Estate::default();
         let mut rest = Vec::new();
@@ -310,6 +327,6 @@ mod tests {
             rest.extend(estate.apply(Note::decode(&packet.bytes).expect("a note"), packet.descriptors).map(|(note, _)| note));
         }
         assert_eq!(rest, [Note::Leaving(Leaving::Idle)]);
-        assert_eq!(estate.held.keys().collect::<Vec<_>>(), ["port"]);
+        assert_eq!(estate.held.keys().collect::<Vec<_>>(), ["port", "value"]);
     }
 }
