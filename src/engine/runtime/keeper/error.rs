@@ -60,6 +60,9 @@ pub(super) enum KeeperError {
     /// Another engine has this root, and nobody can reach it.
     #[error("an engine has this root, but its socket {} was removed: end it with `kill {keeper}`, and call again", socket.display())]
     Unreachable { socket: PathBuf, keeper: String },
+    /// An engine of another root has its data.
+    #[error("the data folder {} is that of the engine in {} (process {keeper}): end it, or name another `data-root`", data.display(), run.display())]
+    Taken { data: PathBuf, run: PathBuf, keeper: String },
     /// A system call of the keeper's own.
     #[error("cannot {step}")]
     Call {

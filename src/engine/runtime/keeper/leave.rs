@@ -12,7 +12,11 @@ use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::is_readable;
 use crate::engine::runtime::keeper::error::KeeperError;
-use crate::engine::runtime::keeper::{group, socket};
+use crate::engine::runtime::keeper::{group, report, socket};
+use crate::resource::reason;
+
+/// The file that a keeper has locked as long as it lives, in the run folder and in the data folder.
+const CLAIM: &str = "keeper.pid";
 
 /// Takes the lock under which keepers come and go; it ends with the file.
 pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
@@ -40,27 +44,66 @@ pub(super) enum Predecessor {
     Leaves,
 }
 
-/// Claims a root for as long as the file is open: a root whose socket somebody removed is still another keeper's.
-pub(super) fn claim(root: &Root, before: Predecessor) -> Result<File, KeeperError> {
-    let path = claim_path(root);
-    let failed = |step| {
-        let path = path.clone();
-        move |source: io::Error| KeeperError::Path { step, path, source }
-    };
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed("open"))?;
+/// A root and its data, for as long as this is open.
+#[derive(Debug)]
+pub(super) struct Claim {
+    _run: File,
+    _data: File,
+}
+
+/// Claims a root: one whose socket somebody removed, or the whole run folder, is still another keeper's, and so is a data folder that two
+/// roots have.
+pub(super) fn claim(root: &Root, before: Predecessor) -> Result<Claim, KeeperError> {
+    let pid = std::process::id().to_string();
+    let run = take(root, &claim_path(root), before, &pid)?;
+    // It stays when the keeper leaves: nobody else opens a file that is about to go.
+    let data = take(root, &root.data().join(CLAIM), before, &format!("{pid} {}", root.run().display()))?;
+    Ok(Claim { _run: run, _data: data })
+}
+
+/// Locks a file, and writes into it who did.
+fn take(root: &Root, path: &Path, before: Predecessor, own: &str) -> Result<File, KeeperError> {
+    let failed = |step| move |source: io::Error| KeeperError::Path { step, path: path.to_owned(), source };
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(failed("open"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            let keeper = io::read_to_string(&file).map_err(failed("read"))?;
+            let text = io::read_to_string(&file).map_err(failed("read"))?;
+            let (keeper, run) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+            let keeper = if keeper.is_empty() { holder(&file).unwrap_or_default() } else { keeper.to_owned() };
             if before == Predecessor::Lives || before == Predecessor::Dies && !ends(&keeper).map_err(failed("wait for the end of"))? {
-                return Err(KeeperError::Unreachable { socket: root.socket(), keeper });
+                return Err(match run {
+                    run if run.is_empty() || Path::new(run) == root.run() => KeeperError::Unreachable { socket: root.socket(), keeper },
+                    run => KeeperError::Taken { data: root.data().to_owned(), run: run.into(), keeper },
+                });
             }
             flock(&file, FlockOperation::LockExclusive).map_err(|error| failed("lock")(error.into()))?;
         }
         Err(error) => return Err(failed("lock")(error.into())),
     }
-    file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes())).map_err(failed("write"))?;
+    match file.set_len(0).and_then(|()| file.write_all(own.as_bytes())) {
+        // The lock is what counts, and whoever wants to free some space needs an engine.
+        Err(error) if reason::is_full(&error) => report(&format!("{} is empty: {error}", path.display())),
+        written => written.map_err(failed("write"))?,
+    }
     Ok(file)
+}
+
+/// The process that has locked a file which does not tell it, as the kernel knows it.
+fn holder(file: &File) -> Option<String> {
+    let stat = rustix::fs::fstat(file).ok()?;
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let name = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    holder_in(&locks, &name)
+}
+
+/// The process in a line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 00:2a:17 0 EOF`.
+fn holder_in(locks: &str, name: &str) -> Option<String> {
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, _, pid, file, ..] if file == name => Some(pid.to_owned()),
+        _ => None,
+    })
 }
 
 /// Whether a keeper has ended, or does so in a moment.
@@ -75,7 +118,7 @@ fn ends(keeper: &str) -> io::Result<bool> {
 }
 
 fn claim_path(root: &Root) -> PathBuf {
-    root.run().join("keeper.pid")
+    root.run().join(CLAIM)
 }
 
 /// Takes the lock. Where somebody has removed the folder there is none, and nobody who could call: what is left in the kernel goes all the same.
@@ -121,4 +164,36 @@ pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, Ke
     group::remove(root.tag());
     estate.listeners.clear();
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_outlives_its_run_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = Root::new(Some(folder.path()));
+        let other = Root::new(Some(&folder.path().join("other"))).with_data(root.data().to_owned());
+        let make = || [root.run(), root.data(), other.run()].map(|path| fs::create_dir_all(path).expect("a folder"));
+        make();
+        let claimed = claim(&root, Predecessor::Lives).expect("it is free");
+        let own = std::process::id().to_string();
+        let refused = |root| claim(root, Predecessor::Lives).expect_err("somebody has it").to_string();
+        for break_it in [|_: &Root| {}, |root: &Root| fs::remove_dir_all(root.run()).expect("it is there")] {
+            break_it(&root);
+            make();
+            assert!(refused(&root).contains(&format!("kill {own}")), "{}", refused(&root));
+        }
+        assert!(refused(&other).contains(&format!("{}", root.run().display())), "{}", refused(&other));
+        drop(claimed);
+        claim(&other, Predecessor::Lives).expect("it is free");
+    }
+
+    #[test]
+    fn the_kernel_tells_who_holds_a_lock() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 00:2a:17 0 EOF\n2: FLOCK  ADVISORY  WRITE 4711 00:2a:17 0 EOF\n2: -> FLOCK  ADVISORY  WRITE 8 00:2a:17 0 EOF\n";
+        assert_eq!(holder_in(locks, "00:2a:17").as_deref(), Some("4711"));
+        assert_eq!(holder_in(locks, "00:2a:18"), None);
+    }
 }

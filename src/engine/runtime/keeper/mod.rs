@@ -103,14 +103,14 @@ fn start(arguments: &[OsString], foreground: bool) -> Result<Option<Keeper>, Kee
     }
     // A socket at which nobody listens is that of a keeper that was killed; one that was removed has a keeper behind it.
     let before = if !is_passed && options.root.socket().exists() { Predecessor::Dies } else { Predecessor::Lives };
+    if !foreground {
+        write_to_log(options.root.log())?;
+    }
     let claim = leave::claim(&options.root, before)?;
     group::leave_job(options.root.tag());
     let own = Some(Address::Unix(options.root.socket())).filter(|_| !is_passed);
     for address in own.iter().chain(options.addresses.iter().filter(|address| !address.is_inherited())) {
         listen(&mut estate, address, &options)?;
-    }
-    if !foreground {
-        write_to_log(options.root.log())?;
     }
     let mut keeper = Keeper::new(options, estate, None, foreground, claim)?;
     keeper.start_engine()?;

@@ -1,6 +1,6 @@
 //! The keeper's loop: one thread that waits for the engine, its words, a signal, a shim's end or a first caller.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use rustix::process::{WaitOptions, wait};
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::{BackOff, EngineProcess, Program, is_readable, refuse};
 use crate::engine::runtime::keeper::error::KeeperError;
+use crate::engine::runtime::keeper::leave::Claim;
 use crate::engine::runtime::keeper::option::Options;
 use crate::engine::runtime::keeper::{leave, report};
 use crate::engine::runtime::link::Leaving;
@@ -48,7 +49,7 @@ pub(super) struct Keeper {
     permanent: bool,
     stopping: bool,
     /// The root is its own for as long as this is open.
-    _claim: File,
+    _claim: Claim,
 }
 
 impl Keeper {
@@ -58,7 +59,7 @@ impl Keeper {
         estate: Estate,
         engine: Option<EngineProcess>,
         permanent: bool,
-        claim: File,
+        claim: Claim,
     ) -> Result<Self, KeeperError> {
         let mut mask = SigSet::empty();
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD].into_iter().for_each(|signal| mask.add(signal));
