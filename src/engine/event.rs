@@ -16,6 +16,7 @@ use crate::engine::event_filter::Selection;
 use crate::engine::store;
 use crate::resource::event::{Event, EventFilter, EventKind};
 use crate::resource::failure::Failure;
+use crate::resource::reason;
 
 /// So many events are remembered. Docker remembers 256; a stack of fifty services makes more in one `up`.
 const REMEMBERED: usize = 4096;
@@ -100,7 +101,16 @@ impl Ring {
             lines.filter_map(read).for_each(|event| kept.remember(event));
         }
         let last = kept.last;
-        kept.rewrite().map_err(|error| Failure::internal(format!("cannot write the events to `{}`: {error}", path.display())))?;
+        match kept.rewrite() {
+            // Whoever wants to free some space needs an engine. The next event tries again.
+            Err(error) if reason::is_full(&error) => {
+                tracing::warn!(path = %path.display(), %error, "events are not written down: a later engine will not know them");
+                kept.written = (2 * REMEMBERED, 0);
+            }
+            written => {
+                written.map_err(|error| Failure::internal(format!("cannot write the events to `{}`: {error}", path.display())))?;
+            }
+        }
         Ok(Self { shared: Arc::new(Shared { kept: Mutex::new(kept), latest: watch::Sender::new(last) }) })
     }
 
@@ -120,6 +130,7 @@ impl Ring {
     pub(crate) fn clear(&self) {
         let mut kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.file = None;
+        kept.written = (0, 0);
         if let Err(error) = fs::remove_file(&kept.path) {
             tracing::debug!(path = %kept.path.display(), %error, "the events stay");
         }
@@ -321,6 +332,20 @@ mod tests {
         fs::write(&path, lines.join("\n") + "\n").expect("written");
         let second = ring(folder.path());
         assert_eq!(actions(&second, Some(Timestamp::from_nanos(0))).await, ["1 number-1", "4 number-4", "5 number-5"]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_keeps_no_engine_from_starting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let full = folder.path().join("events.new");
+        std::os::unix::fs::symlink("/dev/full", &full).expect("a link");
+        let first = ring(folder.path());
+        emit(&first, "create");
+        assert_eq!(actions(&first, None).await, ["1 create"]);
+        fs::remove_file(full).expect("the link");
+        emit(&first, "start");
+        drop(first);
+        assert_eq!(actions(&ring(folder.path()), None).await, ["1 create", "2 start"]);
     }
 
     #[tokio::test]

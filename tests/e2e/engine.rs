@@ -1,6 +1,7 @@
 //! The engine itself: what it tells, its end, and where the time of a command goes.
 
 use crate::bottle::Bottle;
+use crate::killed::{end, process};
 use crate::up::RUNS;
 
 #[test]
@@ -50,6 +51,10 @@ fn a_full_disk_does_not_keep_a_project_from_going_down() {
     bottle
         .shell("dd if=/dev/zero of=$GANTRY_ROOT/filler bs=64k 2>/dev/null; test $(df --output=avail $GANTRY_ROOT | tail -n 1) -eq 0")
         .success();
+    // Nor the next engine from starting.
+    end(process(&bottle, "engine"));
+    assert_eq!(bottle.state("project-a-1"), "running");
+    bottle.gantry(["engine", "stop"]).success();
     bottle.gantry(["down", "-v"]).success();
     assert!(bottle.containers().is_empty());
     // What makes room is written down in room that is kept for it.
