@@ -53,7 +53,7 @@ pub(super) async fn serve<S>(
     });
     // A unix socket tells a client that has closed its half, and waits, from one that is gone.
     let hang_up = stream.is_unix().then(|| HangUp::of(&stream));
-    // A silent client costs two descriptors; how long it thinks about its next request is its own affair.
+    // A silent client costs one descriptor; how long it thinks about its next request is its own affair.
     let mut connection = http1::Builder::new()
         .title_case_headers(true)
         .header_read_timeout(None)

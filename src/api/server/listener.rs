@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use crate::api::server::shared_stream::SharedStream;
 use crate::api::server::tls::Tls;
 
 /// A listening socket.
@@ -34,6 +36,11 @@ pub(super) enum Arrival {
 pub(in crate::api) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// The socket, if it is one.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// The socket for whoever watches over it, if it can be shared.
+    fn share(&self) -> Option<Arc<UnixStream>> {
+        None
+    }
 
     /// It tells a client that has closed its half from one that is gone, and what was not read yet.
     fn is_unix(&self) -> bool {
@@ -63,6 +70,10 @@ impl Stream for Box<dyn Stream> {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.as_ref().descriptor()
     }
+
+    fn share(&self) -> Option<Arc<UnixStream>> {
+        self.as_ref().share()
+    }
 }
 
 #[cfg(test)]
@@ -73,19 +84,39 @@ impl Stream for tokio::io::DuplexStream {
 }
 
 /// The end of a connection in both directions, which a reader cannot tell from a client that has closed its half only.
-pub(super) struct HangUp(Option<UnixStream>);
+pub(super) enum HangUp {
+    /// Of a connection that is shared.
+    Shared(Arc<UnixStream>),
+    /// Of another, of which there is a copy.
+    Copied(Option<UnixStream>),
+}
+
+/// A socket registered a second time, so that the readiness this one forgets stays with the other.
+fn copy(descriptor: BorrowedFd<'_>) -> Option<UnixStream> {
+    let copy = descriptor.try_clone_to_owned().ok()?;
+    UnixStream::from_std(copy.into()).ok()
+}
 
 impl HangUp {
     /// Will watch a connection.
     pub(super) fn of(stream: &impl Stream) -> Self {
-        // Registered a second time, so that the readiness this one forgets stays with the other.
-        let copy = stream.descriptor().and_then(|descriptor| descriptor.try_clone_to_owned().ok());
-        Self(copy.and_then(|copy| UnixStream::from_std(copy.into()).ok()))
+        match stream.share() {
+            Some(stream) => Self::Shared(stream),
+            None => Self::Copied(stream.descriptor().and_then(copy)),
+        }
     }
 
     /// Returns when the client has gone.
     pub(super) async fn wait(self) {
-        let Some(stream) = self.0 else { return std::future::pending().await };
+        let copied = match self {
+            Self::Copied(copied) => copied,
+            // A unix socket has nothing of priority: what is told here is that the client has closed its half, or all.
+            Self::Shared(stream) => match stream.ready(Interest::PRIORITY).await {
+                Ok(_) => copy(stream.as_fd()),
+                Err(_) => None,
+            },
+        };
+        let Some(stream) = copied else { return std::future::pending().await };
         loop {
             match stream.ready(Interest::WRITABLE).await {
                 Ok(ready) if ready.is_write_closed() => return,
@@ -135,7 +166,7 @@ impl Listener {
     /// Waits for the next client.
     pub(super) async fn accept(&self) -> io::Result<Arrival> {
         match self {
-            Self::Unix(listener) => Ok(Arrival::Known(Box::new(listener.accept().await?.0))),
+            Self::Unix(listener) => Ok(Arrival::Known(Box::new(SharedStream::from(listener.accept().await?.0)))),
             Self::Tcp(listener, tls) => {
                 let (stream, address) = listener.accept().await?;
                 // Answers are whole when they are written. A client that has gone already is found out when it is answered.
@@ -193,11 +224,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_half_is_no_hang_up() {
-        let (mut client, server) = UnixStream::pair().expect("sockets");
-        let mut waiting = tokio::spawn(HangUp::of(&server).wait());
-        client.shutdown().await.expect("a half is closed");
-        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await.is_err());
-        drop(client);
-        waiting.await.expect("the hang-up is seen");
+        for shared in [false, true] {
+            let (mut client, server) = UnixStream::pair().expect("sockets");
+            let server: Box<dyn Stream> = if shared { Box::new(SharedStream::from(server)) } else { Box::new(server) };
+            let mut waiting = tokio::spawn(HangUp::of(&server).wait());
+            client.shutdown().await.expect("a half is closed");
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await.is_err());
+            drop(client);
+            waiting.await.expect("the hang-up is seen");
+        }
     }
 }

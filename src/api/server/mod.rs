@@ -26,6 +26,7 @@ mod progress;
 mod query;
 mod reception;
 mod router;
+mod shared_stream;
 mod stats;
 mod swarm;
 mod system;
