@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gantry::api::server::activity::Activity;
 use gantry::api::server::listener::Listener;
+use gantry::api::server::seat::Seats;
 use gantry::api::server::tls::Tls;
 use gantry::engine::configuration::Configuration;
 use gantry::engine::runtime::link::{KeeperLink, Leaving};
@@ -58,7 +59,8 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
     tokio::spawn(keeper.clone().attend());
     let engine = Engine::open(EngineConfig { root: start.root, keeper: keeper.clone(), configuration }).await?;
     let activity = Activity::default();
-    let mut servers = listen(&keeper, &engine, &activity, tls.as_ref())?;
+    let seats = Seats::by_limit();
+    let mut servers = listen(&keeper, &engine, &activity, &seats, tls.as_ref())?;
     tracing::info!("serving");
     loop {
         tokio::select! {
@@ -78,7 +80,7 @@ async fn run(start: EngineStart) -> Result<(), Failure> {
                     leave(&keeper, Leaving::Idle);
                     return Ok(());
                 }
-                servers = listen(&keeper, &engine, &activity, tls.as_ref())?;
+                servers = listen(&keeper, &engine, &activity, &seats, tls.as_ref())?;
             }
             Some(ended) = servers.join_next() => {
                 let reason = match ended {
@@ -104,11 +106,17 @@ async fn until_idle(engine: &Engine, activity: &Activity) {
 }
 
 /// Serves at every socket the keeper has.
-fn listen(keeper: &KeeperLink, engine: &Engine, activity: &Activity, tls: Option<&Tls>) -> Result<JoinSet<io::Result<()>>, Failure> {
+fn listen(
+    keeper: &KeeperLink,
+    engine: &Engine,
+    activity: &Activity,
+    seats: &Seats,
+    tls: Option<&Tls>,
+) -> Result<JoinSet<io::Result<()>>, Failure> {
     let mut servers = JoinSet::new();
     for (name, socket) in keeper.listeners().map_err(|error| Failure::internal(error.to_string()))? {
         let listener = Listener::of(socket, tls.cloned()).map_err(|error| Failure::internal(format!("cannot serve at {name}: {error}")))?;
-        servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone()));
+        servers.spawn(gantry::api::server::serve(engine.clone(), listener, activity.clone(), seats.clone()));
     }
     Ok(servers)
 }

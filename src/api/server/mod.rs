@@ -26,6 +26,7 @@ mod progress;
 mod query;
 mod reception;
 mod router;
+pub mod seat;
 mod shared_stream;
 mod stats;
 mod swarm;
@@ -41,16 +42,17 @@ use std::time::Duration;
 
 use crate::api::server::activity::Activity;
 use crate::api::server::listener::{Arrival, Listener};
+use crate::api::server::seat::{Seat, Seats};
 use crate::engine::Engine;
 
 /// So long an engine without a free descriptor waits for one, unless a request ends before.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// Serves the API of an engine to everyone who connects; returns only when the listener fails.
-pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io::Result<()> {
+pub async fn serve(engine: Engine, listener: Listener, activity: Activity, seats: Seats) -> io::Result<()> {
     loop {
-        match listener.accept().await {
-            Ok(arrival) => _ = tokio::spawn(attend(engine.clone(), arrival, activity.clone())),
+        match seats.admit(&listener).await {
+            Ok((arrival, seat)) => _ = tokio::spawn(attend(engine.clone(), arrival, activity.clone(), seat)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
                     tracing::warn!(%error, "a client has to wait");
@@ -65,7 +67,7 @@ pub async fn serve(engine: Engine, listener: Listener, activity: Activity) -> io
 }
 
 /// Serves a client; how long it takes to show who it is holds nobody else up.
-async fn attend(engine: Engine, arrival: Arrival, activity: Activity) {
+async fn attend(engine: Engine, arrival: Arrival, activity: Activity, _seat: Seat) {
     let under_way = activity.begin();
     let Some(stream) = arrival.greet().await else { return };
     let answer = move |request| Box::pin(router::answer(engine.clone(), request)) as _;
