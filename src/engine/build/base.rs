@@ -126,11 +126,11 @@ impl Job {
         self.teller.say(BuildEvent::Warning { rule: rule.to_owned(), message, place: None }).await;
     }
 
-    /// An image: the one that is here if it is for the right platform, else what its registry has.
+    /// An image: the one that is here if it is for the right platform and has lost no layer, else what its registry has.
     async fn find(&self, name: &str, platform: &Platform) -> Result<Origin, Failure> {
         let here = match self.workshop.origin(name) {
-            Ok(origin) if !self.spec.pull && fits(&origin, platform) => return Ok(origin),
-            Ok(origin) => Some(origin).filter(|origin| !fits(origin, platform)),
+            Ok(origin) if !self.spec.pull && fits(&origin, platform) && self.workshop.is_whole(&origin) => return Ok(origin),
+            Ok(origin) => Some(origin).filter(|origin| !fits(origin, platform) || !self.workshop.is_whole(origin)),
             Err(ImageError::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
         };
@@ -144,6 +144,14 @@ impl Job {
             Err(failure) => {
                 let failure = match here {
                     None => failure,
+                    Some(other) if fits(&other, platform) => Failure {
+                        message: format!(
+                            "{name} has lost layers (a power failure may have taken them), and cannot be pulled: {}; pull, load or build it again \
+                             first",
+                            failure.message
+                        ),
+                        ..failure
+                    },
                     Some(other) => Failure {
                         message: format!(
                             "{name} is here for {}, and {platform} is asked for, which cannot be had: {}; build or load it for {platform} first, or \

@@ -93,7 +93,7 @@ pub enum ImageError {
     #[error("cannot make a layer")]
     Pack(#[source] PackError),
     /// A layer that is gone, and what it came from as well.
-    #[error("layer {0} is lost (a power failure may have taken it)")]
+    #[error("layer {0} is lost (a power failure may have taken it): pull, load or build its image again")]
     NoLayer(Digest),
     /// More layers than overlay takes.
     #[error(

@@ -81,15 +81,24 @@ impl Shared {
 
     async fn unpack_again(self: &Arc<Self>, diff: &Digest) -> Result<(), ImageError> {
         let turn = self.layers.reserve(diff).await;
-        let Some(layer) = self.layers.known(diff).filter(|layer| self.content.has(&layer.blob)) else {
-            return Err(ImageError::NoLayer(*diff));
-        };
-        let shared = Arc::clone(self);
+        let blob = self.blob_of(diff).ok_or(ImageError::NoLayer(*diff))?;
+        let (shared, diff) = (Arc::clone(self), *diff);
         blocking(&diff.short(), move || {
             let _turn = turn;
-            shared.unpack_blob(&layer.diff, &layer.blob).map(drop)
+            shared.unpack_blob(&diff, &blob).map(drop)
         })
         .await
+    }
+
+    /// The blob that a layer can be unpacked from, if it is there. Where its record is lost, that is a tar nobody has compressed.
+    fn blob_of(&self, diff: &Digest) -> Option<Digest> {
+        let blob = self.layers.known(diff).map_or(*diff, |layer| layer.blob);
+        self.content.has(&blob).then_some(blob)
+    }
+
+    /// Whether a layer is there, or can be unpacked.
+    pub(super) fn has_layer(&self, diff: &Digest) -> bool {
+        self.layers.folder_of(diff).is_some() || self.blob_of(diff).is_some()
     }
 
     /// Unpacks a layer from its blob, unless it is there; the caller has reserved it.

@@ -256,6 +256,15 @@ async fn a_layer_that_is_gone_is_unpacked_again() {
     let root = bench.images.rootfs(&id).await.expect("a root");
     assert_eq!(std::fs::read(root.dirs[0].join("bin/x")).expect("the file"), b"one");
     drop(root);
+    // Of one whose record is gone too, its tar is found by its name.
+    std::fs::remove_file(folder.with_extension("json")).expect("the record");
+    bench.reopen();
+    let workshop = bench.images.workshop();
+    assert!(workshop.is_whole(&workshop.origin("app:1").expect("the image")));
+    let root = bench.images.rootfs(&id).await.expect("a root");
+    assert_eq!(std::fs::read(root.dirs[0].join("bin/x")).expect("the file"), b"one");
+    drop((root, workshop));
+    let folder = bench.images.rootfs(&id).await.expect("a root").dirs[0].clone();
     std::fs::remove_dir_all(&folder).expect("the folder");
     let blob = std::fs::read_dir(bench.folder.path().join("data/content/sha256")).expect("the blobs");
     for blob in blob.map(|it| it.expect("a blob").path()).filter(|it| !it.ends_with(id.hex())) {
@@ -263,4 +272,16 @@ async fn a_layer_that_is_gone_is_unpacked_again() {
     }
     bench.reopen();
     assert!(matches!(bench.images.rootfs(&id).await, Err(ImageError::WrongDigest { .. })));
+    let other = bench.import("app:2", "two").await;
+    let folder = bench.images.rootfs(&other).await.expect("a root").dirs[0].clone();
+    std::fs::remove_file(folder.with_extension("json")).expect("the record");
+    let blobs = std::fs::read_dir(bench.folder.path().join("data/content/sha256")).expect("the blobs");
+    for blob in blobs.map(|it| it.expect("a blob").path()).filter(|it| !it.ends_with(other.hex())) {
+        std::fs::remove_file(blob).expect("the blob");
+    }
+    bench.reopen();
+    let workshop = bench.images.workshop();
+    assert!(!workshop.is_whole(&workshop.origin("app:2").expect("the image")));
+    let lost = bench.images.rootfs(&other).await.expect_err("nothing is left of it").to_string();
+    assert!(lost.ends_with("pull or load the image again"), "{lost}");
 }

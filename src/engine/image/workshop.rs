@@ -88,6 +88,11 @@ impl Workshop {
         Ok(Origin { document })
     }
 
+    /// Whether all layers of an image are there, or can be unpacked.
+    pub(in crate::engine) fn is_whole(&self, origin: &Origin) -> bool {
+        origin.document.rootfs.diff_ids.iter().all(|diff| self.shared().has_layer(diff))
+    }
+
     /// The folders of layers, given lowest first, as overlay wants them: topmost first.
     pub(in crate::engine) async fn folders(&self, layers: &[Digest], lowest: MountPoints) -> Result<Vec<PathBuf>, ImageError> {
         self.shared().folders_of(layers, lowest).await
