@@ -118,6 +118,8 @@ impl Shared {
                     let mut document = Vec::new();
                     entry.read_to_end(&mut document).map_err(ImageError::ReadArchive)?;
                     contents.documents.insert(path, document);
+                } else if ["manifest.json", "index.json"].iter().any(|name| path == Path::new(name)) {
+                    return Err(ImageError::Archive(format!("its {} is larger than {} MiB", path.display(), DOCUMENT_LIMIT >> 20)));
                 } else {
                     let digest = self.take_blob(&path, &mut entry)?;
                     contents.blobs.insert(path, digest);
@@ -159,7 +161,7 @@ impl Shared {
                     None => self.content.document(&contents.blob(&image.config)?)?,
                 };
                 let blobs = image.layers.iter().flatten().map(|path| contents.blob(path)).collect::<Result<Vec<_>, _>>()?;
-                let references = image.repo_tags.iter().flatten().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+                let references = image.repo_tags.iter().flatten().map(|tag| tagged(tag)).collect::<Result<_, _>>()?;
                 arriving(document, &blobs, references, &image.config.display().to_string())
             })
             .collect()
@@ -252,9 +254,19 @@ impl Contents {
     }
 }
 
+/// A name of `manifest.json`, which is one with a tag: a digest is not for an archive to promise.
+fn tagged(name: &str) -> Result<ImageReference, ImageError> {
+    let reference: ImageReference = name.parse()?;
+    let is_tagged = reference.digest().is_none() && name.ends_with(&reference.tag().map(|tag| format!(":{tag}")).unwrap_or_default());
+    if is_tagged { Ok(reference) } else { Err(ImageError::Archive(format!("invalid tag \"{name}\""))) }
+}
+
 /// Joins a configuration with the blobs of its layers.
 fn arriving(document: Vec<u8>, blobs: &[Digest], references: Vec<ImageReference>, name: &str) -> Result<Arriving, ImageError> {
     let understood = config::parse(&document, name)?;
+    if understood.platform.os == "windows" {
+        return Err(ImageError::Archive(format!("cannot load {} image on linux", understood.platform.os)));
+    }
     if understood.layers.len() != blobs.len() {
         let reason = format!("it has {} layers, and there are {} of them", understood.layers.len(), blobs.len());
         return Err(ImageError::Config { image: name.to_owned(), reason });

@@ -285,3 +285,36 @@ async fn a_layer_that_is_gone_is_unpacked_again() {
     let lost = bench.images.rootfs(&other).await.expect_err("nothing is left of it").to_string();
     assert!(lost.ends_with("pull or load the image again"), "{lost}");
 }
+
+/// An archive as `docker save` writes it, of an image without layers.
+fn saved(tag: &str, os: &str, padding: usize) -> Vec<u8> {
+    let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["{tag}"],"Layers":[]}}]{}"#, " ".repeat(padding));
+    let document = format!(r#"{{"architecture":"amd64","os":"{os}","config":{{}},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#);
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, text) in [("c.json", document), ("manifest.json", manifest)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, text.as_bytes()).expect("an entry");
+    }
+    builder.into_inner().expect("an archive")
+}
+
+#[tokio::test]
+async fn what_docker_does_not_load_is_not_loaded() {
+    let bench = Bench::new();
+    let load = |bytes: Vec<u8>| bench.images.load(Cursor::new(bytes), None, |_| {});
+    let digest = format!("ld@sha256:{}", "0".repeat(64));
+    for (bytes, expect) in [
+        (saved(&digest, "linux", 0), format!("invalid tag \"{digest}\"")),
+        (saved("ld", "linux", 0), "invalid tag \"ld\"".to_owned()),
+        (saved("ld:1", "windows", 0), "cannot load windows image on linux".to_owned()),
+        (saved("ld:1", "linux", 5 << 20), "its manifest.json is larger than 4 MiB".to_owned()),
+    ] {
+        let refused = load(bytes).await.expect_err("refused").to_string();
+        assert!(refused.ends_with(&expect), "{refused}");
+        assert!(bench.images.list().is_empty(), "{expect}");
+    }
+    let loaded = load(saved("ld:1", "linux", 0)).await.expect("an image");
+    assert_eq!(loaded.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ld:1"]);
+}
