@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::archive::layer::{attribute, is_whiteout};
 use crate::archive::opaque::{Opacity, opacity};
-use crate::archive::pack::{DEEPEST, Level, PackError, level, unread};
+use crate::archive::pack::{DEEPEST, Level, PackError, deep, level, unread};
 
 /// What became of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Comparison {
 
     fn enter(&mut self, opened: OwnedFd, below: Option<OwnedFd>, told: bool, at: &mut Vec<u8>) -> Result<(), PackError> {
         if self.floors.len() == DEEPEST {
-            return Err(unread(at, Errno::NAMETOOLONG));
+            return Err(deep(at));
         }
         let opacity = opacity(&opened, at)?;
         let level = level(opened.as_fd(), c".", at)?;
@@ -213,6 +213,14 @@ mod tests {
         ];
         assert_eq!(compared(upper.path(), below.path()), expect);
         assert!(compared(tree(&["same/file", "etc/a"]).path(), below.path()).is_empty());
+    }
+
+    #[test]
+    fn folders_too_deep_within_each_other_are_refused_as_that() {
+        let upper = tree(&[&"d/".repeat(300)]);
+        let below = open_folder(upper.path()).expect("a folder");
+        let refused = differences(upper.path(), below.as_fd()).expect_err("too deep").to_string();
+        assert!(refused.ends_with("lies in more than 256 folders"), "{refused}");
     }
 
     #[test]

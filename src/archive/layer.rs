@@ -14,7 +14,7 @@ use crate::archive::attribute;
 use crate::archive::kept::Kept;
 use crate::archive::look::reopen;
 use crate::archive::opaque::{Opacity, opacity};
-use crate::archive::pack::{DEEPEST, Level, PackError, PackedOwner, Packer, level, unread};
+use crate::archive::pack::{DEEPEST, Level, PackError, PackedOwner, Packer, deep, level, unread};
 use crate::archive::path::{OPAQUE, WHITEOUT};
 use crate::archive::printable;
 
@@ -156,7 +156,7 @@ impl<W: Write> Differ<W> {
     /// Goes down into a folder. What is left out has an entry only once something in it has one.
     fn enter(&mut self, opened: OwnedFd, stat: &Stat, at: &mut Vec<u8>, left_out: bool) -> Result<(), PackError> {
         if self.levels.len() == DEEPEST {
-            return Err(unread(at, Errno::NAMETOOLONG));
+            return Err(deep(at));
         }
         let is_top = self.levels.is_empty();
         whole(&opened, "trusted.overlay.redirect", at)?;

@@ -39,6 +39,12 @@ pub enum PackError {
         #[source]
         source: io::Error,
     },
+    /// Folders too deep within each other.
+    #[error("`{path}` lies in more than {DEEPEST} folders")]
+    Deep {
+        /// Its path.
+        path: String,
+    },
     /// Something in the tree has no place in an archive of this kind.
     #[error("cannot pack `{path}`: {reason}")]
     Refused {
@@ -134,7 +140,7 @@ impl<W: Write> Packer<W> {
             self.entry(&opened, &stat, &at)?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 if levels.len() == DEEPEST {
-                    return Err(unread(&at, Errno::NAMETOOLONG));
+                    return Err(deep(&at));
                 }
                 levels.push(level(opened.as_fd(), c".", &mut at)?);
             }
@@ -338,6 +344,11 @@ pub(super) fn level(opened: BorrowedFd<'_>, name: &CStr, at: &mut Vec<u8>) -> Re
 /// Something that cannot be read.
 pub(super) fn unread(name: &[u8], error: Errno) -> PackError {
     PackError::Read { path: printable(name), source: error.into() }
+}
+
+/// A folder that nobody goes down into.
+pub(super) fn deep(name: &[u8]) -> PackError {
+    PackError::Deep { path: printable(name) }
 }
 
 #[cfg(test)]

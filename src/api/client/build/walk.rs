@@ -52,7 +52,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn folder(&mut self, folder: BorrowedFd<'_>, path: &[u8], part: &Part, depth: usize) -> Result<(), Failure> {
         if depth == DEEPEST {
-            return Err(unread(path, Errno::NAMETOOLONG));
+            let message = format!(
+                "`{}` of the build context lies in more than {DEEPEST} folders: what the build does not need can be named in .dockerignore",
+                printable(path)
+            );
+            return Err(Failure::invalid(message));
         }
         for (name, hint) in names(folder).map_err(|error| unread(path, error))? {
             let bytes = name.as_bytes();
@@ -224,6 +228,16 @@ mod tests {
         let mut selection = Selection::new(&some(&["a"]), Ignore::default());
         let root = open(folder.path()).expect("the folder");
         assert!(list(root.as_fd(), &mut selection).expect_err("no end").message.contains("links"));
+    }
+
+    #[test]
+    fn folders_too_deep_within_each_other_are_refused_as_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join(["d"; 300].join("/"))).expect("folders");
+        let root = open(folder.path()).expect("the folder");
+        let refused = list(root.as_fd(), &mut Selection::new(&Extent::Everything, Ignore::default())).expect_err("too deep").message;
+        assert!(refused.contains("lies in more than 256 folders"), "{refused}");
+        assert_eq!(listed(folder.path(), &Extent::Everything, "d/d/d"), "d/ d/d/");
     }
 
     #[test]
