@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::api::client::plain_file;
 use crate::api::client::target::{DOCKERS_SOCKET, Target, TargetError};
 use crate::api::client::tls::TlsFiles;
 
@@ -85,7 +86,7 @@ impl ContextStore {
     pub fn target(&self, name: &str) -> Result<Target, ContextError> {
         let id = id_of(name);
         let path = self.metadata().join(&id).join("meta.json");
-        let text = match fs::read(&path) {
+        let text = match plain_file::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ContextError::Missing { name: name.to_owned(), folder: self.metadata(), others: self.names() });
@@ -141,7 +142,7 @@ impl ContextStore {
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.metadata()).into_iter().flatten().flatten();
         let name = |entry: fs::DirEntry| {
-            let metadata: Value = serde_json::from_slice(&fs::read(entry.path().join("meta.json")).ok()?).ok()?;
+            let metadata: Value = serde_json::from_slice(&plain_file::read(&entry.path().join("meta.json")).ok()?).ok()?;
             field(&metadata, "Name")?.as_str().map(str::to_owned)
         };
         let mut names: Vec<String> = entries.filter_map(name).collect();

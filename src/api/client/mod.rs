@@ -25,6 +25,7 @@ pub mod event;
 pub mod hijack;
 pub mod log;
 mod older;
+mod plain_file;
 mod raw;
 mod socket;
 pub mod ssh;

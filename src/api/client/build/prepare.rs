@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::api::client::build::selection::Selection;
 use crate::api::client::build::{BuildRequest, ContextSource};
+use crate::api::client::plain_file;
 use crate::dockerfile::{Base, Dockerfile, Extent, Ignore, Options};
 use crate::resource::build::{BuildSpec, DockerfileSource, NamedContext, SecretSource, ShellInput};
 use crate::resource::failure::Failure;
@@ -256,7 +257,13 @@ fn dockerfile(folder: &Path, path: &str) -> Result<(PathBuf, String), Failure> {
     let whole = folder.join(path);
     let small = folder.join("dockerfile");
     let whole = if path == "Dockerfile" && !whole.exists() && small.exists() { small } else { whole };
-    let text = text(&whole).map_err(|error| match error.kind() {
+    // One that lies elsewhere may be a pipe that a shell writes to.
+    let is_inside = whole
+        .parent()
+        .zip(folder.canonicalize().ok())
+        .is_some_and(|(parent, folder)| parent.canonicalize().is_ok_and(|parent| parent.starts_with(folder)));
+    let opened = if is_inside { plain_file::open(&whole) } else { fs::File::open(&whole) };
+    let text = opened.and_then(text).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::not_found(format!("there is no Dockerfile at `{}`", whole.display())),
         _ => Failure::invalid(format!("the Dockerfile `{}` cannot be read: {error}", whole.display())),
     })?;
@@ -264,7 +271,7 @@ fn dockerfile(folder: &Path, path: &str) -> Result<(PathBuf, String), Failure> {
 }
 
 fn ignored(path: &Path) -> Result<Ignored, Failure> {
-    let text = match text(path) {
+    let text = match plain_file::open(path).and_then(text) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ignored::default()),
         Err(error) => return Err(Failure::invalid(format!("`{}` cannot be read: {error}", path.display()))),
@@ -273,9 +280,9 @@ fn ignored(path: &Path) -> Result<Ignored, Failure> {
     Ok(Ignored { ignore, text })
 }
 
-fn text(path: &Path) -> io::Result<String> {
+fn text(file: fs::File) -> io::Result<String> {
     let mut text = String::new();
-    fs::File::open(path)?.take(LONGEST_TEXT + 1).read_to_string(&mut text)?;
+    file.take(LONGEST_TEXT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST_TEXT {
         return Err(io::Error::other(format!("it is longer than {LONGEST_TEXT} bytes")));
     }
@@ -352,6 +359,29 @@ mod tests {
         }
         let nowhere = BuildRequest { context: ContextSource::None, ..request(at.path(), "Dockerfile") };
         assert!(Prepared::read(nowhere).expect_err("no context").message.contains("no build context"));
+    }
+
+    #[test]
+    fn a_pipe_in_the_context_is_not_waited_for() {
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        for name in ["Dockerfile", ".dockerignore"] {
+            let at = folder(&[("Dockerfile", "FROM a"), (".dockerignore", "a")]);
+            fs::remove_file(at.path().join(name)).expect("the file");
+            nix::unistd::mkfifo(&at.path().join(name), mode).expect("a pipe");
+            let refused = Prepared::read(request(at.path(), "Dockerfile")).expect_err("a pipe").message;
+            assert!(refused.contains(name) && refused.contains("no file"), "{refused}");
+        }
+        // As a shell writes to one for `-f <(...)`.
+        let (at, other) = (folder(&[("x", "")]), folder(&[]));
+        let pipe = other.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, mode).expect("a pipe");
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, "FROM b").expect("somebody reads")
+        });
+        let prepared = Prepared::read(request(at.path(), &pipe.display().to_string())).expect("read");
+        writer.join().expect("written");
+        assert!(matches!(prepared.spec.dockerfile, DockerfileSource::Text { text, .. } if text == "FROM b"));
     }
 
     #[test]
