@@ -275,6 +275,7 @@ async fn a_layer_that_is_gone_is_unpacked_again() {
     let other = bench.import("app:2", "two").await;
     let folder = bench.images.rootfs(&other).await.expect("a root").dirs[0].clone();
     std::fs::remove_file(folder.with_extension("json")).expect("the record");
+    std::fs::remove_dir_all(folder).expect("the folder");
     let blobs = std::fs::read_dir(bench.folder.path().join("data/content/sha256")).expect("the blobs");
     for blob in blobs.map(|it| it.expect("a blob").path()).filter(|it| !it.ends_with(other.hex())) {
         std::fs::remove_file(blob).expect("the blob");

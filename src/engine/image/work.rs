@@ -97,6 +97,8 @@ impl Shared {
         let mut blobs: BTreeSet<Digest> = state.index.images().map(|(id, _)| *id).collect();
         let (kept, lost): (Vec<_>, Vec<_>) = self.layers.all().into_iter().partition(|layer| needed.contains(&layer.diff));
         blobs.extend(kept.iter().map(|layer| layer.blob));
+        // Of a layer whose record is lost, its tar may be here under its own digest.
+        blobs.extend(needed.iter().filter(|diff| self.layers.known(diff).is_none()).copied());
         let lost: Vec<Digest> = lost.iter().map(|layer| layer.diff).collect();
         let mut freed = self.layers.remove(&lost).unwrap_or_else(|error| {
             tracing::warn!(%error, "a layer that nothing needs cannot be removed; the next start tries again");
