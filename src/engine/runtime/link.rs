@@ -310,9 +310,9 @@ mod tests {
         let (reader, writer) = io::pipe().expect("a pipe");
         link.hold("port", vec![reader.into(), writer.into()]).expect("copies");
         link.hold("gone", Vec::new()).expect("copies");
-        link.hold_value("value", &vec![7, 8]).expect("memory");
+        link.hold_value("value", &[7, 8]).expect("memory");
         // As often as it is asked for.
-        assert_eq!([(); 2].map(|()| link.value_under("value")), [Some(vec![7, 8]), Some(vec![7, 8])]);
+        assert_eq!([(); 2].map(|()| link.value_under::<Vec<u32>>("value")), [Some(vec![7, 8]), Some(vec![7, 8])]);
         assert_eq!((link.value_under::<String>("value"), link.value_under::<String>("none")), (None, None));
         link.release("gone");
         link.release("never there");
