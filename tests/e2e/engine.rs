@@ -48,13 +48,17 @@ fn a_full_disk_does_not_keep_a_project_from_going_down() {
     bottle.import();
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n    volumes: ['data:/data']\nvolumes: {{data: }}\n"));
     bottle.gantry(["up", "-d"]).success();
-    bottle
-        .shell("dd if=/dev/zero of=$GANTRY_ROOT/filler bs=64k 2>/dev/null; test $(df --output=avail $GANTRY_ROOT | tail -n 1) -eq 0")
-        .success();
+    let fill = |name: &str| {
+        let line =
+            format!("dd if=/dev/zero of=$GANTRY_ROOT/{name} bs=4k 2>/dev/null; test $(df --output=avail $GANTRY_ROOT | tail -n 1) -eq 0");
+        bottle.shell(&line).success();
+    };
+    fill("filler");
     // Nor the next engine from starting.
     end(process(&bottle, "engine"));
     assert_eq!(bottle.state("project-a-1"), "running");
     bottle.gantry(["engine", "stop"]).success();
+    fill("more");
     bottle.gantry(["down", "-v"]).success();
     assert!(bottle.containers().is_empty());
     // What makes room is written down in room that is kept for it.

@@ -225,6 +225,7 @@ fn a_container_whose_state_was_not_written_down_runs_on() {
     let pid = bottle.pid(names[1]);
     let (keeper, engine) = (process(&bottle, "keeper"), process(&bottle, "engine"));
     bottle.shell(&format!("kill -STOP {engine} && kill -KILL {keeper} && kill -KILL {engine}")).success();
+    bottle.gantry(["ps"]).success();
     bottle.eventually("b runs again", || bottle.state(names[1]) == "running" && bottle.pid(names[1]) != pid);
     bottle.gantry(["down"]).success();
 }
