@@ -2,6 +2,8 @@
 
 use crate::bottle::Bottle;
 use crate::build::write_context;
+use crate::docker::docker;
+use crate::program::{foreign, run};
 
 /// Builds the context `c`, which fails; returns what was told.
 fn refused(bottle: &Bottle, flags: &[&str], dockerfile: &str) -> String {
@@ -41,4 +43,36 @@ fn an_image_for_another_platform_is_named_with_its_own() {
     let told = refused(&bottle, &[], "FROM --platform=linux/s390x IMAGE\nCOPY Dockerfile /\n");
     assert!(told.contains("is here for linux/amd64, and linux/s390x is asked for"), "{told}");
     assert!(told.contains("build or load it for linux/s390x first, or ask for linux/amd64"), "{told}");
+}
+
+/// Where buildx is, `docker build` asks for BuildKit. It is told that there is none here, and pulls none to run in a container.
+#[test]
+fn a_build_by_buildkit_is_told_the_way_out() {
+    let bottle = Bottle::with_image();
+    write_context(&bottle, "c", "FROM IMAGE\nRUN true\n");
+    bottle.compose("services:\n  a:\n    build: c\n");
+    std::fs::create_dir_all(bottle.project().join("docker")).expect("a folder");
+    let plugins = serde_json::json!({ "cliPluginsExtraDirs": [foreign("usr/libexec/docker/cli-plugins")] });
+    bottle.write("docker/config.json", &plugins.to_string());
+    let command = |arguments: &[&str]| {
+        let mut command = docker(&bottle);
+        command.env("DOCKER_CONFIG", bottle.project().join("docker")).args(arguments);
+        command
+    };
+    for arguments in [
+        &["build", "c"][..],
+        &["build", "-q", "c"],
+        &["buildx", "build", "--load", "c"],
+        &["buildx", "build", "c"],
+        &["compose", "build"],
+        &["builder", "prune", "-f"],
+    ] {
+        let told = run(&mut command(arguments));
+        assert_ne!(told.code, 0, "{arguments:?}: {told:?}");
+        assert!(told.stderr.contains("DOCKER_BUILDKIT=0") && told.stderr.contains("gantry image build"), "{arguments:?}: {told:?}");
+        assert!(!told.stderr.contains("docker-container") && !told.stderr.contains("moby/buildkit"), "{arguments:?}: {told:?}");
+    }
+    for arguments in [&["build", "-t", "c:1", "c"][..], &["compose", "build"]] {
+        run(command(arguments).env("DOCKER_BUILDKIT", "0")).success();
+    }
 }

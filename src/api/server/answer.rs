@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::api::server::activity::UnderWay;
 use crate::api::server::build_session::BuildSession;
+use crate::api::server::buildkit::Refused;
 use crate::api::server::head::Heads;
 use crate::api::server::hijack::{Hijack, Takeover};
 use crate::api::server::web_socket::WebSocket;
@@ -47,6 +48,12 @@ impl From<Hijack> for Outcome {
 impl From<WebSocket> for Outcome {
     fn from(socket: WebSocket) -> Self {
         Self::Takeover(Takeover::WebSocket(socket))
+    }
+}
+
+impl From<Refused> for Outcome {
+    fn from(refused: Refused) -> Self {
+        Self::Takeover(Takeover::Refused(refused))
     }
 }
 

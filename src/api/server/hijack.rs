@@ -8,6 +8,7 @@ use hyper::header::{CONNECTION, UPGRADE};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::api::server::build_session::BuildSession;
+use crate::api::server::buildkit::Refused;
 use crate::api::server::listener::{self, HangUp, Stream};
 use crate::api::server::reception::Reception;
 use crate::api::server::router::ApiVersion;
@@ -25,6 +26,8 @@ pub(super) enum Takeover {
     WebSocket(WebSocket),
     /// One build.
     Build(BuildSession),
+    /// BuildKit's protocol, which is not spoken.
+    Refused(Refused),
 }
 
 impl Takeover {
@@ -34,6 +37,7 @@ impl Takeover {
             Self::Streams(hijack) => hijack.carry(stream, early).await,
             Self::WebSocket(socket) => socket.carry(stream, early).await,
             Self::Build(session) => session.carry(stream, early).await,
+            Self::Refused(refused) => refused.carry(stream, early).await,
         }
     }
 }

@@ -8,6 +8,7 @@ mod body;
 mod build;
 pub(super) mod build_session;
 mod build_settings;
+mod buildkit;
 mod call;
 mod change;
 mod connection;

@@ -16,7 +16,9 @@ use tracing::Instrument as _;
 use crate::api::server::answer::{self, Outcome};
 use crate::api::server::call::Call;
 use crate::api::server::query::{self, Query};
-use crate::api::server::{archive, attach, build, change, container, event, exec, image, log, network, stats, swarm, system, volume};
+use crate::api::server::{
+    archive, attach, build, buildkit, change, container, event, exec, image, log, network, stats, swarm, system, volume,
+};
 use crate::api::wire::extension::{BUILD, BUILD_CACHE, BUSY, ENGINE_LOG, OBSERVATION, STOP_ENGINE};
 use crate::api::wire::system::{API_VERSION, MIN_API_VERSION};
 use crate::engine::Engine;
@@ -170,8 +172,8 @@ const SHUT: &[Route] = routes! {
     POST   "/plugins/{name*}/upgrade"      => swarm::no_plugin;
     DELETE "/plugins/{name*}"              => swarm::no_plugin;
 
-    POST   "/session"                      => swarm::buildkit;
-    POST   "/grpc"                         => swarm::buildkit;
+    POST   "/session"                      => buildkit::session;
+    POST   "/grpc"                         => buildkit::calls;
     GET    "/containers/{name}/checkpoints" => swarm::checkpoint;
     POST   "/containers/{name}/checkpoints" => swarm::checkpoint;
     DELETE "/containers/{name}/checkpoints/{checkpoint}" => swarm::checkpoint;

@@ -73,16 +73,6 @@ pub(super) async fn checkpoint(_: Call) -> Answer {
     ))
 }
 
-/// BuildKit's client wants a connection of its own, over which it calls the builder and is called by it.
-pub(super) async fn buildkit(call: Call) -> Answer {
-    if !call.headers.contains_key(hyper::header::UPGRADE) {
-        return Err(Failure::invalid("no upgrade proto in request"));
-    }
-    Err(Failure::unsupported(
-        "BuildKit's sessions are not supported by this engine: build with `DOCKER_BUILDKIT=0`, or with Gantry's own `build`",
-    ))
-}
-
 /// Any path may be asked for what it can do, and no answer tells.
 pub(super) async fn options(_: Call) -> Answer {
     Ok(answer::empty(StatusCode::OK))
