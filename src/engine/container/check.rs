@@ -41,12 +41,21 @@ pub(super) fn spec(spec: &ContainerSpec) -> Result<(), Failure> {
     if let Some(rule) = spec.device_rules.iter().find_map(|rule| rule.parse::<DeviceRule>().err()) {
         return refuse(&rule);
     }
+    text(spec).map_err(Failure::invalid)?;
     sysctls(spec)?;
     limits(&spec.resources, processors())?;
     if let Some(text) = &spec.stop_signal {
         signal::parse(text)?;
     }
     security::of(spec).map(drop)
+}
+
+/// Refuses what would be another path than it says.
+fn text(spec: &ContainerSpec) -> Result<(), String> {
+    if let Some(path) = spec.working_dir.as_ref().filter(|path| !path.starts_with('/')) {
+        return Err(format!("the working directory '{path}' is invalid, it needs to be an absolute path"));
+    }
+    Ok(())
 }
 
 /// Limits that are to be changed, and what they come to together with those that stay.
@@ -163,6 +172,9 @@ mod tests {
             "can't create 'AutoRemove' container with restart policy",
         );
         check(ContainerSpec { stop_signal: Some("NOPE".to_owned()), ..plain() }, "invalid signal: NOPE");
+        let in_folder = |path: &str| ContainerSpec { working_dir: Some(path.to_owned()), ..plain() };
+        check(in_folder("/srv"), "");
+        check(in_folder("srv"), "the working directory 'srv' is invalid, it needs to be an absolute path");
         check(ContainerSpec { oom_score_adj: Some(1001), ..plain() }, "Invalid value 1001, range for oom score adj is [-1000, 1000]");
     }
 }
