@@ -9,6 +9,7 @@ pub mod context;
 pub mod detach;
 pub mod event;
 pub mod exec;
+pub mod extra_host;
 pub mod failure;
 pub mod id;
 pub mod image;

@@ -6,6 +6,7 @@ mod api_container;
 mod api_fields;
 mod api_image;
 mod api_listen;
+mod api_refused;
 mod attribute;
 mod bad_input;
 mod bottle;

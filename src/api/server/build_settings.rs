@@ -9,6 +9,7 @@ use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::build::{BuildNetwork, BuildSpec, DockerfileSource};
 use crate::resource::container::Ulimit;
+use crate::resource::extra_host;
 use crate::resource::failure::Failure;
 use crate::resource::image::{ImageReference, ReferenceError};
 
@@ -65,6 +66,8 @@ pub(super) fn take(query: &mut Query) -> Result<Settings, Failure> {
     if let Some(isolation) = query.text("isolation").filter(|isolation| isolation != "default") {
         return Err(Failure::unsupported(format!("`isolation={isolation}` is not supported by this engine: leave it out")));
     }
+    let hosts: Vec<String> = query.all("extrahosts").into_iter().filter(|host| !host.is_empty()).collect();
+    hosts.iter().try_for_each(|host| extra_host::parse(host).map(drop)).map_err(Failure::invalid)?;
     let tags = query.all("t").into_iter().filter(|tag| !tag.is_empty());
     let spec = BuildSpec {
         dockerfile: query.text("dockerfile").map(DockerfileSource::InContext).unwrap_or_default(),
@@ -77,7 +80,7 @@ pub(super) fn take(query: &mut Query) -> Result<Settings, Failure> {
         no_cache: query.flag("nocache"),
         pull: query.flag("pull"),
         network: network_of(&query.text("networkmode").unwrap_or_default())?,
-        extra_hosts: query.all("extrahosts").into_iter().filter(|host| !host.is_empty()).collect(),
+        extra_hosts: hosts,
         shm_size: query.number("shmsize")?.filter(|size| *size > 0),
         ulimits: ulimits(query)?,
         ..BuildSpec::default()
@@ -231,6 +234,9 @@ mod tests {
             "ulimits=%5B%7B%7D%5D",
             "t=UPPER",
             "shmsize=x",
+            "extrahosts=a",
+            "extrahosts=a%3Ab",
+            "extrahosts=a%0Ab%3A1.2.3.4",
         ] {
             assert!(settings(text).is_err(), "{text}");
         }

@@ -27,6 +27,7 @@ use crate::engine::image::mount_point::MountPoints;
 use crate::engine::runtime::launch::LaunchMount;
 use crate::resource::build::BuildNetwork;
 use crate::resource::container::{ContainerSpec, EffectiveConfig, ExitStatus, NetworkMode};
+use crate::resource::extra_host;
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
 use crate::resource::image::Platform;
@@ -140,12 +141,7 @@ impl Build {
             (Network::Default, BuildNetwork::Default) => NetworkMode::Bridge,
             (Network::Default, BuildNetwork::Named(name)) => NetworkMode::Named(name.clone()),
         };
-        let hosts = wanted.extra_hosts.iter().map(|line| {
-            let split = line.split_once(['=', ':']);
-            split
-                .map(|(name, address)| (name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
-                .ok_or_else(|| Failure::invalid(format!("`{line}` is not a host and its address: write NAME=ADDRESS")))
-        });
+        let hosts = wanted.extra_hosts.iter().map(|line| extra_host::parse(line).map_err(Failure::invalid));
         let spec = ContainerSpec {
             network,
             extra_hosts: hosts.collect::<Result<_, _>>()?,

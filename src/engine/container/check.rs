@@ -2,6 +2,7 @@
 
 use crate::engine::container::{security, signal};
 use crate::resource::container::{ContainerSpec, DeviceRule, IpcMode, NamespaceMode, NetworkMode, Resources, RestartPolicy};
+use crate::resource::extra_host;
 use crate::resource::failure::Failure;
 use crate::resource::sysctl::{self, SysctlNamespace};
 
@@ -50,12 +51,23 @@ pub(super) fn spec(spec: &ContainerSpec) -> Result<(), Failure> {
     security::of(spec).map(drop)
 }
 
-/// Refuses what would be another path than it says.
+/// Refuses what would be another path, another variable, or another line of a file than it says.
 fn text(spec: &ContainerSpec) -> Result<(), String> {
     if let Some(path) = spec.working_dir.as_ref().filter(|path| !path.starts_with('/')) {
         return Err(format!("the working directory '{path}' is invalid, it needs to be an absolute path"));
     }
-    Ok(())
+    if let Some(value) = spec.environment.get("") {
+        return Err(format!("invalid environment variable: {}", value.as_ref().map(|value| format!("={value}")).unwrap_or_default()));
+    }
+    spec.extra_hosts.iter().try_for_each(|(name, address)| extra_host::check(name, address))?;
+    // dockerd writes these into /etc/hosts and /etc/resolv.conf as they are, and a line break begins a line there.
+    let names = spec.hostname.iter().map(|text| ("host name", text)).chain(spec.domainname.iter().map(|text| ("domain name", text)));
+    let lookups =
+        spec.dns_search.iter().map(|text| ("search domain", text)).chain(spec.dns_options.iter().map(|text| ("DNS option", text)));
+    match names.chain(lookups).find(|(_, text)| text.contains(char::is_control)) {
+        Some((what, text)) => Err(format!("invalid {what} {text:?}: it has a control character in it")),
+        None => Ok(()),
+    }
 }
 
 /// Limits that are to be changed, and what they come to together with those that stay.
@@ -176,5 +188,23 @@ mod tests {
         check(in_folder("/srv"), "");
         check(in_folder("srv"), "the working directory 'srv' is invalid, it needs to be an absolute path");
         check(ContainerSpec { oom_score_adj: Some(1001), ..plain() }, "Invalid value 1001, range for oom score adj is [-1000, 1000]");
+    }
+
+    #[test]
+    fn a_text_is_one_line_of_a_file() {
+        let check = |changed: ContainerSpec, expected: &str| assert_eq!(text(&changed).err().unwrap_or_default(), expected);
+        let plain = ContainerSpec::default;
+        let some = |text: &str| Some(text.to_owned());
+        let variable = |value: Option<String>| ContainerSpec { environment: [(String::new(), value)].into(), ..plain() };
+        check(variable(None), "invalid environment variable: ");
+        check(variable(some("x")), "invalid environment variable: =x");
+        let host = |address: &str| ContainerSpec { extra_hosts: vec![("a".to_owned(), address.to_owned())], ..plain() };
+        check(host("host-gateway"), "");
+        check(host("b"), r#"invalid IP address in add-host: "b""#);
+        let broken = |what: &str| format!("invalid {what} \"a\\nb\": it has a control character in it");
+        check(ContainerSpec { hostname: some("a\nb"), ..plain() }, &broken("host name"));
+        check(ContainerSpec { domainname: some("a\nb"), ..plain() }, &broken("domain name"));
+        check(ContainerSpec { dns_search: vec!["a\nb".to_owned()], ..plain() }, &broken("search domain"));
+        check(ContainerSpec { dns_options: vec!["a\nb".to_owned()], ..plain() }, &broken("DNS option"));
     }
 }

@@ -8,6 +8,7 @@ use crate::api::wire::error::WireError;
 use crate::api::wire::fields::{Fields, Mood};
 use crate::api::wire::spec::{limit, log, mount, port};
 use crate::resource::container::{ContainerSpec, Device, IpcMode, NamespaceMode, NetworkMode, RestartPolicy};
+use crate::resource::extra_host;
 
 /// Docker's command line spells this option as two empty lists.
 const UNMASKED: &str = "systempaths=unconfined";
@@ -280,13 +281,7 @@ pub(super) fn spelled_capabilities(names: &BTreeSet<String>) -> Value {
 
 fn extra_hosts(fields: &mut Fields) -> Result<Vec<(String, String)>, WireError> {
     let lines = fields.get::<Vec<String>>("ExtraHosts", "a list of strings")?.unwrap_or_default();
-    let split = |line: String| match line.split_once([':', '=']) {
-        Some((name, address)) if !name.is_empty() && !address.is_empty() => {
-            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-            Ok((name.to_owned(), bare.to_owned()))
-        }
-        _ => Err(WireError::malformed(fields.path("ExtraHosts"), format!("`name:address` instead of `{line}`"))),
-    };
+    let split = |line: String| extra_host::split(&line).map_err(|message| WireError::Words { field: fields.path("ExtraHosts"), message });
     lines.into_iter().map(split).collect()
 }
 

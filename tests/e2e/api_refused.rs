@@ -1,0 +1,56 @@
+//! Bodies of `POST /containers/create` that are not what they should be: refused, or warned of, in dockerd's words.
+
+use serde_json::{Value, json};
+
+use crate::api::request;
+use crate::bottle::{Bottle, IMAGE};
+use crate::docker::Docker;
+
+/// Makes a container on both engines; returns what ours and theirs answer.
+fn create(bottle: &Bottle, theirs: &Docker<'_>, body: &Value) -> [(u16, Value); 2] {
+    [bottle.socket(), theirs.socket()].map(|socket| request(&socket, "POST", "/containers/create", Some(body)))
+}
+
+#[test]
+fn a_body_that_is_not_good_is_refused_in_dockers_words() {
+    let bottle = Bottle::new();
+    let theirs = Docker::start(&bottle);
+    theirs.import();
+    bottle.import();
+    let of_image = |field: &str, value: Value| {
+        let mut body = json!({ "Image": IMAGE, "Cmd": ["true"] });
+        body[field] = value;
+        body
+    };
+    for body in [
+        of_image("WorkingDir", json!("relative")),
+        of_image("Env", json!([""])),
+        of_image("Env", json!(["=x"])),
+        of_image("HostConfig", json!({ "ExtraHosts": ["a:b"] })),
+        of_image("HostConfig", json!({ "ExtraHosts": ["a"] })),
+        of_image("HostConfig", json!({ "ExtraHosts": [":1.2.3.4"] })),
+    ] {
+        let [ours, theirs] = create(&bottle, &theirs, &body);
+        assert_eq!((ours.0, &ours), (400, &theirs), "{body}");
+    }
+    for body in [
+        of_image("WorkingDir", json!("/srv")),
+        of_image("Env", json!(["A", "B=", "C==x"])),
+        of_image("HostConfig", json!({ "ExtraHosts": ["a:host-gateway", "b:::1"] })),
+    ] {
+        let [ours, theirs] = create(&bottle, &theirs, &body);
+        assert_eq!((ours.0, &ours.1["Warnings"]), (theirs.0, &theirs.1["Warnings"]), "{body}");
+        assert_eq!(ours.0, 201, "{body}: {ours:?}");
+    }
+    // dockerd would write these as they are, and so begin lines of its own in a file.
+    for body in [
+        of_image("Hostname", json!("a\n1.2.3.4 b")),
+        of_image("Domainname", json!("a\nb")),
+        of_image("HostConfig", json!({ "ExtraHosts": ["a\n1.2.3.4 b:1.2.3.4"] })),
+        of_image("HostConfig", json!({ "DnsSearch": ["a\nnameserver 1.2.3.4"] })),
+        of_image("HostConfig", json!({ "DnsOptions": ["a\nnameserver 1.2.3.4"] })),
+    ] {
+        let (status, answer) = request(&bottle.socket(), "POST", "/containers/create", Some(&body));
+        assert_eq!(status, 400, "{body}: {answer}");
+    }
+}
