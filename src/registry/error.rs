@@ -145,12 +145,12 @@ pub enum RegistryError {
         found: u64,
     },
     /// A manifest we cannot use.
-    #[error("the manifest of {reference} cannot be used: {source}")]
+    #[error("the manifest of {reference} cannot be used: {reason}")]
     Manifest {
         /// The reference as people write it.
         reference: String,
-        /// What is wrong with it.
-        source: ManifestError,
+        /// What is wrong with it; told here, and so no cause beside.
+        reason: ManifestError,
     },
     /// Who asked named no place.
     #[error("`{url}` is not a URL: {reason}")]

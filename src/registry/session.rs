@@ -153,7 +153,7 @@ impl Session {
             return Err(RegistryError::WrongDigest { host, what, expected: *expected, found: digest });
         }
         let manifest = Manifest::parse(&bytes, content_type.as_deref())
-            .map_err(|source| RegistryError::Manifest { reference: reference.familiar(), source })?;
+            .map_err(|reason| RegistryError::Manifest { reference: reference.familiar(), reason })?;
         Ok(Document { digest, bytes, content_type, manifest })
     }
 

@@ -39,6 +39,7 @@ impl Job {
         loop {
             let plan = file.plan(&options).map_err(|problem| self.text.refusal(&[problem]))?;
             self.check_platforms(&plan)?;
+            self.check_names(&plan)?;
             let origins = plan.stages.iter().map(|stage| async {
                 let Some(name) = self.image_of(&stage.base) else { return Ok(None) };
                 let config = self.image(&name, stage.platform.as_deref()).await?.document.config;
@@ -60,6 +61,19 @@ impl Job {
         let wrong = plan.stages.iter().filter_map(|stage| {
             let error = Platform::wanted(stage.platform.as_deref()?).err()?;
             Some(Problem { place: Some(stage.place), ..Problem::new(format!("--platform: {error}")) })
+        });
+        let wrong: Vec<Problem> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(self.text.refusal(&wrong)) }
+    }
+
+    /// Refuses stages on what can be no image.
+    fn check_names(&self, plan: &Plan) -> Result<(), Failure> {
+        let wrong = plan.stages.iter().filter_map(|stage| {
+            let name = self.image_of(&stage.base)?;
+            let error = name.parse::<ImageReference>().err()?;
+            // An id need not be a name.
+            let is_here = self.workshop.origin(&name).is_ok();
+            (!is_here).then(|| Problem { place: Some(stage.place), ..Problem::new(error.to_string()) })
         });
         let wrong: Vec<Problem> = wrong.collect();
         if wrong.is_empty() { Ok(()) } else { Err(self.text.refusal(&wrong)) }

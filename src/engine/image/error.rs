@@ -25,7 +25,7 @@ pub enum ImageError {
     #[error("the id {0} is ambiguous: several images begin with it")]
     Ambiguous(String),
     /// A text that is no reference.
-    #[error("{0}")]
+    #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// A name with a digest cannot be given away.
     #[error("refusing to create a tag with a digest reference: {0}")]
@@ -164,5 +164,23 @@ impl From<ImageError> for Failure {
             source = cause.source();
         }
         Self { kind: error.kind(), message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::manifest::ManifestError;
+    use crate::resource::image::ImageReference;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let check = |error: ImageError, expected: &str| assert_eq!(Failure::from(error).message, expected);
+        let wrong = "BB".parse::<ImageReference>().expect_err("a capital letter");
+        check(ImageError::Reference(wrong), "invalid image reference `BB`: the repository name must be lower case");
+        let manifest = RegistryError::Manifest { reference: "a:1".to_owned(), reason: ManifestError::Malformed("no JSON".to_owned()) };
+        check(manifest.into(), "the manifest of a:1 cannot be used: it is malformed: no JSON");
+        let disk = ImageError::disk("read", Path::new("/x"))(io::Error::other("broken"));
+        check(disk, "cannot read /x: broken");
     }
 }

@@ -103,7 +103,7 @@ impl Shared {
     /// Reads the manifest, the one for the platform, and the configuration; all of them verified and consistent.
     async fn find_out(&self, session: &Session, reference: &ImageReference, platform: Option<&Platform>) -> Result<Found, ImageError> {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
-        let unusable = |source| RegistryError::Manifest { reference: reference.familiar(), source };
+        let unusable = |reason| RegistryError::Manifest { reference: reference.familiar(), reason };
         let top = session.manifest_at(reference).await?;
         let digest = top.digest;
         let (config, layers) = match top.manifest {
