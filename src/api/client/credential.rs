@@ -1,11 +1,13 @@
 //! The credentials of a registry, as Docker's command line keeps them: in `config.json`, or with the helpers that file names.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use serde_json::Value;
 
+use crate::api::client::credential_store;
 use crate::resource::failure::Failure;
 use crate::resource::image::{Credentials, DOCKER_HUB};
 
@@ -20,12 +22,16 @@ pub(super) fn key_of(registry: &str) -> &str {
 /// Looks up the credentials of a registry in a folder of Docker's configuration; `None` where nobody logged in. May run a helper.
 pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>, Failure> {
     let path = folder.join("config.json");
-    let file = match File::open(&path) {
-        Ok(file) => file,
+    let unread = |reason: String| Failure::denied(format!("the credentials in {} cannot be read: {reason}", path.display()));
+    let text = match fs::read(&path) {
+        // As for Docker, an empty file says nothing.
+        Ok(text) if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::denied(format!("the credentials in {} cannot be read: {error}", path.display()))),
+        Err(error) => return Err(unread(error.to_string())),
     };
-    match get_credential_from_reader(BufReader::new(file), key_of(registry)) {
+    let value: Value = serde_json::from_slice(&text).map_err(|error| unread(format!("it is no JSON: {error}")))?;
+    match get_credential_from_reader(text.as_slice(), key_of(registry)) {
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::IdentityToken(token))),
         Ok(DockerCredential::UsernamePassword(username, _)) if username.is_empty() => Ok(None),
         Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Some(Credentials::Password { username, password })),
@@ -35,6 +41,12 @@ pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>,
         Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
             let words = if stdout.trim().is_empty() { stderr } else { stdout };
             Err(Failure::denied(format!("`{helper}` has no credentials for {registry}: {}", words.trim())))
+        }
+        Err(CredentialRetrievalError::ConfigReadError) => Err(unread("it is not as Docker writes it".to_owned())),
+        Err(CredentialRetrievalError::HelperCommunicationError) => {
+            let helper = credential_store::helper_of(&value, key_of(registry)).unwrap_or_default();
+            let way = "install it, or take it out of `credsStore` and `credHelpers` there";
+            Err(Failure::denied(format!("`{helper}`, which {} names, {}: {way}", path.display(), credential_store::trouble_with(&helper))))
         }
         Err(error) => {
             let place = path.display();
@@ -67,8 +79,21 @@ mod tests {
         check("token.example", Some(Credentials::IdentityToken("t".to_owned())));
         check("empty.example", None);
         check("other.example", None);
-        std::fs::write(folder.path().join("config.json"), "{").expect("written");
-        let refused = find(folder.path(), "other.example").expect_err("not JSON").message;
-        assert!(refused.contains("config.json"), "{refused}");
+        let path = folder.path().join("config.json");
+        let told = || find(folder.path(), "other.example").expect_err("it cannot be read").message;
+        std::fs::write(&path, "{").expect("written");
+        let unread = format!("the credentials in {} cannot be read: ", path.display());
+        assert_eq!(told(), format!("{unread}it is no JSON: EOF while parsing an object at line 1 column 1"));
+        std::fs::write(&path, r#"{"auths": 5}"#).expect("written");
+        assert_eq!(told(), format!("{unread}it is not as Docker writes it"));
+        std::fs::write(&path, r#"{"credsStore": "of-nobody"}"#).expect("written");
+        let way = "install it, or take it out of `credsStore` and `credHelpers` there";
+        let lacks = "is not found in PATH";
+        assert_eq!(told(), format!("`docker-credential-of-nobody`, which {} names, {lacks}: {way}", path.display()));
+        std::fs::write(&path, "\n").expect("written");
+        assert!(find(folder.path(), "other.example").expect("nobody logged in").is_none());
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::create_dir(&path).expect("a folder");
+        assert_eq!(told(), format!("{unread}Is a directory (os error 21)"));
     }
 }

@@ -43,8 +43,7 @@ impl Config {
 
     /// The helper that keeps the credentials of a registry.
     fn helper(&self, key: &str) -> Option<String> {
-        let own = self.value["credHelpers"][key].as_str();
-        own.or_else(|| self.value["credsStore"].as_str()).filter(|name| !name.is_empty()).map(|name| format!("docker-credential-{name}"))
+        helper_of(&self.value, key)
     }
 
     fn set(&mut self, key: &str, entry: Value) {
@@ -80,6 +79,22 @@ impl Config {
             let _ = fs::remove_file(&partial);
             failed(error)
         })
+    }
+}
+
+/// The helper that a configuration names for a registry.
+pub(super) fn helper_of(configuration: &Value, key: &str) -> Option<String> {
+    let own = configuration["credHelpers"][key].as_str();
+    own.or_else(|| configuration["credsStore"].as_str()).filter(|name| !name.is_empty()).map(|name| format!("docker-credential-{name}"))
+}
+
+/// Why a helper cannot be spoken to.
+#[expect(clippy::disallowed_methods, reason = "credentials are kept by the helper that the user's configuration names")]
+pub(super) fn trouble_with(helper: &str) -> String {
+    match Command::new(helper).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "is not found in PATH".to_owned(),
+        Err(error) => format!("cannot be run: {error}"),
+        Ok(_) => "does not listen".to_owned(),
     }
 }
 
@@ -120,7 +135,10 @@ pub(super) fn erase(folder: &Path, registry: &str) -> Result<bool, Failure> {
 fn run(helper: &str, verb: &str, input: &str) -> Result<(), Failure> {
     let failed = |reason: String| Failure::denied(format!("`{helper} {verb}` failed: {reason}"));
     let spawned = Command::new(helper).arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| failed(error.to_string()))?;
+    let mut child = spawned.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed("it is not found in PATH".to_owned()),
+        _ => failed(error.to_string()),
+    })?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that does not listen says why by its end.
         let _ = stdin.write_all(input.as_bytes());

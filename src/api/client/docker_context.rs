@@ -48,6 +48,14 @@ pub enum ContextError {
         /// The file.
         path: PathBuf,
     },
+    /// The configuration, which may name the current one, cannot be read.
+    #[error("the current context cannot be read from {}: {reason}", .path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// An engine of some other kind.
     #[error("the context `{name}` names no engine that speaks Docker's API: it has {}", listed(.kinds))]
     NoEngine {
@@ -154,14 +162,23 @@ impl ContextStore {
 /// The context that `docker context use` made the current one. A file that cannot be read may name one, so it is an error.
 pub fn current(configuration: &Path) -> Result<Option<String>, ContextError> {
     let path = configuration.join("config.json");
-    let name = || "currentContext".to_owned();
     let text = match fs::read(&path) {
+        // As for Docker, an empty file says nothing.
+        Ok(text) if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ContextError::Unreadable { name: name(), path, source }),
+        Err(source) => return Err(ContextError::Configuration { path, reason: source.to_string() }),
     };
-    let value: Value = serde_json::from_slice(&text).map_err(|_| ContextError::Malformed { name: name(), path })?;
-    Ok(value["currentContext"].as_str().filter(|name| !name.is_empty()).map(str::to_owned))
+    let wrong = |reason: String| ContextError::Configuration { path: path.clone(), reason };
+    let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    if !value.is_object() {
+        return Err(wrong("it is no JSON object".to_owned()));
+    }
+    match field(&value, "currentContext") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name.clone()).filter(|name| !name.is_empty())),
+        Some(other) => Err(wrong(format!("`currentContext` is to be a name, and is {other}"))),
+    }
 }
 
 /// The folder of a context.
@@ -216,6 +233,29 @@ mod tests {
         write(&tls.join("ca.pem"), "");
         let files = TlsFiles { authority: Some(tls.join("ca.pem")), certificate: None, key: None, verify: true };
         check(r#"{"docker":{"Host":"tcp://h:1"}}"#, Ok(Target::Tls("h:1".to_owned(), files)));
+    }
+
+    #[test]
+    fn the_current_context_is_a_name_in_the_configuration() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.json");
+        let check = |text: &str, expect: Result<Option<&str>, &str>| {
+            write(&path, text);
+            let expect = expect.map(|name| name.map(str::to_owned));
+            let expect = expect.map_err(|reason| format!("the current context cannot be read from {}: {reason}", path.display()));
+            assert_eq!(current(folder.path()).map_err(|error| error.to_string()), expect, "{text}");
+        };
+        check("{}", Ok(None));
+        check("", Ok(None));
+        check(r#"{"currentContext": "x"}"#, Ok(Some("x")));
+        check(r#"{"CURRENTCONTEXT": "x"}"#, Ok(Some("x")));
+        check(r#"{"currentContext": ""}"#, Ok(None));
+        check(r#"{"currentContext": null}"#, Ok(None));
+        check(r#"{"currentContext": {}}"#, Err("`currentContext` is to be a name, and is {}"));
+        check("[]", Err("it is no JSON object"));
+        check("{", Err("it is no JSON: EOF while parsing an object at line 1 column 1"));
+        fs::remove_file(&path).expect("removed");
+        assert!(current(folder.path()).expect("no file is no failure").is_none());
     }
 
     #[test]
