@@ -54,9 +54,24 @@ impl Root {
         self.run.join("engine.sock")
     }
 
+    /// Locked while a keeper comes or goes, in a run directory.
+    pub fn lock(run: &Path) -> PathBuf {
+        run.join("keeper.lock")
+    }
+
+    /// Has the number of the keeper that has claimed this root, and is locked by it.
+    pub fn claim(&self) -> PathBuf {
+        self.run.join("keeper.pid")
+    }
+
     /// What its engine writes down of itself.
     pub fn log(&self) -> PathBuf {
         self.run.join("engine.log")
+    }
+
+    /// What is said where a keeper has this root, and nobody can reach it.
+    pub fn unreachable(socket: &Path, keeper: &str) -> String {
+        format!("an engine has this root, but its socket {} was removed: end it with `kill {keeper}`, and call again", socket.display())
     }
 
     /// Six hexadecimal digits that tell this root's interfaces, tables and control groups from another's.

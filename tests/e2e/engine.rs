@@ -17,6 +17,24 @@ fn an_engine_tells_of_itself_until_it_is_stopped() {
 }
 
 #[test]
+fn an_engine_whose_socket_was_removed_is_told_of() {
+    let bottle = Bottle::with_image();
+    bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n"));
+    bottle.gantry(["up", "-d"]).success();
+    bottle.shell("mv $GANTRY_ROOT/run/engine.sock $GANTRY_ROOT/run/aside").success();
+    let keeper = std::fs::read_to_string(bottle.root().join("run/keeper.pid")).expect("the keeper's number");
+    let way = format!("its socket {} was removed: end it with `kill {keeper}`", bottle.socket().display());
+    for line in [["engine", "status"], ["engine", "stop"], ["engine", "logs"], ["image", "ls"]] {
+        let told = bottle.gantry(line).failure(1);
+        assert!(told.contains(&way), "{line:?}: {told}");
+    }
+    assert!(bottle.gantry(["version"]).success().contains(&way));
+    bottle.shell("mv $GANTRY_ROOT/run/aside $GANTRY_ROOT/run/engine.sock").success();
+    assert!(bottle.gantry(["engine", "status"]).success().contains("containers: 1 running"));
+    bottle.gantry(["down"]).success();
+}
+
+#[test]
 fn a_trace_has_spans_of_every_process() {
     let bottle = Bottle::with_image();
     bottle.compose(&format!("services:\n  a:\n    image: IMAGE\n    command: {RUNS}\n"));

@@ -7,6 +7,7 @@
 mod answer;
 pub mod build;
 mod call;
+mod claim;
 pub mod client_archive;
 mod client_build;
 pub mod client_container;

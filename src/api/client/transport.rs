@@ -18,7 +18,7 @@ use crate::api::client::raw::{self, Head};
 use crate::api::client::socket::{Dialer, Socket};
 use crate::api::client::ssh::SshFailure;
 use crate::api::client::target::Target;
-use crate::api::client::{older, start, tls};
+use crate::api::client::{claim, older, start, tls};
 use crate::api::wire::system::API_VERSION;
 use crate::engine::root::Root;
 use crate::resource::failure::Failure;
@@ -68,7 +68,10 @@ impl Transport {
     /// The way to an engine that runs; none where nobody listens. None is started for it, then or later.
     pub(super) async fn running(target: &Target, headers: &CustomHeaders) -> Result<Option<Self>, Failure> {
         let transport = Self::new(&target.unstarted(), headers)?;
-        let Some(mut socket) = transport.look().await? else { return Ok(None) };
+        let Some(mut socket) = transport.look().await? else {
+            claim::check(target)?;
+            return Ok(None);
+        };
         if let Target::Ssh(_) = target {
             // Whether somebody listens there, only an answer tells.
             match raw::answered(&mut socket, &transport.lines).await {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::engine::root::Root;
 use crate::engine::settings::{SettingsError, TlsError};
 use crate::resource::reason;
 
@@ -58,7 +59,7 @@ pub(super) enum KeeperError {
     #[error("an engine runs already at {}", socket.display())]
     Running { socket: PathBuf },
     /// Another engine has this root, and nobody can reach it.
-    #[error("an engine has this root, but its socket {} was removed: end it with `kill {keeper}`, and call again", socket.display())]
+    #[error("{}", Root::unreachable(socket, keeper))]
     Unreachable { socket: PathBuf, keeper: String },
     /// An engine of another root has its data.
     #[error("the data folder {} is that of the engine in {} (process {keeper}): end it, or name another `data-root`", data.display(), run.display())]

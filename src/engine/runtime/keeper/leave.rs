@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
@@ -15,12 +15,12 @@ use crate::engine::runtime::keeper::error::KeeperError;
 use crate::engine::runtime::keeper::{group, report, socket};
 use crate::resource::reason;
 
-/// The file that a keeper has locked as long as it lives, in the run folder and in the data folder.
+/// The file in the data folder that a keeper has locked as long as it lives, as it has [`Root::claim`] in the run folder.
 const CLAIM: &str = "keeper.pid";
 
 /// Takes the lock under which keepers come and go; it ends with the file.
 pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
-    let path = run.join("keeper.lock");
+    let path = Root::lock(run);
     let failed = |step| {
         let path = path.clone();
         move |source| KeeperError::Path { step, path, source }
@@ -55,7 +55,7 @@ pub(super) struct Claim {
 /// roots have.
 pub(super) fn claim(root: &Root, before: Predecessor) -> Result<Claim, KeeperError> {
     let pid = std::process::id().to_string();
-    let run = take(root, &claim_path(root), before, &pid)?;
+    let run = take(root, &root.claim(), before, &pid)?;
     // It stays when the keeper leaves: nobody else opens a file that is about to go.
     let data = take(root, &root.data().join(CLAIM), before, &format!("{pid} {}", root.run().display()))?;
     Ok(Claim { _run: run, _data: data })
@@ -117,10 +117,6 @@ fn ends(keeper: &str) -> io::Result<bool> {
     Ok(rustix::io::retry_on_intr(|| poll(&mut waited, Some(&MOMENT)))? > 0)
 }
 
-fn claim_path(root: &Root) -> PathBuf {
-    root.run().join(CLAIM)
-}
-
 /// Takes the lock. Where somebody has removed the folder there is none, and nobody who could call: what is left in the kernel goes all the same.
 fn hold(root: &Root) -> Result<fs::File, KeeperError> {
     let lock = lock(root.run());
@@ -134,7 +130,7 @@ fn hold(root: &Root) -> Result<fs::File, KeeperError> {
 pub(super) fn now(root: &Root, estate: &mut Estate) -> Result<(), KeeperError> {
     let _lock = hold(root)?;
     group::remove(root.tag());
-    let _ = fs::remove_file(claim_path(root));
+    let _ = fs::remove_file(root.claim());
     let own = root.socket();
     for other in estate.listeners.iter().filter_map(|(name, _)| name.strip_prefix("unix://")).filter(|path| Path::new(path) != own) {
         let _ = fs::remove_file(other);
@@ -160,7 +156,7 @@ pub(super) fn unless_called(root: &Root, estate: &mut Estate) -> Result<bool, Ke
         return Ok(false);
     }
     let _ = fs::remove_file(&aside);
-    let _ = fs::remove_file(claim_path(root));
+    let _ = fs::remove_file(root.claim());
     group::remove(root.tag());
     estate.listeners.clear();
     Ok(true)
