@@ -57,7 +57,8 @@ pub(crate) async fn run(
             for detail in step.details() {
                 error = error.detail(detail);
             }
-            if !asks_for_shell {
+            // What has no place in the Dockerfile (a base that cannot be pulled, the end of the engine) has no state before it.
+            if !asks_for_shell && step.failure.place.is_some() {
                 error = error.hint(format!("to look around in the state before it: {retrace}"));
             }
             Err(failed(error))

@@ -184,7 +184,7 @@ pub struct StepFailure {
     pub message: String,
     /// The exit code of its command, if that is what went wrong.
     pub code: Option<i32>,
-    /// Where the Dockerfile has it.
+    /// Where the Dockerfile has it; none where it is no step of it that failed.
     pub place: Option<BuildPlace>,
 }
 

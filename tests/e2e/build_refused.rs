@@ -86,3 +86,11 @@ fn a_base_that_can_be_no_image_is_refused_where_it_stands() {
     let (_, answer) = crate::api::request(&bottle.socket(), "GET", "/images/get?names=BB", None);
     assert_eq!(answer["message"], "invalid image reference `BB`: the repository name must be lower case");
 }
+
+#[test]
+fn where_no_step_failed_there_is_no_state_before_it() {
+    let bottle = Bottle::with_image();
+    assert!(refused(&bottle, &[], "FROM IMAGE\nRUN false\n").contains("--debug-shell"));
+    let told = refused(&bottle, &[], "FROM 127.0.0.1:1/nothing:here\nRUN true\n");
+    assert!(told.contains("127.0.0.1:1") && !told.contains("--debug-shell"), "{told}");
+}

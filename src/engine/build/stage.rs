@@ -1,6 +1,7 @@
 //! One stage: from what it builds on through its instructions to a ground that others can build on or copy from.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 
 use crate::archive::select::CopyError;
 use crate::dockerfile::{Base, Command, Inherited, Kind, Place, PlannedStage, Scope, Step};
@@ -229,7 +230,9 @@ impl Build {
         let StepError { failure, code } = error;
         let place = self.job.text.place(task.place);
         let at = format!("{}:{}", place.file, place.line);
-        told.end(StepEnd::Failed(StepFailure { message: failure.message.clone(), code, place: Some(place) })).await;
+        // An engine that leaves ends a build at whatever step it is: nothing is wrong there.
+        let place = (!self.job.engine.shared.leaving.load(Ordering::Acquire)).then_some(place);
+        told.end(StepEnd::Failed(StepFailure { message: failure.message.clone(), code, place })).await;
         Halt::Failed(Failure { kind: failure.kind, message: format!("{at}: {}", failure.message) })
     }
 
