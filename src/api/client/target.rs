@@ -1,6 +1,7 @@
 //! Which engine is meant, and how it is written.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use crate::api::client::ssh_target::{SshError, SshTarget};
@@ -45,6 +46,15 @@ pub enum TargetError {
     /// A path behind the address.
     #[error("cannot speak to the engine `{0}`: an engine below a path of its host is not supported, write tcp://host:port")]
     Path(String),
+    /// A user, or a user and a password.
+    #[error(
+        "cannot speak to the engine `{0}`: a user in an address of TCP reaches nobody, and a password is for everybody to see: write tcp://host:port, \
+         with a certificate where one is asked for (`--tlscert`, `--tlskey`)"
+    )]
+    User(String),
+    /// An address of IPv6 that is written otherwise.
+    #[error("cannot speak to the engine `{0}`: an address of IPv6 stands in brackets, as in tcp://[::1]:port")]
+    Brackets(String),
     /// No port.
     #[error("cannot speak to the engine `{0}`: its port is no number from 1 to 65535")]
     Port(String),
@@ -68,7 +78,9 @@ impl Target {
             // As Docker: an address alone is one of TCP.
             None => ("tcp", text),
         };
+        let told = || without_password(text);
         match scheme {
+            "tcp" | "http" | "https" if rest.contains('@') => Err(TargetError::User(told())),
             "unix" => Ok(Self::Unix(if rest.is_empty() { Path::new(DOCKERS_SOCKET) } else { Path::new(rest) }.to_owned())),
             "tcp" => {
                 let rest = if rest.is_empty() { DOCKERS_ADDRESS } else { rest };
@@ -77,6 +89,9 @@ impl Target {
                     return Err(TargetError::Path(text.to_owned()));
                 }
                 let (host, port) = host_and_port(address).ok_or_else(|| TargetError::Port(text.to_owned()))?;
+                if !is_whole(host) {
+                    return Err(TargetError::Brackets(text.to_owned()));
+                }
                 let host = if host.is_empty() { "127.0.0.1" } else { host };
                 let address = format!("{host}:{port}");
                 Ok(match tls {
@@ -84,7 +99,7 @@ impl Target {
                     None => Self::Tcp(address),
                 })
             }
-            "ssh" => SshTarget::parse(rest).map(Self::Ssh).map_err(|source| TargetError::Ssh { text: text.to_owned(), source }),
+            "ssh" => SshTarget::parse(rest).map(Self::Ssh).map_err(|source| TargetError::Ssh { text: told(), source }),
             "http" | "https" => Err(TargetError::Web(text.to_owned())),
             "npipe" => Err(TargetError::Pipe(text.to_owned())),
             "fd" => Err(TargetError::Descriptor(text.to_owned())),
@@ -117,6 +132,21 @@ impl fmt::Display for Target {
             Self::Tcp(address) | Self::Tls(address, _) => write!(formatter, "tcp://{address}"),
             Self::Ssh(target) => write!(formatter, "{target}"),
         }
+    }
+}
+
+/// An address as it can be shown to everybody.
+fn without_password(text: &str) -> String {
+    let start = text.find("://").map_or(0, |end| end + 3);
+    let password = text[start..].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
+    password.map_or_else(|| text.to_owned(), |(user, host)| format!("{}{user}:…@{host}", &text[..start]))
+}
+
+/// Whether colons are in brackets, and an address of IPv6 is in them; its zone may come behind.
+fn is_whole(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.contains(['[', ']', ':']),
     }
 }
 
@@ -160,6 +190,8 @@ mod tests {
         check("tcp://h:1/", "tcp://h:1");
         check("tcp://h", "tcp://h:2375");
         check("tcp://", "tcp://127.0.0.1:2375");
+        check("tcp://[::1]:99", "tcp://[::1]:99");
+        check("tcp://[fe80::1%eth0]", "tcp://[fe80::1%eth0]:2375");
         check("tcp://:99", "tcp://127.0.0.1:99");
         check(" h:1 ", "tcp://h:1");
         check("ssh://me@h:22/run/x.sock", "ssh://me@h:22/run/x.sock");
@@ -172,9 +204,22 @@ mod tests {
             ("tcp://h:1/docker", "below a path"),
             ("tcp://h:x", "port"),
             ("ssh://", "no host"),
+            ("tcp://u@h:1", "certificate"),
+            ("tcp://[::1", "brackets"),
+            ("tcp://::1", "brackets"),
+            ("tcp://[::1]x:1", "brackets"),
+            ("tcp://[h]:1", "brackets"),
         ] {
             let told = Target::parse(text, None).expect_err("no engine").to_string();
             assert!(told.contains(text) && told.contains(word), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_told() {
+        for text in ["tcp://u:secret@h:1", "u:secret@h:1", "tcp://u:secret@h:1/x", "https://u:secret@h", "ssh://u:secret@h/x"] {
+            let told = Target::parse(text, None).expect_err("no engine").to_string();
+            assert!(told.contains("u:…@h") && told.contains("password") && !told.contains("secret"), "{told}");
         }
     }
 
