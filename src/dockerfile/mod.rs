@@ -10,6 +10,7 @@ mod body;
 mod bound;
 mod directive;
 mod duration;
+mod encoding;
 mod environment;
 mod file;
 mod flag;
@@ -36,6 +37,7 @@ mod transfer;
 mod words;
 
 pub use directive::{Checks, Directives};
+pub use encoding::decode;
 pub use file::{Dockerfile, Stage};
 pub use glob::{glob, is_pattern};
 pub use ignore::Ignore;

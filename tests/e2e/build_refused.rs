@@ -94,3 +94,20 @@ fn where_no_step_failed_there_is_no_state_before_it() {
     let told = refused(&bottle, &[], "FROM 127.0.0.1:1/nothing:here\nRUN true\n");
     assert!(told.contains("127.0.0.1:1") && !told.contains("--debug-shell"), "{told}");
 }
+
+#[test]
+fn an_encoding_other_than_utf_8_is_for_comments() {
+    let bottle = Bottle::with_image();
+    let build = |path: &str, bytes: &[u8]| {
+        write_context(&bottle, "c", "FROM IMAGE\nCOPY . /c\n");
+        std::fs::write(bottle.project().join("c").join(path), bytes).expect("a file");
+        bottle.gantry(["--progress", "plain", "image", "build", "-q", "c"])
+    };
+    let base = crate::bottle::IMAGE.as_bytes();
+    build("Dockerfile", &[&b"# caf\xe9\nFROM "[..], base, b"\nRUN true\n"].concat()).success();
+    let told = build("Dockerfile", &[&b"FROM "[..], base, b"\nENV A=caf\xe9\n"].concat()).failure(1);
+    assert!(told.contains("c/Dockerfile:2:10: a letter is not in UTF-8; save the file as UTF-8"), "{told}");
+    // As the docker command line takes it.
+    std::fs::write(bottle.project().join("c/out"), "").expect("a file");
+    build(".dockerignore", b"# caf\xe9\nout\n").success();
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::api::client::build::dockerfile_text;
 use crate::cli::args::build::{ImageBuildArgs, SecretFlag};
 use crate::cli::build::{self, Archive};
 use crate::cli::command::build::{arguments, dated, defaults, tell};
@@ -221,8 +222,9 @@ async fn read_text() -> Result<String, CommandError> {
 }
 
 async fn text_of(mut input: impl AsyncRead + Unpin) -> Result<String, CommandError> {
-    let mut text = String::new();
-    input.read_to_string(&mut text).await.map_err(|error| unread(&error))?;
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).await.map_err(|error| unread(&error))?;
+    let text = dockerfile_text("Dockerfile", bytes)?;
     if text.trim().is_empty() {
         return Err(CommandError::local("nothing was read from standard input, where the Dockerfile is to come from"));
     }

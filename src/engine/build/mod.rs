@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::dockerfile::{Dockerfile, Ignore, Known, Options, Place, Plan, Problem};
+use crate::dockerfile::{self, Dockerfile, Ignore, Known, Options, Place, Plan, Problem};
 use crate::engine::Engine;
 use crate::engine::build::agent::AgentSockets;
 use crate::engine::build::base::Planned;
@@ -321,7 +321,7 @@ fn read_dockerfile(spec: &BuildSpec, supply: &Supply) -> Result<DockerfileText, 
                 std::io::ErrorKind::NotFound => missing(),
                 _ => Failure::invalid(format!("cannot read `{path}` of the context: {error}")),
             })?;
-            let text = String::from_utf8(bytes).map_err(|_| Failure::invalid(format!("`{path}` of the context is no text")))?;
+            let text = dockerfile::decode(bytes).map_err(|problems| Failure::invalid(Problem::tell(path, &problems)))?;
             let failed = |error| Failure::internal(format!("cannot take `{path}` out of the context: {error}"));
             context.leave_out(&[path]).map_err(failed)?;
             Ok(DockerfileText { name: path.clone(), text })

@@ -92,7 +92,8 @@ async fn context(source: &DockerfileSource, prepared: Prepared) -> Result<((Buil
     let (extra, dockerfile) = match inside {
         Some(path) => (Vec::new(), path),
         None => {
-            let ignore = folder.as_ref().and_then(|folder| std::fs::read_to_string(folder.join(".dockerignore")).ok());
+            let ignore = folder.as_ref().and_then(|folder| std::fs::read(folder.join(".dockerignore")).ok());
+            let ignore = ignore.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             // The builder takes away what its own patterns name, once it was read.
             let patterns = match ignore {
                 Some(patterns) => format!("{patterns}\n{DOCKERFILE}\n"),

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 pub(super) use check::check;
 pub(super) use classic::build as build_classic;
 pub(in crate::api) use prepare::Prepared;
+pub use prepare::dockerfile_text;
 pub(in crate::api) use session::run;
 
 use crate::resource::build::{BuildSpec, SecretSource, ShellInput};

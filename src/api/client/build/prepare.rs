@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::api::client::build::selection::Selection;
 use crate::api::client::build::{BuildRequest, ContextSource};
 use crate::api::client::plain_file;
-use crate::dockerfile::{Base, Dockerfile, Extent, Ignore, Options};
+use crate::dockerfile::{Base, Dockerfile, Extent, Ignore, Options, Problem, decode};
 use crate::resource::build::{BuildSpec, DockerfileSource, NamedContext, SecretSource, ShellInput};
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
@@ -263,16 +263,23 @@ fn dockerfile(folder: &Path, path: &str) -> Result<(PathBuf, String), Failure> {
         .zip(folder.canonicalize().ok())
         .is_some_and(|(parent, folder)| parent.canonicalize().is_ok_and(|parent| parent.starts_with(folder)));
     let opened = if is_inside { plain_file::open(&whole) } else { fs::File::open(&whole) };
-    let text = opened.and_then(text).map_err(|error| match error.kind() {
+    let read = opened.and_then(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::not_found(format!("there is no Dockerfile at `{}`", whole.display())),
         _ => Failure::invalid(format!("the Dockerfile `{}` cannot be read: {error}", whole.display())),
     })?;
+    let text = dockerfile_text(&whole.display().to_string(), read)?;
     Ok((whole, text))
 }
 
+/// The text of a Dockerfile, or where it is none.
+pub fn dockerfile_text(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
+    decode(bytes).map_err(|problems| Failure::invalid(Problem::tell(name, &problems)))
+}
+
 fn ignored(path: &Path) -> Result<Ignored, Failure> {
-    let text = match plain_file::open(path).and_then(text) {
-        Ok(text) => text,
+    let text = match plain_file::open(path).and_then(bytes) {
+        // As names that are not in UTF-8 are compared.
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ignored::default()),
         Err(error) => return Err(Failure::invalid(format!("`{}` cannot be read: {error}", path.display()))),
     };
@@ -280,13 +287,13 @@ fn ignored(path: &Path) -> Result<Ignored, Failure> {
     Ok(Ignored { ignore, text })
 }
 
-fn text(file: fs::File) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(LONGEST_TEXT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST_TEXT {
+fn bytes(file: fs::File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST_TEXT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_TEXT {
         return Err(io::Error::other(format!("it is longer than {LONGEST_TEXT} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 fn secret(id: &str, source: SecretSource) -> Result<Vec<u8>, Failure> {
