@@ -45,6 +45,11 @@ impl Engine {
         self.make_container(name, spec).await
     }
 
+    /// What there is to warn of where a container is made.
+    pub fn creation_warnings(&self, spec: &ContainerSpec) -> Vec<String> {
+        self.foreign_image(spec).into_iter().collect()
+    }
+
     /// Starts a container; returns once its command was executed.
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
         let container = self.shared.containers.find(name)?;

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::api::request;
-use crate::bottle::{Bottle, IMAGE};
-use crate::docker::Docker;
+use crate::bottle::{Bottle, IMAGE, busybox_tar};
+use crate::docker::{Docker, docker};
+use crate::program::run;
 
 /// Makes a container on both engines; returns what ours and theirs answer.
 fn create(bottle: &Bottle, theirs: &Docker<'_>, body: &Value) -> [(u16, Value); 2] {
@@ -52,5 +53,24 @@ fn a_body_that_is_not_good_is_refused_in_dockers_words() {
     ] {
         let (status, answer) = request(&bottle.socket(), "POST", "/containers/create", Some(&body));
         assert_eq!(status, 400, "{body}: {answer}");
+    }
+}
+
+#[test]
+fn an_image_of_another_platform_is_warned_of() {
+    let bottle = Bottle::new();
+    let theirs = Docker::start(&bottle);
+    bottle.import();
+    let tar = busybox_tar().display().to_string();
+    for architecture in ["arm64", "arm64/v8", "386", "s390x"] {
+        let name = format!("of/{}:1", architecture.replace('/', "-"));
+        let platform = format!("linux/{architecture}");
+        let import = ["import", "--platform", &platform, &tar, &name];
+        run(docker(&bottle).args(import)).success();
+        theirs.docker(&import).success();
+        let [ours, theirs] = create(&bottle, &theirs, &json!({ "Image": name, "Cmd": ["true"] }));
+        assert_eq!((ours.0, &ours.1["Warnings"]), (201, &theirs.1["Warnings"]), "{architecture}");
+        let count = usize::from(architecture != "386");
+        assert_eq!(ours.1["Warnings"].as_array().map(Vec::len), Some(count), "{architecture}: {ours:?}");
     }
 }

@@ -67,6 +67,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
     warnings.extend(older_create::settle(&mut spec, call.version));
     call.query.finish()?;
     let id = call.engine.create_container(name.as_deref().map(|name| name.trim_start_matches('/')), &spec).await?;
+    warnings.extend(call.engine.creation_warnings(&spec));
     Ok(answer::json(StatusCode::CREATED, &container_created_to_json(id, &warnings)))
 }
 

@@ -8,7 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::archive::discard::remove_all;
 use crate::engine::container::entry::{Container, Life};
 use crate::engine::container::record::{ResolvedMount, SpecRecord};
-use crate::engine::container::{check, effective, generated_name, membership, mount_plan};
+use crate::engine::container::{check, effective, foreign, generated_name, membership, mount_plan};
 use crate::engine::image::error::ImageError;
 use crate::engine::{Engine, clock};
 use crate::resource::container::{ContainerSpec, IpcMode, Mount, MountSource, NamespaceMode, NetworkMode};
@@ -125,6 +125,14 @@ impl Engine {
             }
         }
         Ok(image)
+    }
+
+    /// dockerd's warning of an image for another machine, for whoever did not ask for one.
+    pub(in crate::engine) fn foreign_image(&self, spec: &ContainerSpec) -> Option<String> {
+        if spec.platform.is_some() {
+            return None;
+        }
+        foreign::warning(&self.image_of(spec).ok()?)
     }
 
     /// Takes the name asked for, or a free one.

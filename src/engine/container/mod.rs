@@ -13,6 +13,7 @@ mod effective;
 pub(in crate::engine) mod entry;
 pub(in crate::engine) mod exec;
 mod files;
+mod foreign;
 mod generated_name;
 mod health;
 mod kept;
