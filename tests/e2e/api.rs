@@ -110,7 +110,7 @@ impl Events {
 /// Waits until `check` holds, looking again after each event of the engine.
 #[track_caller]
 pub(crate) fn eventually(socket: &Path, what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(40);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let mut events = Events::subscribe(socket);
     while !check() {
         assert!(events.next(deadline).is_some() || check(), "never: {what}");

@@ -62,8 +62,8 @@ fn an_image_of_another_platform_is_warned_of() {
     let theirs = Docker::start(&bottle);
     bottle.import();
     let tar = busybox_tar().display().to_string();
-    for architecture in ["arm64", "arm64/v8", "386", "s390x"] {
-        let name = format!("of/{}:1", architecture.replace('/', "-"));
+    for architecture in ["arm64", "386", "s390x"] {
+        let name = format!("of/{architecture}:1");
         let platform = format!("linux/{architecture}");
         let import = ["import", "--platform", &platform, &tar, &name];
         run(docker(&bottle).args(import)).success();
