@@ -23,12 +23,12 @@ pub(crate) fn request(socket: &Path, method: &str, path: &str, body: Option<&Val
     let mut stream = UnixStream::connect(socket).expect("the engine's socket takes connections");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
     let body = body.map(Value::to_string).unwrap_or_default();
-    write!(
-        stream,
+    let text = format!(
         "{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )
-    .expect("the engine reads");
+    );
+    // dockerd may answer, and leave, before it has read a body.
+    let _ = stream.write_all(text.as_bytes());
     let mut reader = BufReader::new(stream);
     let mut status = String::new();
     reader.read_line(&mut status).expect("a status line");
