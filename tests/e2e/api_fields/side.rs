@@ -240,7 +240,7 @@ fn by(list: &Value, key: impl Fn(&Value) -> String, tame: impl Fn(Value) -> Valu
     Value::Object(list.as_array().into_iter().flatten().map(|it| (key(it), tame(it.clone()))).collect())
 }
 
-/// What an engine is free in: the order of mounts, variables and ports; and whether it tells an empty list of wishes as such or as `null`,
+/// What an engine, or the command line before it, is free in: the order of mounts, variables, ports and subnets; and whether it tells an empty list of wishes as such or as `null`,
 /// of which dockerd repeats what the client happened to send.
 fn tamed(mut shown: Value) -> Value {
     fn emptied(value: &mut Value) {
@@ -263,6 +263,9 @@ fn tamed(mut shown: Value) -> Value {
     }
     if let Some(list) = shown.pointer_mut("/HostConfig/Binds").and_then(Value::as_array_mut) {
         list.sort_by_key(Value::to_string);
+    }
+    if let Some(list) = shown.pointer_mut("/IPAM/Config").and_then(Value::as_array_mut) {
+        list.sort_by_key(|it| it["Subnet"].to_string());
     }
     for place in ["Config", "State"] {
         if shown.get(place).is_none() {
