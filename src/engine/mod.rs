@@ -17,6 +17,7 @@ mod engine_system;
 mod engine_volume;
 pub mod event;
 mod event_filter;
+pub mod file_lock;
 mod filter;
 pub mod image;
 pub mod network;

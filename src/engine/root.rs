@@ -64,6 +64,11 @@ impl Root {
         self.run.join("keeper.pid")
     }
 
+    /// The same in the data folder: it is there when somebody removed the run folder, and says which that was.
+    pub fn data_claim(&self) -> PathBuf {
+        self.data.join("keeper.pid")
+    }
+
     /// What its engine writes down of itself.
     pub fn log(&self) -> PathBuf {
         self.run.join("engine.log")

@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::api::client::target::Target;
+use crate::engine::file_lock::FileLocks;
 use crate::engine::root::Root;
 use crate::resource::failure::Failure;
-
-/// The locks that processes have (proc_locks(5)). A lock of our own, taken to try, would be in the way of a keeper that starts.
-const LOCKS: &str = "/proc/locks";
 
 /// Fails where an engine of ours runs that cannot be reached.
 pub(super) fn check(target: &Target) -> Result<(), Failure> {
@@ -22,22 +20,17 @@ pub(super) fn check(target: &Target) -> Result<(), Failure> {
 
 /// The number of the keeper that has a root, unless one comes or goes just now.
 fn keeper_of(root: &Root) -> Option<String> {
-    let inode = |path: PathBuf| fs::metadata(path).ok().map(|metadata| metadata.ino());
-    let claim = inode(root.claim())?;
-    let keeper = fs::read_to_string(root.claim()).ok()?.trim().to_owned();
-    let locks = fs::read_to_string(LOCKS).ok()?;
-    let changes = inode(Root::lock(root.run())).is_some_and(|lock| !holders(&locks, lock).is_empty());
-    (!changes && holders(&locks, claim).contains(&keeper.as_str())).then_some(keeper)
-}
-
-/// The processes that have the lock of a file. The device is left out: some file systems tell another one here than in stat(2).
-fn holders(locks: &str, inode: u64) -> Vec<&str> {
-    let holder = |line| {
-        let words: Vec<&str> = str::split_whitespace(line).collect();
-        let [_, "FLOCK", _, "WRITE", owner, file, ..] = words[..] else { return None };
-        (file.rsplit(':').next()?.parse() == Ok(inode)).then_some(owner)
-    };
-    locks.lines().filter_map(holder).collect()
+    let inode = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.ino());
+    let locks = FileLocks::read().ok()?;
+    if inode(&Root::lock(root.run())).is_some_and(|lock| locks.holder(lock, "").is_some()) {
+        return None;
+    }
+    [root.claim(), root.data_claim()].iter().find_map(|path| {
+        let told = fs::read_to_string(path).ok()?;
+        let (keeper, run) = told.trim().split_once(' ').unwrap_or((told.trim(), ""));
+        let is_of_another = !run.is_empty() && Path::new(run) != root.run();
+        locks.holder(inode(path)?, keeper).filter(|_| !is_of_another).map(str::to_owned)
+    })
 }
 
 #[cfg(test)]
@@ -61,14 +54,16 @@ mod tests {
         flock(&lock, FlockOperation::LockExclusive).expect("a lock");
         assert_eq!(keeper_of(&root), None, "a keeper comes or goes");
         drop(lock);
+        fs::remove_dir_all(root.run()).expect("it is there");
+        assert_eq!(keeper_of(&root), None, "its run folder was removed, and it has not claimed its data");
+        fs::create_dir_all(root.data()).expect("a folder");
+        let data = fs::File::create(root.data_claim()).expect("a file");
+        flock(&data, FlockOperation::LockExclusive).expect("a lock");
+        assert_eq!(keeper_of(&root), Some(std::process::id().to_string()), "the disk was full when it claimed its data");
+        write!(&data, "{} /elsewhere", std::process::id()).expect("written");
+        assert_eq!(keeper_of(&root), None, "the keeper of another root");
+        data.set_len(0).expect("shorter");
         let told = check(&Target::Own(root)).expect_err("it cannot be reached").message;
         assert!(told.contains(&format!("kill {}", std::process::id())), "{told}");
-    }
-
-    #[test]
-    fn who_waits_for_a_lock_has_none() {
-        let locks = "1: FLOCK  ADVISORY  WRITE 12 08:01:34 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 56 08:01:34 0 EOF\n2: POSIX  ADVISORY  WRITE 78 08:01:34 0 EOF\n";
-        assert_eq!(holders(locks, 34), ["12"]);
-        assert!(holders(locks, 35).is_empty());
     }
 }

@@ -24,7 +24,7 @@ impl Dialled {
 
     /// Connects to an engine that runs; none where nobody listens.
     pub async fn running(target: &Target) -> Result<Option<Self>, Failure> {
-        Ok(Transport::new(&target.unstarted(), &CustomHeaders::default())?.look().await?.map(Self))
+        Ok(Transport::found(target, &CustomHeaders::default()).await?.map(|(_, socket)| Self(socket)))
     }
 
     /// Carries bytes both ways until the engine has no more. That there is no more input is told to the engine, which may answer yet; once

@@ -65,13 +65,18 @@ impl Transport {
         Ok(transport)
     }
 
+    /// The way to an engine, and a connection to it; none where nobody listens and none could.
+    pub(super) async fn found(target: &Target, headers: &CustomHeaders) -> Result<Option<(Self, Socket)>, Failure> {
+        let transport = Self::new(&target.unstarted(), headers)?;
+        match transport.look().await? {
+            Some(socket) => Ok(Some((transport, socket))),
+            None => claim::check(target).map(|()| None),
+        }
+    }
+
     /// The way to an engine that runs; none where nobody listens. None is started for it, then or later.
     pub(super) async fn running(target: &Target, headers: &CustomHeaders) -> Result<Option<Self>, Failure> {
-        let transport = Self::new(&target.unstarted(), headers)?;
-        let Some(mut socket) = transport.look().await? else {
-            claim::check(target)?;
-            return Ok(None);
-        };
+        let Some((transport, mut socket)) = Self::found(target, headers).await? else { return Ok(None) };
         if let Target::Ssh(_) = target {
             // Whether somebody listens there, only an answer tells.
             match raw::answered(&mut socket, &transport.lines).await {

@@ -1,22 +1,21 @@
 //! The end of a keeper, under the lock under which the next one starts: a caller finds either of them, and never neither.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::engine::file_lock::FileLocks;
 use crate::engine::root::Root;
 use crate::engine::runtime::estate::Estate;
 use crate::engine::runtime::keeper::engine::is_readable;
 use crate::engine::runtime::keeper::error::KeeperError;
 use crate::engine::runtime::keeper::{group, report, socket};
 use crate::resource::reason;
-
-/// The file in the data folder that a keeper has locked as long as it lives, as it has [`Root::claim`] in the run folder.
-const CLAIM: &str = "keeper.pid";
 
 /// Takes the lock under which keepers come and go; it ends with the file.
 pub(super) fn lock(run: &Path) -> Result<File, KeeperError> {
@@ -57,7 +56,7 @@ pub(super) fn claim(root: &Root, before: Predecessor) -> Result<Claim, KeeperErr
     let pid = std::process::id().to_string();
     let run = take(root, &root.claim(), before, &pid)?;
     // It stays when the keeper leaves: nobody else opens a file that is about to go.
-    let data = take(root, &root.data().join(CLAIM), before, &format!("{pid} {}", root.run().display()))?;
+    let data = take(root, &root.data_claim(), before, &format!("{pid} {}", root.run().display()))?;
     Ok(Claim { _run: run, _data: data })
 }
 
@@ -70,18 +69,19 @@ fn take(root: &Root, path: &Path, before: Predecessor, own: &str) -> Result<File
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let text = io::read_to_string(&file).map_err(failed("read"))?;
             let (keeper, run) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
-            let keeper = if keeper.is_empty() { holder(&file).unwrap_or_default() } else { keeper.to_owned() };
+            let keeper = if keeper.is_empty() { holder(&file).map_err(failed("look at"))? } else { keeper.to_owned() };
+            // The keeper of another root is no predecessor.
+            if !run.is_empty() && Path::new(run) != root.run() {
+                return Err(KeeperError::Taken { data: root.data().to_owned(), run: run.into(), keeper });
+            }
             if before == Predecessor::Lives || before == Predecessor::Dies && !ends(&keeper).map_err(failed("wait for the end of"))? {
-                return Err(match run {
-                    run if run.is_empty() || Path::new(run) == root.run() => KeeperError::Unreachable { socket: root.socket(), keeper },
-                    run => KeeperError::Taken { data: root.data().to_owned(), run: run.into(), keeper },
-                });
+                return Err(KeeperError::Unreachable { socket: root.socket(), keeper });
             }
             flock(&file, FlockOperation::LockExclusive).map_err(|error| failed("lock")(error.into()))?;
         }
         Err(error) => return Err(failed("lock")(error.into())),
     }
-    match file.set_len(0).and_then(|()| file.write_all(own.as_bytes())) {
+    match sign(&mut file, own) {
         // The lock is what counts, and whoever wants to free some space needs an engine.
         Err(error) if reason::is_full(&error) => report(&format!("{} is empty: {error}", path.display())),
         written => written.map_err(failed("write"))?,
@@ -89,21 +89,16 @@ fn take(root: &Root, path: &Path, before: Predecessor, own: &str) -> Result<File
     Ok(file)
 }
 
-/// The process that has locked a file which does not tell it, as the kernel knows it.
-fn holder(file: &File) -> Option<String> {
-    let stat = rustix::fs::fstat(file).ok()?;
-    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    let name = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    holder_in(&locks, &name)
+/// Writes who has a claim into its file, which may have been read.
+fn sign(file: &mut File, own: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(own.as_bytes())
 }
 
-/// The process in a line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 00:2a:17 0 EOF`.
-fn holder_in(locks: &str, name: &str) -> Option<String> {
-    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "FLOCK", _, _, pid, file, ..] if file == name => Some(pid.to_owned()),
-        _ => None,
-    })
+/// The process that has locked a file which does not tell it; empty where none can be told.
+fn holder(file: &File) -> io::Result<String> {
+    Ok(FileLocks::read()?.holder(file.metadata()?.ino(), "").unwrap_or_default().to_owned())
 }
 
 /// Whether a keeper has ended, or does so in a moment.
@@ -167,6 +162,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_claim_that_was_read_is_signed_from_its_beginning() {
+        let mut file = tempfile::tempfile().expect("a file");
+        sign(&mut file, "4711 /run/one").expect("written");
+        file.rewind().expect("its beginning");
+        assert_eq!(io::read_to_string(&file).expect("readable"), "4711 /run/one");
+        sign(&mut file, "12").expect("written");
+        file.rewind().expect("its beginning");
+        assert_eq!(io::read_to_string(&file).expect("readable"), "12");
+    }
+
+    #[test]
     fn a_claim_outlives_its_run_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = Root::new(Some(folder.path()));
@@ -182,14 +188,10 @@ mod tests {
             assert!(refused(&root).contains(&format!("kill {own}")), "{}", refused(&root));
         }
         assert!(refused(&other).contains(&format!("{}", root.run().display())), "{}", refused(&other));
+        // Nor is the keeper of another root waited for.
+        let told = claim(&other, Predecessor::Leaves).expect_err("somebody has it").to_string();
+        assert!(told.contains(&format!("{}", root.run().display())), "{told}");
         drop(claimed);
         claim(&other, Predecessor::Lives).expect("it is free");
-    }
-
-    #[test]
-    fn the_kernel_tells_who_holds_a_lock() {
-        let locks = "1: POSIX  ADVISORY  WRITE 7 00:2a:17 0 EOF\n2: FLOCK  ADVISORY  WRITE 4711 00:2a:17 0 EOF\n2: -> FLOCK  ADVISORY  WRITE 8 00:2a:17 0 EOF\n";
-        assert_eq!(holder_in(locks, "00:2a:17").as_deref(), Some("4711"));
-        assert_eq!(holder_in(locks, "00:2a:18"), None);
     }
 }
