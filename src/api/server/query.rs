@@ -86,7 +86,7 @@ impl Query {
 
     /// Takes what the body has as well: the library dockerode sends all that something is made of twice.
     pub(super) fn ignore_repeated(&mut self, body: &Value) {
-        self.parameters.retain(|(name, _)| body.get(name).is_none());
+        self.parameters.retain(|(name, value)| !body.get(name).is_some_and(|said| is_said(value, said)));
     }
 
     /// Refuses what has not been taken.
@@ -96,6 +96,15 @@ impl Query {
             refuse(&name, self.take(&name))?;
         }
         Ok(())
+    }
+}
+
+/// Whether a parameter says what a body does, as docker-modem writes it: an object as JSON, a list item by item.
+fn is_said(value: &str, said: &Value) -> bool {
+    match said {
+        Value::String(text) => text == value,
+        Value::Array(items) => value.is_empty() || items.iter().any(|item| is_said(value, item)),
+        said => serde_json::from_str::<Value>(value).is_ok_and(|value| value == *said),
     }
 }
 
@@ -140,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_dockerode_says_twice_is_heard_once() {
-        let body = json!({ "name": "web", "Image": "busybox", "HostConfig": { "AutoRemove": true } });
+        let body = json!({ "name": "web", "Image": "busybox", "Cmd": ["sh", "-c"], "HostConfig": { "AutoRemove": true } });
         let finished = |text: &str| {
             let mut all = query(text);
             assert_eq!(all.text("name").as_deref(), Some("web"));
@@ -148,9 +157,10 @@ mod tests {
             all.ignore_repeated(&body);
             all.finish().map_err(|failure| failure.message)
         };
-        assert_eq!(finished("name=web&Image=busybox&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true"), Ok(()));
+        assert_eq!(finished("name=web&Image=busybox&Cmd=sh&Cmd=-c&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true"), Ok(()));
         let refused = |name: &str| Err(format!("`{name}` is not supported by this engine (it was \"x\")"));
         assert_eq!(finished("name=web&Cmd=x"), refused("Cmd"));
+        assert_eq!(finished("name=web&Image=x"), refused("Image"));
         assert_eq!(finished("name=web&hijacked=x"), refused("hijacked"));
     }
 
