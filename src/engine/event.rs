@@ -21,6 +21,9 @@ use crate::resource::reason;
 /// So many events are remembered. Docker remembers 256; a stack of fifty services makes more in one `up`.
 const REMEMBERED: usize = 4096;
 
+/// What counts as written of a file that is to be written anew: it lacks something, or ends in half a line.
+const STALE: (usize, usize) = (2 * REMEMBERED, 0);
+
 /// And no more than so many bytes of them: an event carries all labels of its container.
 const BYTES: usize = 16 << 20;
 
@@ -105,7 +108,7 @@ impl Ring {
             // Whoever wants to free some space needs an engine. The next event tries again.
             Err(error) if reason::is_full(&error) => {
                 tracing::warn!(path = %path.display(), %error, "events are not written down: a later engine will not know them");
-                kept.written = (2 * REMEMBERED, 0);
+                kept.written = STALE;
             }
             written => {
                 written.map_err(|error| Failure::internal(format!("cannot write the events to `{}`: {error}", path.display())))?;
@@ -192,6 +195,7 @@ impl Kept {
         line.push(b'\n');
         if let Err(error) = self.write(&line) {
             tracing::warn!(path = %self.path.display(), %error, "an event could not be written; a later engine will not know it");
+            self.written = STALE;
         }
         line.len()
     }

@@ -53,10 +53,8 @@ impl Engine {
         let note = note_of_freeze(container);
         store::replace_until_reboot(&note, &container.task()?.started_at())?;
         let frozen = self.freeze_held(container).await;
-        if frozen.is_err()
-            && let Err(error) = store::remove(&note)
-        {
-            tracing::error!(container = %container.id(), %error, "a container counts as frozen for a commit, and is not");
+        if frozen.is_err() {
+            forget_freeze(container);
         }
         frozen
     }
@@ -64,9 +62,10 @@ impl Engine {
     async fn thaw_committed(&self, container: &Container) -> Result<(), Failure> {
         // One that was ended meanwhile was thawed for that.
         if matches!(container.life().state, ContainerState::Running { paused: true, .. }) {
-            self.thaw_held(container).await?;
+            return self.thaw_held(container).await;
         }
-        Ok(store::remove(&note_of_freeze(container))?)
+        forget_freeze(container);
+        Ok(())
     }
 
     /// Thaws a container that runs and that an engine froze for a commit which it did not live to finish.
@@ -117,6 +116,13 @@ impl Engine {
         let more = [("comment", options.comment.clone()), ("imageID", image.to_string()), ("imageRef", called)];
         self.tell(container, "commit", &more);
         Ok(image)
+    }
+}
+
+/// Ends the note that a container is frozen for a commit.
+pub(super) fn forget_freeze(container: &Container) {
+    if let Err(error) = store::remove(&note_of_freeze(container)) {
+        tracing::error!(container = %container.id(), %error, "a container counts as frozen for a commit, and is not");
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
+use crate::engine::container::commit::forget_freeze;
 use crate::engine::container::deaf::{self, Hearing};
 use crate::engine::container::entry::{Container, Life};
 use crate::engine::container::signal;
@@ -277,6 +278,8 @@ impl Engine {
         container.task()?.resume().await?;
         container.update(|life| life.change(Change::Resumed)).map_err(|error| Failure::conflict(error.to_string()))?;
         self.tell(container, "unpause", &[]);
+        // Whatever it was frozen for, a later pause is another one.
+        forget_freeze(container);
         Ok(())
     }
 }

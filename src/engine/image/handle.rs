@@ -1,7 +1,7 @@
 //! The images of one root: the room's only door.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +28,7 @@ use crate::resource::image::{
     Credentials, HistoryEntry, ImageInfo, ImageProgress, ImagePrune, ImageReference, ImportOptions, LoadedImage, Platform,
 };
 use crate::resource::push::{PushNews, PushTarget};
+use crate::resource::reason;
 use crate::resource::remote_image::RemoteImage;
 use crate::resource::time::Timestamp;
 
@@ -270,7 +271,7 @@ impl Shared {
     pub(super) fn save(&self, state: &mut State) -> Result<(), ImageError> {
         let record = state.index.record();
         let write = || store::replace(&self.record, &record);
-        let full = |error: &StoreError| matches!(error.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let full = |error: &StoreError| reason::is_full(&error.source);
         let mut outcome = write();
         // Who makes room has what was kept back for him.
         if outcome.as_ref().is_err_and(full) && state.index.is_part_of(&state.written) && self.reserve.give_up() {

@@ -71,7 +71,6 @@ impl Shared {
         removed.extend(self.forget(&mut state, &id)?);
         drop(state);
         self.collect();
-        self.reserve.fill();
         done(removed)
     }
 
@@ -90,9 +89,7 @@ impl Shared {
             removed.extend(self.forget(&mut state, &id)?);
         }
         drop(state);
-        let reclaimed = self.collect();
-        self.reserve.fill();
-        Ok(ImagePrune { removed, reclaimed })
+        Ok(ImagePrune { removed, reclaimed: self.collect() })
     }
 
     /// Takes an image off the index; tells which layers nobody needs any more, topmost first, by their chains as Docker does.

@@ -1,12 +1,14 @@
 //! Room kept on the disk of the images. Where nothing else is free, an image can be removed all the same: that is written down before anything goes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// Enough for the record of some thousand images.
-const SIZE: usize = 1 << 20;
+use rustix::fs::{FallocateFlags, fallocate};
 
-/// The room: a file of nothing but zeros.
+/// Enough for the record of some thousand images.
+const SIZE: u64 = 1 << 20;
+
+/// The room: a file that has its blocks, and nothing in them.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
@@ -22,10 +24,11 @@ impl Reserve {
 
     /// Keeps what is not kept yet. On a full disk there is nothing to keep.
     pub(super) fn fill(&self) {
-        if fs::metadata(&self.path).is_ok_and(|it| it.len() == SIZE as u64) {
+        if fs::metadata(&self.path).is_ok_and(|it| it.len() == SIZE) {
             return;
         }
-        if let Err(error) = fs::write(&self.path, vec![0; SIZE]) {
+        let kept = File::create(&self.path).and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, SIZE)?));
+        if let Err(error) = kept {
             tracing::debug!(path = %self.path.display(), %error, "nothing is kept back for removals");
             // What was written of it is of use to others.
             self.give_up();
@@ -48,6 +51,6 @@ mod tests {
         let reserve = Reserve::open(folder.path());
         assert!(reserve.give_up() && !reserve.give_up());
         reserve.fill();
-        assert_eq!(fs::metadata(folder.path().join("reserve")).expect("the room").len(), SIZE as u64);
+        assert_eq!(fs::metadata(folder.path().join("reserve")).expect("the room").len(), SIZE);
     }
 }
