@@ -42,7 +42,7 @@ impl Shared {
         progress: Progress,
     ) -> Result<ImageId, ImageError> {
         let session = Arc::new(self.registries.session(reference, credentials).await?);
-        let (id, is_news) = self.pull_tag(&session, reference, platform, &progress).await?;
+        let (id, is_news) = self.as_work(self.pull_tag(&session, reference, platform, &progress)).await?;
         say_status(&progress, is_news, &reference.familiar());
         Ok(id)
     }
@@ -59,7 +59,7 @@ impl Shared {
         let mut any = false;
         for tag in session.tags().await? {
             let reference: ImageReference = format!("{}:{tag}", reference.familiar_name()).parse()?;
-            let (_, is_news) = self.pull_tag(&session, &reference, platform, &progress).await?;
+            let (_, is_news) = self.as_work(self.pull_tag(&session, &reference, platform, &progress)).await?;
             any |= is_news;
         }
         say_status(&progress, any, &reference.familiar_name());
@@ -68,20 +68,6 @@ impl Shared {
 
     /// Brings in one image; says whether it is another one than before.
     async fn pull_tag(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        reference: &ImageReference,
-        platform: Option<&Platform>,
-        progress: &Progress,
-    ) -> Result<(ImageId, bool), ImageError> {
-        // As long as it lives, nothing of what comes in is collected.
-        let work = self.work();
-        let pulled = self.bring_in(session, reference, platform, progress).await;
-        work.end().await;
-        pulled
-    }
-
-    async fn bring_in(
         self: &Arc<Self>,
         session: &Arc<Session>,
         reference: &ImageReference,

@@ -50,11 +50,7 @@ impl Shared {
             Arc::new(move |step| news(PushNews::Step(step)))
         };
         Teller::new("", &progress).say(format!("The push refers to repository [{}/{}]", reference.registry(), reference.repository()));
-        // As long as it lives, nothing of what goes out is collected.
-        let work = self.work();
-        let pushed = self.push_tags(target, credentials, &news, &progress).await;
-        work.end().await;
-        pushed
+        self.as_work(self.push_tags(target, credentials, &news, &progress)).await
     }
 
     async fn push_tags(

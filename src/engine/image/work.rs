@@ -72,6 +72,15 @@ impl Drop for RootGuard {
 }
 
 impl Shared {
+    /// Does something as work: as long as it goes on nothing is collected, and what nobody needs then is removed away from the threads that serve
+    /// requests.
+    pub(super) async fn as_work<T>(self: &Arc<Self>, what: impl Future<Output = T>) -> T {
+        let work = self.work();
+        let done = what.await;
+        work.end().await;
+        done
+    }
+
     /// Starts work.
     pub(super) fn work(self: &Arc<Self>) -> Work {
         self.lock().stake.working += 1;
@@ -108,6 +117,7 @@ impl Shared {
             Ok(all) => freed += all.iter().filter(|blob| !blobs.contains(blob)).map(|blob| self.content.remove(blob)).sum::<u64>(),
             Err(error) => tracing::warn!(%error, "blobs that nothing needs cannot be found"),
         }
+        self.reserve.fill();
         freed
     }
 }
