@@ -103,7 +103,7 @@ impl Target {
             "http" | "https" => Err(TargetError::Web(text.to_owned())),
             "npipe" => Err(TargetError::Pipe(text.to_owned())),
             "fd" => Err(TargetError::Descriptor(text.to_owned())),
-            _ => Err(TargetError::Scheme(text.to_owned())),
+            _ => Err(TargetError::Scheme(told())),
         }
     }
 
@@ -221,6 +221,8 @@ mod tests {
             let told = Target::parse(text, None).expect_err("no engine").to_string();
             assert!(told.contains("u:…@h") && told.contains("password") && !told.contains("secret"), "{told}");
         }
+        let told = Target::parse("sssh://u:secret@h", None).expect_err("no engine").to_string();
+        assert!(told.contains("u:…@h") && !told.contains("secret"), "{told}");
     }
 
     #[test]

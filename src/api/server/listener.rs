@@ -92,7 +92,7 @@ pub(super) enum HangUp {
 }
 
 /// A socket registered a second time, so that the readiness this one forgets stays with the other.
-fn copy(descriptor: BorrowedFd<'_>) -> Option<UnixStream> {
+pub(super) fn copy(descriptor: BorrowedFd<'_>) -> Option<UnixStream> {
     let copy = descriptor.try_clone_to_owned().ok()?;
     UnixStream::from_std(copy.into()).ok()
 }

@@ -1,12 +1,12 @@
 //! The moment in which a client has taken what was written to it.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::api::server::listener::Stream;
+use crate::api::server::listener::{self, Stream};
 use crate::engine::runtime::unread::is_all_read;
 
 /// Sees that a client has taken what was written to it.
@@ -18,10 +18,7 @@ pub(super) struct Reception(Option<UnixStream>);
 impl Reception {
     /// Will watch a connection.
     pub(super) fn of(stream: &impl Stream) -> Self {
-        let socket = stream.descriptor().filter(|_| stream.is_unix());
-        // Registered a second time, so that the readiness this one forgets stays with the other.
-        let copy = socket.and_then(|socket| socket.try_clone_to_owned().ok());
-        Self(copy.and_then(|copy: OwnedFd| UnixStream::from_std(copy.into()).ok()))
+        Self(stream.descriptor().filter(|_| stream.is_unix()).and_then(listener::copy))
     }
 
     /// Returns when nothing that was written is left to read, or nobody to read it.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::engine::network::nft::dns_redirect::RESOLVER;
 use crate::resource::container::ContainerSpec;
+use crate::resource::extra_host;
 
 /// What every container's hosts begin with (Docker's).
 const HOSTS: &str = "127.0.0.1\tlocalhost\n\
@@ -28,7 +29,7 @@ pub(super) fn hosts(
         text.push('\n');
     }
     for (name, address) in extra {
-        if address == "host-gateway" {
+        if address == extra_host::HOST_GATEWAY {
             let gateway = host_gateway.ok_or("unable to derive the IP value for host-gateway")?;
             text.push_str(&format!("{gateway}\t{name}\n"));
         } else {

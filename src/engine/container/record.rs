@@ -120,7 +120,7 @@ impl StateRecord {
 
     /// Whether there was one in the folder that could not be understood.
     pub(super) fn was_damaged(folder: &Path) -> bool {
-        folder.join(format!("{STATE}.damaged")).exists()
+        store::was_set_aside(&folder.join(STATE))
     }
 }
 

@@ -92,10 +92,8 @@ async fn context(source: &DockerfileSource, prepared: Prepared) -> Result<((Buil
     let (extra, dockerfile) = match inside {
         Some(path) => (Vec::new(), path),
         None => {
-            let ignore = folder.as_ref().and_then(|folder| std::fs::read(folder.join(".dockerignore")).ok());
-            let ignore = ignore.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             // The builder takes away what its own patterns name, once it was read.
-            let patterns = match ignore {
+            let patterns = match &spec.ignore {
                 Some(patterns) => format!("{patterns}\n{DOCKERFILE}\n"),
                 None => format!("{DOCKERFILE}\n.dockerignore\n"),
             };

@@ -8,13 +8,13 @@ use crate::compose::project::decode::{dictionary, text};
 use crate::compose::project::node::Node;
 use crate::compose::project::suggest;
 use crate::resource::container::{Device, DeviceRule, LogSpec, NamespaceMode, are_permissions};
-use crate::resource::sysctl;
+use crate::resource::{extra_host, sysctl};
 
 pub(super) fn extra_hosts(decoder: &mut Decoder<'_>) -> Vec<(String, String)> {
     let mut hosts = Vec::new();
     for (line, span) in decoder.lines("extra_hosts") {
         let Some((name, address)) = line.split_once('=') else { continue };
-        if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
+        if extra_host::check(name, address).is_err() {
             let message = format!("{}: `{address}` is no address for {name}", decoder.path("extra_hosts"));
             decoder.refuse(
                 "extra-hosts",
