@@ -200,6 +200,11 @@ impl Bottle {
         names
     }
 
+    /// Whether a Docker Engine is in the place of ours.
+    pub(crate) fn is_on_docker(&self) -> bool {
+        self.docker.is_some()
+    }
+
     /// Waits until `check` holds.
     #[track_caller]
     pub(crate) fn eventually(&self, what: &str, check: impl FnMut() -> bool) {
