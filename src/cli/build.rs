@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc::Receiver;
 
 use crate::api::client::Client;
 use crate::api::client::build::{BuildRequest, ContextSource};
+use crate::api::client::docker_configuration::DockerConfiguration;
 use crate::cli::debug_shell::DebugShell;
 use crate::cli::error::CommandError;
 use crate::cli::output::build::Teller;
@@ -143,9 +143,9 @@ fn look(build: &ImageBuild) -> Result<(), CommandError> {
 
 /// The variables of Docker's configuration that every build gets, as `docker build` has it: what its containers are told of proxies.
 pub(crate) fn proxies(folder: Option<&Path>, engine: Option<&str>) -> Vec<(String, String)> {
-    let read = folder.and_then(|folder| fs::read(folder.join("config.json")).ok());
-    let Some(config) = read.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else { return Vec::new() };
-    let all = &config["proxies"];
+    // Of a file that cannot be read the user has been warned: it may have headers as well.
+    let read = folder.and_then(|folder| DockerConfiguration::read(folder).ok().flatten());
+    let Some(all) = read.as_ref().and_then(|read| read.field("proxies")) else { return Vec::new() };
     let own = engine.and_then(|engine| all.get(engine)).unwrap_or(&all["default"]);
     let names = [
         ("httpProxy", "HTTP_PROXY"),

@@ -152,7 +152,7 @@ impl Context {
             (None, None) => Ok(CustomHeaders::default()),
         };
         match read {
-            Err(error @ (HeaderError::Unreadable { .. } | HeaderError::Malformed { .. })) => {
+            Err(error @ HeaderError::Configuration(_)) => {
                 self.terminal.warn(&format!("{error}: requests go without them"));
                 Ok(CustomHeaders::default())
             }

@@ -1,13 +1,11 @@
 //! The credentials of a registry, as Docker's command line keeps them: in `config.json`, or with the helpers that file names.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
-use serde_json::Value;
 
 use crate::api::client::credential_store;
+use crate::api::client::docker_configuration::DockerConfiguration;
 use crate::resource::failure::Failure;
 use crate::resource::image::{Credentials, DOCKER_HUB};
 
@@ -21,17 +19,12 @@ pub(super) fn key_of(registry: &str) -> &str {
 
 /// Looks up the credentials of a registry in a folder of Docker's configuration; `None` where nobody logged in. May run a helper.
 pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>, Failure> {
-    let path = folder.join("config.json");
-    let unread = |reason: String| Failure::denied(format!("the credentials in {} cannot be read: {reason}", path.display()));
-    let text = match fs::read(&path) {
-        // As for Docker, an empty file says nothing.
-        Ok(text) if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unread(error.to_string())),
+    let path = DockerConfiguration::place(folder);
+    let Some(configuration) = DockerConfiguration::read(folder).map_err(|error| Failure::denied(format!("the credentials in {error}")))?
+    else {
+        return Ok(None);
     };
-    let value: Value = serde_json::from_slice(&text).map_err(|error| unread(format!("it is no JSON: {error}")))?;
-    match get_credential_from_reader(text.as_slice(), key_of(registry)) {
+    match get_credential_from_reader(configuration.text.as_slice(), key_of(registry)) {
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::IdentityToken(token))),
         Ok(DockerCredential::UsernamePassword(username, _)) if username.is_empty() => Ok(None),
         Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Some(Credentials::Password { username, password })),
@@ -42,9 +35,11 @@ pub(super) fn find(folder: &Path, registry: &str) -> Result<Option<Credentials>,
             let words = if stdout.trim().is_empty() { stderr } else { stdout };
             Err(Failure::denied(format!("`{helper}` has no credentials for {registry}: {}", words.trim())))
         }
-        Err(CredentialRetrievalError::ConfigReadError) => Err(unread("it is not as Docker writes it".to_owned())),
+        Err(CredentialRetrievalError::ConfigReadError) => {
+            Err(Failure::denied(format!("the credentials in {} cannot be read: it is not as Docker writes it", path.display())))
+        }
         Err(CredentialRetrievalError::HelperCommunicationError) => {
-            let helper = credential_store::helper_of(&value, key_of(registry)).unwrap_or_default();
+            let helper = credential_store::helper_of(&configuration.into_fields(), key_of(registry)).unwrap_or_default();
             let way = "install it, or take it out of `credsStore` and `credHelpers` there";
             Err(Failure::denied(format!("`{helper}`, which {} names, {}: {way}", path.display(), credential_store::trouble_with(&helper))))
         }

@@ -13,6 +13,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 
 use crate::api::client::credential::key_of;
+use crate::api::client::docker_configuration::DockerConfiguration;
 use crate::resource::failure::Failure;
 use crate::resource::image::Credentials;
 
@@ -25,19 +26,10 @@ struct Config {
 impl Config {
     fn read(folder: &Path) -> Result<Self, Failure> {
         // Somebody may keep his configuration elsewhere and have a link here.
-        let path = folder.join("config.json");
+        let path = DockerConfiguration::place(folder);
         let path = fs::canonicalize(&path).unwrap_or(path);
-        let value = match fs::read(&path) {
-            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => json!({}),
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Failure::invalid(format!("the credentials in {} cannot be changed: it is no JSON: {error}", path.display()))
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => json!({}),
-            Err(error) => return Err(Failure::denied(format!("the credentials in {} cannot be read: {error}", path.display()))),
-        };
-        if !value.is_object() {
-            return Err(Failure::invalid(format!("the credentials in {} cannot be changed: it is no JSON object", path.display())));
-        }
+        let read = DockerConfiguration::read(folder).map_err(|error| Failure::denied(format!("the credentials in {error}")))?;
+        let value = read.map_or_else(|| json!({}), DockerConfiguration::into_fields);
         Ok(Self { path, value })
     }
 

@@ -1,11 +1,10 @@
 //! Headers that a user wants in every request to an engine: those of Docker's configuration, or those of a variable in their place.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hyper::header::{CONTENT_TYPE, Entry, HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+
+use crate::api::client::docker_configuration::{ConfigurationError, DockerConfiguration};
 
 /// The variable.
 pub const VARIABLE: &str = "DOCKER_CUSTOM_HEADERS";
@@ -15,20 +14,9 @@ const OURS: [&str; 6] = ["connection", "content-length", "host", "trailer", "tra
 /// Why headers cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
-    /// The configuration cannot be read.
-    #[error("the headers in {} cannot be read: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The configuration is not what it should be.
-    #[error("the headers in {} cannot be read: it is not JSON as Docker writes it", .path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The configuration is not what it should be, or cannot be read at all.
+    #[error("the headers in {0}")]
+    Configuration(ConfigurationError),
     /// A quote where none can be, or one that is not closed.
     #[error("{VARIABLE} has a quote out of its place: write NAME=VALUE,\"NAME=A,B\"")]
     Quote,
@@ -72,21 +60,17 @@ impl CustomHeaders {
 
     /// Reads `HttpHeaders` of `config.json` in a folder; where there is no such file, there are none.
     pub fn of_configuration(folder: &Path) -> Result<Self, HeaderError> {
-        let path = folder.join("config.json");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(HeaderError::Unreadable { path, source }),
+        let read = DockerConfiguration::read(folder).map_err(HeaderError::Configuration)?;
+        let path = DockerConfiguration::place(folder);
+        let malformed = || {
+            HeaderError::Configuration(ConfigurationError {
+                path: path.clone(),
+                reason: "`HttpHeaders` is not as Docker writes it".to_owned(),
+            })
         };
-        let malformed = || HeaderError::Malformed { path: path.clone() };
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self::default());
-        }
-        let configuration: Value = serde_json::from_slice(&text).map_err(|_| malformed())?;
-        let fields = configuration.as_object().ok_or_else(malformed)?;
         let mut headers = Self::default();
-        for (_, value) in fields.iter().filter(|(key, value)| key.eq_ignore_ascii_case("HttpHeaders") && !value.is_null()) {
-            for (name, value) in value.as_object().ok_or_else(malformed)? {
+        if let Some(fields) = read.as_ref().and_then(|read| read.field("HttpHeaders")) {
+            for (name, value) in fields.as_object().ok_or_else(malformed)? {
                 headers.set(name, value.as_str().ok_or_else(malformed)?, &path.display().to_string())?;
             }
         }
@@ -201,7 +185,7 @@ mod tests {
     fn the_configuration_may_have_some() {
         let folder = tempfile::tempdir().expect("a folder");
         let check = |text: &str, expect: Result<&[&str], &str>| {
-            fs::write(folder.path().join("config.json"), text).expect("written");
+            std::fs::write(folder.path().join("config.json"), text).expect("written");
             match (told(CustomHeaders::of_configuration(folder.path())), expect) {
                 (Ok(lines), Ok(expect)) => assert_eq!(lines, expect),
                 (Err(told), Err(word)) => assert!(told.contains("config.json") && told.contains(word), "{told}"),
@@ -213,8 +197,8 @@ mod tests {
         check(r#"{"auths": {}, "HttpHeaders": null}"#, Ok(&[]));
         check(r#"{"HttpHeaders": {"X-Token": "t", "x-other": "ü"}}"#, Ok(&["x-token: t", "x-other: ü"]));
         check(r#"{"httpHeaders": {"Connection": "close"}}"#, Err("leave it out"));
-        check(r#"{"HttpHeaders": {"X": 1}}"#, Err("not JSON as Docker writes it"));
-        check("{", Err("not JSON as Docker writes it"));
+        check(r#"{"HttpHeaders": {"X": 1}}"#, Err("not as Docker writes it"));
+        check("{", Err("no JSON"));
     }
 
     #[test]

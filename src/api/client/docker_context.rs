@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::api::client::docker_configuration::{ConfigurationError, DockerConfiguration, field};
 use crate::api::client::plain_file;
 use crate::api::client::target::{DOCKERS_SOCKET, Target, TargetError};
 use crate::api::client::tls::TlsFiles;
@@ -161,35 +162,21 @@ impl ContextStore {
 
 /// The context that `docker context use` made the current one. A file that cannot be read may name one, so it is an error.
 pub fn current(configuration: &Path) -> Result<Option<String>, ContextError> {
-    let path = configuration.join("config.json");
-    let text = match fs::read(&path) {
-        // As for Docker, an empty file says nothing.
-        Ok(text) if text.iter().all(u8::is_ascii_whitespace) => return Ok(None),
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ContextError::Configuration { path, reason: source.to_string() }),
-    };
-    let wrong = |reason: String| ContextError::Configuration { path: path.clone(), reason };
-    let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
-    if !value.is_object() {
-        return Err(wrong("it is no JSON object".to_owned()));
-    }
-    match field(&value, "currentContext") {
-        None | Some(Value::Null) => Ok(None),
+    let read = DockerConfiguration::read(configuration)
+        .map_err(|ConfigurationError { path, reason }| ContextError::Configuration { path, reason })?;
+    match read.as_ref().and_then(|read| read.field("currentContext")) {
+        None => Ok(None),
         Some(Value::String(name)) => Ok(Some(name.clone()).filter(|name| !name.is_empty())),
-        Some(other) => Err(wrong(format!("`currentContext` is to be a name, and is {other}"))),
+        Some(other) => {
+            let reason = format!("`currentContext` is to be a name, and is {other}");
+            Err(ContextError::Configuration { path: DockerConfiguration::place(configuration), reason })
+        }
     }
 }
 
 /// The folder of a context.
 fn id_of(name: &str) -> String {
     Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A field by its name in any case, as Go finds it.
-fn field<'value>(object: &'value Value, name: &str) -> Option<&'value Value> {
-    let fields = object.as_object()?;
-    fields.get(name).or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
 #[cfg(test)]

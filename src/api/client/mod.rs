@@ -21,6 +21,7 @@ mod credential;
 mod credential_store;
 pub mod custom_header;
 pub mod dial;
+pub mod docker_configuration;
 pub mod docker_context;
 pub mod event;
 pub mod hijack;
