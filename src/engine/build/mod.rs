@@ -6,6 +6,7 @@ mod base;
 pub(in crate::engine) mod cache;
 pub mod context;
 mod copy;
+mod emulator;
 mod fetch;
 mod ground;
 mod hint;
@@ -182,20 +183,26 @@ impl Engine {
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();
         let build = Arc::new(Build { job, plan: planned.plan, stages });
-        let steps = build.plan.stages.iter().map(stage::count).sum();
-        build.job.teller.say(BuildEvent::Planned { steps }).await;
-        let ground = Arc::clone(&build).all_stages().await?;
-        let id = build.publish(&ground, &names)?;
-        for name in &names {
-            self.shared.ring.emit(EventKind::Image, "tag", &id.to_string(), BTreeMap::from([("name".to_owned(), name.familiar())]));
-        }
-        build.job.teller.say(BuildEvent::Built { image: id }).await;
-        // What goes may be much, and nobody waits for it.
+        let built = self.build_all(&build, &names).await;
+        // What goes may be much, and nobody waits for it; of a build that failed no less than of another one.
         let engine = self.clone();
         drop(tokio::task::spawn_blocking(move || {
             drop(build);
             engine.keep_within_bounds();
         }));
+        built
+    }
+
+    /// Builds what was planned, and gives the image its names.
+    async fn build_all(&self, build: &Arc<Build>, names: &[ImageReference]) -> Result<ImageId, Failure> {
+        let steps = build.plan.stages.iter().map(stage::count).sum();
+        build.job.teller.say(BuildEvent::Planned { steps }).await;
+        let ground = Arc::clone(build).all_stages().await?;
+        let id = build.publish(&ground, names)?;
+        for name in names {
+            self.shared.ring.emit(EventKind::Image, "tag", &id.to_string(), BTreeMap::from([("name".to_owned(), name.familiar())]));
+        }
+        build.job.teller.say(BuildEvent::Built { image: id }).await;
         Ok(id)
     }
 

@@ -21,7 +21,7 @@ use crate::engine::build::key::Key;
 use crate::engine::build::mount::{Mounted, source_keys};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
-use crate::engine::build::{Build, Halt};
+use crate::engine::build::{Build, Halt, emulator};
 use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::mount_point::MountPoints;
 use crate::engine::runtime::launch::LaunchMount;
@@ -246,14 +246,7 @@ fn check_machine(platform: &Platform) -> Result<(), Failure> {
     if platform.architecture == host.architecture || (host.architecture == "amd64" && platform.architecture == "386") {
         return Ok(());
     }
-    let emulator = match platform.architecture.as_str() {
-        "arm64" => "aarch64",
-        "amd64" => "x86_64",
-        "386" => "i386",
-        other => other,
-    };
-    let registered = std::fs::read_to_string(format!("/proc/sys/fs/binfmt_misc/qemu-{emulator}")).unwrap_or_default();
-    if registered.starts_with("enabled") {
+    if emulator::is_registered(&platform.architecture) {
         return Ok(());
     }
     Err(Failure::unsupported(format!(
