@@ -72,7 +72,7 @@ impl Engine {
         let (path, name) = (path.to_owned(), name.to_owned());
         self.whole(move |engine| async move {
             let held = engine.hold_files(&container, Extent::Whole).await?;
-            let user = container.info().effective.user;
+            let user = container.info().effective.user.clone();
             held.work(move |root| write(root, &path, &name, archive, options, &user)).await??;
             engine.tell(&container, "extract-to-dir", &[]);
             Ok(())

@@ -1,6 +1,7 @@
 //! The engine's verbs on containers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::container::create::Anonymous;
@@ -15,8 +16,8 @@ use crate::trace::Trace;
 
 impl Engine {
     /// Returns the containers a filter selects, newest first.
-    pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerInfo>, Failure> {
-        let mut infos: Vec<ContainerInfo> = self.shared.containers.all().iter().map(|container| self.told_of(container)).collect();
+    pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<Arc<ContainerInfo>>, Failure> {
+        let mut infos: Vec<_> = self.shared.containers.all().iter().map(|container| self.told_of(container)).collect();
         infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
         let image = |name: &str| self.shared.images.meant(name);
         let created = |name: &str| self.shared.containers.find(name).map(|container| container.info().created);
@@ -33,7 +34,7 @@ impl Engine {
 
     /// Returns a container by name, id or unambiguous start of an id. One that is being restarted is not seen between its two lives, as in
     /// Docker: Docker Compose looks when it hears of an end, and takes what has ended for gone.
-    pub async fn container(&self, name: &str) -> Result<ContainerInfo, Failure> {
+    pub async fn container(&self, name: &str) -> Result<Arc<ContainerInfo>, Failure> {
         let container = self.shared.containers.find(name)?;
         // Who is gone has nothing left to be awaited.
         let _ = container.watch().wait_for(|life| !life.is_between_lives()).await;

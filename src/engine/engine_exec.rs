@@ -30,7 +30,7 @@ impl Engine {
         let mut spec = spec.clone();
         match spec.user.clone().filter(|user| !user.is_empty()) {
             Some(user) => find_user(Inside::of(&task)?, user).await?,
-            None => spec.user = Some(container.info().effective.user),
+            None => spec.user = Some(container.info().effective.user.clone()),
         }
         let id = exec::new_id()?;
         self.shared.execs.add(id, container.id(), spec.clone());

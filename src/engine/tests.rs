@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::engine::configuration::Configuration;
 use crate::engine::network::test_namespace::in_namespace;
 use crate::engine::root::Root;
 use crate::engine::runtime::link::KeeperLink;
 use crate::engine::{Engine, EngineConfig};
-use crate::resource::container::{ContainerSpec, ContainerState, EndpointSpec, Mount, MountSource, NetworkMode, WaitCondition};
+use crate::resource::container::{
+    ContainerSpec, ContainerState, EndpointSpec, HealthState, HealthStatus, Mount, MountSource, NetworkMode, WaitCondition,
+};
 use crate::resource::event::EventFilter;
 use crate::resource::failure::{Failure, FailureKind};
+use crate::resource::id::ExecId;
 use crate::resource::image::ImportOptions;
 use crate::resource::network::NetworkSpec;
 use crate::resource::time::Timestamp;
@@ -77,6 +81,35 @@ fn a_container_is_what_image_and_spec_say_together() {
         assert!(engine.volume(volume.name.as_deref().expect("a name")).await.is_err(), "its volume went with it");
         assert_eq!(words(engine.container("web").await.expect_err("gone")), (FailureKind::NotFound, "No such container: web".to_owned()));
         assert_eq!(std::fs::read_dir(folder.path().join("data/containers")).expect("a folder").count(), 0);
+    });
+}
+
+#[test]
+fn what_is_told_of_a_container_follows_each_change() {
+    with_root(async |folder| {
+        let engine = with_image(folder.path()).await;
+        engine.create_container(Some("web"), &app()).await.expect("a container");
+        let container = engine.shared.containers.find("web").expect("it is known");
+        let told = container.info();
+        assert!(Arc::ptr_eq(&told, &container.info()), "nothing changed");
+        let exec = ExecId::from_bytes([7; 32]);
+        container.exec_began(exec);
+        assert_eq!(container.info().execs, [exec]);
+        container.exec_ended(&exec);
+        assert_eq!(container.info(), told);
+        for failing_streak in [1, 2] {
+            let mut watch = container.watch();
+            let health = HealthState { status: HealthStatus::Unhealthy, failing_streak, log: Vec::new() };
+            let setter = std::thread::spawn({
+                let (container, health) = (Arc::clone(&container), health.clone());
+                move || container.set_health(health)
+            });
+            watch.changed().await.expect("it is there");
+            assert_eq!(container.info().health, Some(health), "whoever hears of a change is told of it");
+            setter.join().expect("set");
+        }
+        engine.rename_container("web", "shop").await.expect("renamed");
+        assert_eq!(container.info().name.as_str(), "shop");
     });
 }
 

@@ -22,15 +22,20 @@ fn parse_hex(text: &str) -> Result<[u8; 32], IdError> {
     Ok(bytes)
 }
 
-fn write_hex(bytes: &[u8], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A prefix and the digits of an identifier. Lists are full of them: digit by digit, or by way of a formatter, they would take most of the time.
+fn text_of<const LENGTH: usize>(prefix: &[u8], bytes: &[u8; 32]) -> [u8; LENGTH] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // Lists are full of them: digit by digit would take most of the time.
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)].into());
-        text.push(DIGITS[usize::from(byte & 15)].into());
+    let mut text = [0; LENGTH];
+    let (head, digits) = text.split_at_mut(prefix.len());
+    head.copy_from_slice(prefix);
+    for (place, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        place.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
-    formatter.write_str(&text)
+    text
+}
+
+fn as_str(text: &[u8]) -> &str {
+    std::str::from_utf8(text).expect("digits are text")
 }
 
 macro_rules! id_type {
@@ -52,13 +57,17 @@ macro_rules! id_type {
 
             /// The first twelve digits, as people see them.
             pub fn short(&self) -> String {
-                self.to_string()[..12].to_owned()
+                as_str(&self.text()[..12]).to_owned()
+            }
+
+            fn text(&self) -> [u8; 64] {
+                text_of(b"", &self.0)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(&self.0, formatter)
+                formatter.write_str(as_str(&self.text()))
             }
         }
 
@@ -78,7 +87,7 @@ macro_rules! id_type {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(as_str(&self.text()))
             }
         }
 
@@ -122,19 +131,22 @@ impl Digest {
 
     /// The 64 digits without the algorithm: a file name.
     pub fn hex(&self) -> String {
-        self.to_string()[7..].to_owned()
+        as_str(&self.text()[7..]).to_owned()
     }
 
     /// The first twelve digits, as people see them.
     pub fn short(&self) -> String {
-        self.to_string()[7..19].to_owned()
+        as_str(&self.text()[7..19]).to_owned()
+    }
+
+    fn text(&self) -> [u8; 71] {
+        text_of(b"sha256:", &self.0)
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("sha256:")?;
-        write_hex(&self.0, formatter)
+        formatter.write_str(as_str(&self.text()))
     }
 }
 
@@ -155,7 +167,7 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(as_str(&self.text()))
     }
 }
 

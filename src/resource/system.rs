@@ -1,5 +1,7 @@
 //! What an engine tells of itself and its machine.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::resource::build::BuildCache;
@@ -115,7 +117,7 @@ pub struct DiskQuestion {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerUse {
     /// The container.
-    pub container: ContainerInfo,
+    pub container: Arc<ContainerInfo>,
     /// What its image is called now.
     pub image: String,
     /// The bytes it wrote itself, and all it sees.

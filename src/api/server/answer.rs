@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::server::activity::UnderWay;
@@ -75,18 +76,22 @@ pub(super) fn ok(value: &Value) -> Response<Body> {
     json(StatusCode::OK, value)
 }
 
+/// The bytes of an item, more or less.
+const ITEM: usize = 1 << 10;
+
 /// A list in JSON that is written item by item: of a long one, only the text is in memory at once.
 pub(super) struct List(Vec<u8>);
 
-impl Default for List {
-    fn default() -> Self {
-        Self(vec![b'['])
-    }
-}
-
 impl List {
+    /// A list of about so many items.
+    pub(super) fn of(items: usize) -> Self {
+        let mut text = Vec::with_capacity(items.saturating_mul(ITEM));
+        text.push(b'[');
+        Self(text)
+    }
+
     /// Adds an item.
-    pub(super) fn push(&mut self, value: &Value) {
+    pub(super) fn push(&mut self, value: &impl Serialize) {
         if self.0.len() > 1 {
             self.0.push(b',');
         }

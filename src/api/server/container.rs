@@ -1,5 +1,6 @@
 //! Containers; their streams are in `attach`, their logs in `log`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,8 @@ use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::server::{older, older_create};
 use crate::api::wire::answer::{Pruned, container_created_to_json, exit_to_json, processes_to_json, prune_to_json};
-use crate::api::wire::container::{inspect, summary, whole};
+use crate::api::wire::container::summary::Summary;
+use crate::api::wire::container::{inspect, whole};
 use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
 use crate::engine::clock;
@@ -41,14 +43,14 @@ pub(super) async fn list(mut call: Call) -> Answer {
         return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
     }
     let now = clock::now();
-    let mut lines = answer::List::default();
+    // Many of a long list are of one image.
+    let mut images = BTreeMap::new();
+    let mut lines = answer::List::of(containers.len());
     for info in &containers {
-        let mut line = summary::to_json(info, &call.engine.image_name(info), now);
-        older::container_summary(&mut line, version);
-        if is_sized {
-            summary::add_sizes(&mut line, call.engine.container_size(info).await?);
-        }
-        lines.push(&line);
+        let sizes = if is_sized { call.engine.container_size(info).await? } else { (0, 0) };
+        let image = images.entry((&info.spec.image, info.image)).or_insert_with(|| call.engine.image_name(info));
+        let line = Summary::of(info, image, now).with_sizes(sizes);
+        lines.push(&if older::lists_annotations(version) { line } else { line.without_annotations() });
     }
     Ok(lines.into_answer())
 }

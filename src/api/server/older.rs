@@ -78,11 +78,9 @@ pub(super) fn container(value: &mut Value, asked: ApiVersion) {
     }
 }
 
-/// A line of `GET /containers/json`.
-pub(super) fn container_summary(value: &mut Value, asked: ApiVersion) {
-    if asked.is_before(46) {
-        remove(&mut value["HostConfig"], "Annotations");
-    }
+/// Whether a list of containers tells of their annotations.
+pub(super) fn lists_annotations(asked: ApiVersion) -> bool {
+    !asked.is_before(46)
 }
 
 /// Whether a list of networks tells of the containers on them, too.
@@ -127,17 +125,16 @@ mod tests {
     fn older_lines_and_inspects_have_what_they_had() {
         let told = |minor| {
             let mut value = json!({
-                "Id": "0123456789abcdef", "Config": { "Hostname": "web" }, "HostConfig": { "Annotations": {} },
+                "Id": "0123456789abcdef", "Config": { "Hostname": "web" },
                 "NetworkSettings": { "Networks": { "bridge": { "Aliases": null }, "shop": { "Aliases": ["web", "www"] } } },
             });
             container(&mut value, version(minor));
-            container_summary(&mut value, version(minor));
             value
         };
         assert_eq!(told(44)["NetworkSettings"]["Networks"]["shop"]["Aliases"], json!(["web", "www", "0123456789ab"]));
         assert_eq!(told(44)["NetworkSettings"]["Networks"]["bridge"]["Aliases"], Value::Null);
         assert_eq!(told(45)["NetworkSettings"]["Networks"]["shop"]["Aliases"], json!(["web", "www"]));
-        assert!(told(45)["HostConfig"].get("Annotations").is_none() && told(46)["HostConfig"].get("Annotations").is_some());
+        assert!(!lists_annotations(version(45)) && lists_annotations(version(46)));
     }
 
     #[test]

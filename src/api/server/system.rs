@@ -1,6 +1,7 @@
 //! The engine itself: which it is, what it knows of its machine, and its end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -88,8 +89,9 @@ pub(super) async fn observe(mut call: Call) -> Result<Response<Body>, Failure> {
         }
     }
     let everything = BTreeMap::new();
+    let containers = engine.containers(&ContainerFilter { all: true, filters }).await?;
     let observation = Observation {
-        containers: engine.containers(&ContainerFilter { all: true, filters }).await?,
+        containers: containers.into_iter().map(Arc::unwrap_or_clone).collect(),
         networks: engine.networks(&everything).await?,
         volumes: engine.volumes(&everything).await?,
         images,

@@ -6,7 +6,7 @@ use crate::resource::observation::Observation;
 
 /// Writes what was seen, without what is in files (see [`whole`]).
 pub fn to_json(mut observation: Observation) -> Vec<u8> {
-    whole::withhold_files(&mut observation.containers);
+    observation.containers.iter_mut().for_each(whole::withhold_files);
     // Invariant: plain data with string keys, which JSON can always hold.
     serde_json::to_vec(&observation).expect("an observation is plain data")
 }

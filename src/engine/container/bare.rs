@@ -1,5 +1,7 @@
 //! Containers in the host's network or in none, of which is told as if they were on a network of that name, as Docker does.
 
+use std::sync::Arc;
+
 use crate::engine::Engine;
 use crate::engine::container::entry::Container;
 use crate::resource::container::{ContainerInfo, EndpointSpec, EndpointState, NetworkMode};
@@ -7,10 +9,10 @@ use crate::resource::network::{NetworkInfo, NetworkMember};
 
 impl Engine {
     /// What is told of a container.
-    pub(in crate::engine) fn told_of(&self, container: &Container) -> ContainerInfo {
+    pub(in crate::engine) fn told_of(&self, container: &Container) -> Arc<ContainerInfo> {
         let mut info = container.info();
         if let Some(network) = self.bare_network(&info.spec.network) {
-            info.endpoints.push(EndpointState::at_rest(network.id, network.name.as_str(), EndpointSpec::default()));
+            Arc::make_mut(&mut info).endpoints.push(EndpointState::at_rest(network.id, network.name.as_str(), EndpointSpec::default()));
         }
         info
     }

@@ -208,7 +208,7 @@ impl Engine {
         let of_host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(match &spec.network {
             NetworkMode::Host => of_host(),
-            NetworkMode::Container(other) => self.shared.containers.find(other)?.info().effective.hostname,
+            NetworkMode::Container(other) => self.shared.containers.find(other)?.info().effective.hostname.clone(),
             _ if spec.uts == NamespaceMode::Host => of_host(),
             _ => id.short(),
         })

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedMutexGuard, oneshot, watch};
@@ -34,6 +35,10 @@ pub(in crate::engine) struct Container {
     waiting: Mutex<Vec<Waiting>>,
     /// Commands that run beside its own.
     execs: Mutex<BTreeSet<ExecId>>,
+    /// So often something changed of what is told of it.
+    changes: AtomicU64,
+    /// What was told of it last, and after how many changes: most of a long list is as it was.
+    told: Mutex<Option<(u64, Arc<ContainerInfo>)>>,
 }
 
 /// A client that attached to a container before it was started.
@@ -157,6 +162,8 @@ impl Container {
             life: watch::Sender::new(life),
             waiting: Mutex::default(),
             execs: Mutex::default(),
+            changes: AtomicU64::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -179,6 +186,7 @@ impl Container {
     pub(super) fn replace_record(&self, record: SpecRecord) -> Result<(), StoreError> {
         record.write(&self.folder)?;
         *lock(&self.record) = Arc::new(record);
+        self.changed();
         Ok(())
     }
 
@@ -241,18 +249,17 @@ impl Container {
     /// Changes what it does, in memory and then on disk. A record that cannot be written is a complaint in the log: what happened,
     /// happened.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut Life) -> T) -> T {
-        let mut outcome = None;
-        self.life.send_modify(|life| outcome = Some(change(life)));
+        let outcome = self.modify(change);
         let record = self.life.borrow().record();
         if let Err(error) = record.write(&self.folder) {
             tracing::error!(container = %self.id, %error, "what a container does could not be written down");
         }
-        outcome.expect("the change was just made")
+        outcome
     }
 
     /// Changes what need not outlive the engine.
     pub(super) fn remember(&self, change: impl FnOnce(&mut Life)) {
-        self.life.send_modify(change);
+        self.modify(change);
     }
 
     /// Says that it is gone; there is no folder left to write into.
@@ -264,7 +271,7 @@ impl Container {
     pub(in crate::engine) fn set_health(&self, health: HealthState) {
         let same = self.life.borrow().health.as_ref().is_some_and(|known| known.status == health.status);
         if same {
-            self.life.send_modify(|life| life.health = Some(health));
+            self.remember(|life| life.health = Some(health));
         } else {
             self.update(|life| life.health = Some(health));
         }
@@ -285,17 +292,46 @@ impl Container {
     /// Notes a command that runs beside its own.
     pub(in crate::engine) fn exec_began(&self, exec: ExecId) {
         lock(&self.execs).insert(exec);
+        self.changed();
     }
 
     /// Forgets it.
     pub(in crate::engine) fn exec_ended(&self, exec: &ExecId) {
         lock(&self.execs).remove(exec);
+        self.changed();
+    }
+
+    /// Changes what it does. Whoever is woken by the change is told of it: it is counted before anybody can look.
+    fn modify<T>(&self, change: impl FnOnce(&mut Life) -> T) -> T {
+        let mut outcome = None;
+        self.life.send_modify(|life| {
+            outcome = Some(change(life));
+            self.changed();
+        });
+        outcome.expect("the change was just made")
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// What is told of it.
-    pub(in crate::engine) fn info(&self) -> ContainerInfo {
-        let record = self.record();
+    pub(in crate::engine) fn info(&self) -> Arc<ContainerInfo> {
         let life = self.life.borrow();
+        // Counted before the rest is looked at: what changes meanwhile is looked at again the next time.
+        let changes = self.changes.load(Ordering::Acquire);
+        if let Some((at, told)) = &*lock(&self.told)
+            && *at == changes
+        {
+            return Arc::clone(told);
+        }
+        let info = Arc::new(self.look(&life));
+        *lock(&self.told) = Some((changes, Arc::clone(&info)));
+        info
+    }
+
+    fn look(&self, life: &Life) -> ContainerInfo {
+        let record = self.record();
         ContainerInfo {
             id: self.id,
             name: record.name.clone(),

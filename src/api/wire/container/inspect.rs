@@ -1,14 +1,15 @@
 //! A container as `GET /containers/{id}/json` shows it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::api::wire::container::endpoint::Endpoint;
 use crate::api::wire::container::state;
 use crate::api::wire::spec;
-use crate::resource::container::{
-    ContainerInfo, ContainerPort, ContainerState, EndpointState, IpcMode, MountInfo, NamespaceMode, NetworkMode,
-};
+use crate::resource::container::{ContainerInfo, ContainerPort, ContainerState, IpcMode, MountInfo, NamespaceMode, NetworkMode};
 
 /// What dockerd hides from a container that is not privileged.
 const MASKED: [&str; 12] = [
@@ -97,10 +98,42 @@ pub fn add_sizes(value: &mut Value, (own, whole): (u64, u64)) {
     value["SizeRootFs"] = json!(whole);
 }
 
+/// A mount.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Mount<'a> {
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    source: Cow<'a, str>,
+    destination: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<&'static str>,
+    mode: &'a str,
+    #[serde(rename = "RW")]
+    writable: bool,
+    propagation: &'a str,
+}
+
 /// The mounts as they are; those in memory that were asked for apart are told apart.
-pub(super) fn mounts(info: &ContainerInfo) -> Vec<Value> {
+pub(super) fn mounts(info: &ContainerInfo) -> Vec<Mount<'_>> {
     let told = info.mounts.iter().filter(|mount| !info.spec.remarks.tmpfs.contains_key(&mount.target));
-    told.map(|it| mount(it, mode(info, it))).collect()
+    told.map(|mount| Mount::of(info, mount)).collect()
+}
+
+impl<'a> Mount<'a> {
+    fn of(info: &'a ContainerInfo, mount: &'a MountInfo) -> Self {
+        Self {
+            r#type: &mount.kind,
+            name: mount.name.as_deref(),
+            source: mount.source.to_string_lossy(),
+            destination: &mount.target,
+            driver: (mount.kind == "volume").then_some("local"),
+            mode: mode(info, mount),
+            writable: mount.writable,
+            propagation: &mount.propagation,
+        }
+    }
 }
 
 /// The options of a mount as dockerd tells them: those of a bind as they were written, and `z` where it would relabel a volume.
@@ -113,27 +146,11 @@ fn mode<'a>(info: &'a ContainerInfo, mount: &MountInfo) -> &'a str {
     }
 }
 
-fn mount(mount: &MountInfo, mode: &str) -> Value {
-    let mut value = json!({ "Type": mount.kind });
-    let mut set = |name: &str, field: Value| value[name] = field;
-    if let Some(name) = &mount.name {
-        set("Name", json!(name));
-    }
-    set("Source", json!(mount.source.to_string_lossy()));
-    set("Destination", json!(mount.target));
-    if mount.kind == "volume" {
-        set("Driver", json!("local"));
-    }
-    set("Mode", json!(mode));
-    set("RW", json!(mount.writable));
-    set("Propagation", json!(mount.propagation));
-    value
-}
-
 fn network_settings(info: &ContainerInfo) -> Value {
-    let networks: Map<String, Value> = info.endpoints.iter().map(|state| (state.network_name.clone(), endpoint(info, state))).collect();
+    let networks: Map<String, Value> =
+        info.endpoints.iter().map(|state| (state.network_name.clone(), json!(Endpoint::of(info, state)))).collect();
     // dockerd repeats the engine's own network here for clients older than networks.
-    let default = info.endpoints.iter().find(|state| state.network_name == "bridge").map(|state| endpoint(info, state));
+    let default = info.endpoints.iter().find(|state| state.network_name == "bridge").map(|state| json!(Endpoint::of(info, state)));
     let repeated = |name: &str, absent: Value| default.as_ref().map_or(absent, |endpoint| endpoint[name].clone());
     json!({
         "Bridge": "",
@@ -179,28 +196,4 @@ fn ports(info: &ContainerInfo) -> Value {
         if bindings.is_empty() { Value::Null } else { Value::Array(bindings) }
     };
     Value::Object(ports.iter().map(|port| (port.to_string(), leading(port))).collect())
-}
-
-/// What a container wanted on a network and what it has there.
-pub(super) fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
-    let mut value = spec::endpoint_to_json(&state.spec);
-    let on = info.state.is_running();
-    let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
-    let (address, prefix) = state.ipv4.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
-    let (address6, prefix6) = state.ipv6.map_or((String::new(), 0), |(address, prefix)| (address.to_string(), prefix));
-    let mut set = |name: &str, field: Value| value[name] = field;
-    set("MacAddress", json!(state.mac.as_ref().or(state.spec.mac_address.as_ref()).cloned().unwrap_or_default()));
-    set("NetworkID", json!(state.network));
-    set("EndpointID", json!(if on { spec::endpoint_id(&info.id, &state.network) } else { String::new() }));
-    set("Gateway", json!(state.gateway.map(|address| address.to_string()).unwrap_or_default()));
-    set("IPAddress", json!(address));
-    set("IPPrefixLen", json!(prefix));
-    set("IPv6Gateway", json!(state.gateway6.map(|address| address.to_string()).unwrap_or_default()));
-    set("GlobalIPv6Address", json!(address6));
-    set("GlobalIPv6PrefixLen", json!(prefix6));
-    set("DNSNames", or_null(&state.dns_names));
-    if state.network_name == "bridge" && !info.spec.remarks.links.is_empty() {
-        set("Links", Value::Null);
-    }
-    value
 }

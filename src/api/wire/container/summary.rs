@@ -1,53 +1,117 @@
-//! A container as a line of `GET /containers/json`.
+//! A container as a line of `GET /containers/json`. Of a long list there are many: a line is written without a tree of values in between.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use serde::{Serialize, Serializer};
+
+use crate::api::wire::container::endpoint::Endpoint;
 use crate::api::wire::container::{inspect, state};
-use crate::resource::container::{ContainerInfo, ContainerPort, EndpointState};
+use crate::api::wire::spec;
+use crate::resource::container::{ContainerInfo, ContainerPort};
+use crate::resource::id::{ContainerId, ImageId};
 use crate::resource::time::Timestamp;
 
-/// Writes a container in short. `image` is what its image is called now.
-pub fn to_json(info: &ContainerInfo, image: &str, now: Timestamp) -> Value {
-    let networks: Map<String, Value> = info.endpoints.iter().map(|state| (state.network_name.clone(), endpoint(info, state))).collect();
-    json!({
-        "Id": info.id,
-        "Names": [format!("/{}", info.name)],
-        "Image": image,
-        "ImageID": info.image,
-        "Command": command(info),
-        "Created": info.created.as_seconds(),
-        "Ports": ports(info),
-        "Labels": info.effective.labels,
-        "State": info.state.word(),
-        "Status": state::sentence(&info.state, info.health.as_ref(), now),
-        "HostConfig": host_config(info),
-        "NetworkSettings": { "Networks": networks },
-        "Mounts": inspect::mounts(info),
-    })
+/// A container in short, ready to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Summary<'a> {
+    id: ContainerId,
+    names: [String; 1],
+    image: &'a str,
+    #[serde(rename = "ImageID")]
+    image_id: ImageId,
+    command: String,
+    created: i64,
+    ports: Vec<Port>,
+    #[serde(skip_serializing_if = "is_nothing")]
+    size_rw: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    size_root_fs: u64,
+    labels: &'a BTreeMap<String, String>,
+    state: &'static str,
+    status: String,
+    host_config: HostConfig<'a>,
+    network_settings: NetworkSettings<'a>,
+    mounts: Vec<inspect::Mount<'a>>,
 }
 
-/// Adds what a container has on the disk: what it wrote itself, if it did, and all it sees.
-pub fn add_sizes(line: &mut Value, (own, whole): (u64, u64)) {
-    for (name, size) in [("SizeRw", own), ("SizeRootFs", whole)].into_iter().filter(|(_, size)| *size > 0) {
-        line[name] = json!(size);
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Port {
+    #[serde(rename = "IP", skip_serializing_if = "Option::is_none")]
+    host_ip: Option<IpAddr>,
+    private_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_port: Option<u16>,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfig<'a> {
+    network_mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings<'a> {
+    networks: Networks<'a>,
+}
+
+struct Networks<'a>(&'a ContainerInfo);
+
+impl Serialize for Networks<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(info) = self;
+        serializer.collect_map(info.endpoints.iter().map(|state| (&state.network_name, Endpoint::of(info, state).without_names())))
     }
 }
 
-/// An endpoint; who lists containers is not told what they are called there.
-fn endpoint(info: &ContainerInfo, state: &EndpointState) -> Value {
-    let mut value = inspect::endpoint(info, state);
-    for name in ["Links", "Aliases", "DNSNames"] {
-        value[name] = Value::Null;
+impl<'a> Summary<'a> {
+    /// A container in short. `image` is what its image is called now.
+    pub fn of(info: &'a ContainerInfo, image: &'a str, now: Timestamp) -> Self {
+        let annotations = &info.spec.annotations;
+        Self {
+            id: info.id,
+            names: [["/", info.name.as_str()].concat()],
+            image,
+            image_id: info.image,
+            command: command(info),
+            created: info.created.as_seconds(),
+            ports: ports(info),
+            size_rw: 0,
+            size_root_fs: 0,
+            labels: &info.effective.labels,
+            state: info.state.word(),
+            status: state::sentence(&info.state, info.health.as_ref(), now),
+            host_config: HostConfig {
+                network_mode: spec::network_mode_text(&info.spec.network),
+                annotations: (!annotations.is_empty()).then_some(annotations),
+            },
+            network_settings: NetworkSettings { networks: Networks(info) },
+            mounts: inspect::mounts(info),
+        }
     }
-    value
+
+    /// With what it has on the disk: what it wrote itself, if it did, and all it sees.
+    pub fn with_sizes(mut self, (own, whole): (u64, u64)) -> Self {
+        (self.size_rw, self.size_root_fs) = (own, whole);
+        self
+    }
+
+    /// Without what only newer versions of the API tell.
+    pub fn without_annotations(mut self) -> Self {
+        self.host_config.annotations = None;
+        self
+    }
 }
 
-fn host_config(info: &ContainerInfo) -> Value {
-    let mut value = json!({ "NetworkMode": crate::api::wire::spec::network_mode_text(&info.spec.network) });
-    if !info.spec.annotations.is_empty() {
-        value["Annotations"] = json!(info.spec.annotations);
-    }
-    value
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(size: &u64) -> bool {
+    *size == 0
 }
 
 /// Program and arguments as dockerd joins them: quotes around what holds a space, and no more.
@@ -55,25 +119,19 @@ fn command(info: &ContainerInfo) -> String {
     let mut words = info.effective.entrypoint.iter().chain(&info.effective.command);
     let mut line = words.next().cloned().unwrap_or_default();
     for word in words {
-        line = if word.contains(' ') { format!("{line} '{word}'") } else { format!("{line} {word}") };
+        let quote = if word.contains(' ') { "'" } else { "" };
+        line.extend([" ", quote, word, quote]);
     }
     line
 }
 
-fn ports(info: &ContainerInfo) -> Vec<Value> {
+fn ports(info: &ContainerInfo) -> Vec<Port> {
     if !info.state.is_running() || !info.spec.network.has_ports() {
         return Vec::new();
     }
     let published = |port: &ContainerPort| info.published.iter().any(|published| published.container == *port);
-    let exposed = info.effective.exposed.iter().filter(|port| !published(port));
-    let exposed = exposed.map(|port| json!({ "PrivatePort": port.port, "Type": port.protocol.as_str() }));
-    let leading = info.published.iter().map(|published| {
-        json!({
-            "IP": published.host_ip,
-            "PrivatePort": published.container.port,
-            "PublicPort": published.host_port,
-            "Type": published.container.protocol.as_str(),
-        })
-    });
-    exposed.chain(leading).collect()
+    let port =
+        |port: &ContainerPort, host_ip, public_port| Port { host_ip, private_port: port.port, public_port, r#type: port.protocol.as_str() };
+    let exposed = info.effective.exposed.iter().filter(|it| !published(it)).map(|it| port(it, None, None));
+    exposed.chain(info.published.iter().map(|it| port(&it.container, Some(it.host_ip), Some(it.host_port)))).collect()
 }

@@ -1,6 +1,8 @@
 //! A list of containers between our own two ends: everything in one answer, and in our own types, which costs a tenth of Docker's JSON
 //! to write and to read. An `up` with nothing to do consists of little else.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::resource::container::ContainerInfo;
@@ -21,8 +23,8 @@ struct Read {
 }
 
 /// Writes a list, without what is in files.
-pub fn to_json(infos: &mut [ContainerInfo]) -> Vec<u8> {
-    withhold_files(infos);
+pub fn to_json(infos: &mut [Arc<ContainerInfo>]) -> Vec<u8> {
+    infos.iter_mut().filter(|info| !info.spec.files.is_empty()).for_each(|info| withhold_files(Arc::make_mut(info)));
     let lines: Vec<Line<'_>> = infos.iter().map(|info| Line { id: info.id, info }).collect();
     // Invariant: plain data with string keys, which JSON can always hold.
     serde_json::to_vec(&lines).expect("containers are plain data")
@@ -36,9 +38,7 @@ pub fn from_json(bytes: &[u8]) -> Option<Vec<ContainerInfo>> {
 
 /// What is in injected files stays with the engine; digests tell our command line whether it changed, and nobody else, since an inspect,
 /// which people show to others, has none.
-pub fn withhold_files(infos: &mut [ContainerInfo]) {
-    for info in infos {
-        info.file_digests = info.spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect();
-        info.spec.files.iter_mut().for_each(|file| file.content = Vec::new());
-    }
+pub fn withhold_files(info: &mut ContainerInfo) {
+    info.file_digests = info.spec.files.iter().map(|file| (file.target.clone(), Digest::of(&file.content))).collect();
+    info.spec.files.iter_mut().for_each(|file| file.content = Vec::new());
 }

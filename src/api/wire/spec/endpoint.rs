@@ -1,8 +1,10 @@
 //! Docker's `EndpointSettings`: what a container wants on a network.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::wire::error::WireError;
@@ -28,28 +30,62 @@ const OPERATIONAL: [&str; 11] = [
 /// Docker's driver option that names the interface inside.
 const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
 
+/// What is wanted on a network, ready to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in crate::api::wire) struct Wish<'a> {
+    #[serde(rename = "IPAMConfig")]
+    addresses: Option<Addresses<'a>>,
+    pub(in crate::api::wire) links: Option<Vec<String>>,
+    pub(in crate::api::wire) aliases: Option<&'a [String]>,
+    driver_opts: Option<DriverOptions<'a>>,
+    gw_priority: i64,
+    pub(in crate::api::wire) mac_address: &'a str,
+}
+
+/// Fixed addresses.
+#[derive(Serialize)]
+struct Addresses<'a> {
+    #[serde(rename = "IPv4Address", skip_serializing_if = "Option::is_none")]
+    v4: Option<Ipv4Addr>,
+    #[serde(rename = "IPv6Address", skip_serializing_if = "Option::is_none")]
+    v6: Option<Ipv6Addr>,
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "<[_]>::is_empty")]
+    link_local: &'a [IpAddr],
+}
+
+#[derive(Serialize)]
+struct DriverOptions<'a> {
+    // As `INTERFACE_NAME`.
+    #[serde(rename = "com.docker.network.endpoint.ifname")]
+    interface_name: &'a str,
+}
+
+impl<'a> Wish<'a> {
+    /// Of an endpoint.
+    pub(in crate::api::wire) fn of(endpoint: &'a EndpointSpec) -> Self {
+        let addresses = Addresses { v4: endpoint.ipv4_address, v6: endpoint.ipv6_address, link_local: &endpoint.link_local };
+        let is_fixed = addresses.v4.is_some() || addresses.v6.is_some() || !addresses.link_local.is_empty();
+        let links = || endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect();
+        Self {
+            addresses: is_fixed.then_some(addresses),
+            links: (!endpoint.links.is_empty()).then(links),
+            aliases: or_null(&endpoint.aliases),
+            driver_opts: endpoint.interface_name.as_deref().map(|interface_name| DriverOptions { interface_name }),
+            gw_priority: endpoint.gateway_priority,
+            mac_address: endpoint.mac_address.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+/// A list of which dockerd says `null` where it is empty.
+pub(in crate::api::wire) fn or_null(list: &[String]) -> Option<&[String]> {
+    (!list.is_empty()).then_some(list)
+}
+
 /// Writes what is wanted on a network.
 pub fn endpoint_to_json(endpoint: &EndpointSpec) -> Value {
-    let mut addresses = Map::new();
-    if let Some(address) = endpoint.ipv4_address {
-        addresses.insert("IPv4Address".to_owned(), json!(address));
-    }
-    if let Some(address) = endpoint.ipv6_address {
-        addresses.insert("IPv6Address".to_owned(), json!(address));
-    }
-    if !endpoint.link_local.is_empty() {
-        addresses.insert("LinkLocalIPs".to_owned(), json!(endpoint.link_local));
-    }
-    let links: Vec<String> = endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect();
-    let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
-    json!({
-        "IPAMConfig": if addresses.is_empty() { Value::Null } else { Value::Object(addresses) },
-        "Links": or_null(&links),
-        "Aliases": or_null(&endpoint.aliases),
-        "DriverOpts": endpoint.interface_name.as_ref().map(|name| json!({ INTERFACE_NAME: name })),
-        "GwPriority": endpoint.gateway_priority,
-        "MacAddress": endpoint.mac_address.as_deref().unwrap_or_default(),
-    })
+    json!(Wish::of(endpoint))
 }
 
 /// Reads what is wanted on a network.

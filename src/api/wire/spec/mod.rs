@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub use self::config::effective_to_json;
+pub(in crate::api::wire) use self::endpoint::{Wish, or_null};
 pub use self::endpoint::{endpoint_from_fields, endpoint_id, endpoint_to_json};
 pub use self::health::{health_from_fields, health_to_json};
 pub use self::host::{host_config_to_json, network_mode_text};
