@@ -4,7 +4,7 @@ use super::path;
 use super::problem::Problem;
 use super::scope::Scope;
 use super::step::{Mount, Owner, Sharing, Source};
-use crate::resource::truth;
+use crate::resource::{csv, truth};
 
 const KEYS: &[&str] = &[
     "type",
@@ -30,34 +30,9 @@ const KEYS: &[&str] = &[
 
 /// Splits a mount at its commas; a field in double quotes may hold one.
 pub(super) fn fields(text: &str) -> Result<Vec<String>, Problem> {
-    let wrong = |message: String| Err(Problem::new(message));
-    let mut fields = Vec::new();
-    let mut rest = text;
-    loop {
-        let mut field = String::new();
-        if let Some(mut quoted) = rest.strip_prefix('"') {
-            loop {
-                let Some((before, after)) = quoted.split_once('"') else {
-                    return wrong(format!("a quote of the mount `{text}` is not closed"));
-                };
-                field.push_str(before);
-                match after.strip_prefix('"') {
-                    Some(after) => {
-                        field.push('"');
-                        quoted = after;
-                    }
-                    None => {
-                        rest = after;
-                        break;
-                    }
-                }
-            }
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            field.push_str(&rest[..end]);
-            rest = &rest[end..];
-        }
-        let (key, value) = field.split_once('=').unwrap_or((&field, ""));
+    let fields = csv::split(text).map_err(|error| Problem::new(format!("the mount `{text}` cannot be read: {error}")))?;
+    for field in &fields {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
         let key = key.to_ascii_lowercase();
         if !KEYS.contains(&key.as_str()) {
             return Err(Problem::new(format!("a mount has no field `{key}`")).near(&key, KEYS));
@@ -66,13 +41,8 @@ pub(super) fn fields(text: &str) -> Result<Vec<String>, Problem> {
             return Err(Problem::new(format!("`from={value}` of a mount cannot hold a variable"))
                 .hint(format!("write `FROM {value} AS name` with a global ARG, and mount `from=name`")));
         }
-        fields.push(field);
-        match rest.strip_prefix(',') {
-            Some(after) => rest = after,
-            None if rest.is_empty() => return Ok(fields),
-            None => return wrong(format!("something follows a quote in the mount `{text}`")),
-        }
     }
+    Ok(fields)
 }
 
 /// The value of one field before its variables are replaced.

@@ -6,6 +6,7 @@ pub mod build;
 pub mod capability;
 pub mod container;
 pub mod context;
+pub mod csv;
 pub mod detach;
 pub mod event;
 pub mod exec;

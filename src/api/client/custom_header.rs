@@ -5,6 +5,7 @@ use std::path::Path;
 use hyper::header::{CONTENT_TYPE, Entry, HeaderMap, HeaderName, HeaderValue};
 
 use crate::api::client::docker_configuration::{ConfigurationError, DockerConfiguration};
+use crate::resource::csv;
 
 /// The variable.
 pub const VARIABLE: &str = "DOCKER_CUSTOM_HEADERS";
@@ -49,7 +50,7 @@ impl CustomHeaders {
     /// Reads the variable: one line of CSV, of `NAME=VALUE` each; of two of a name the later one counts.
     pub fn of_variable(text: &str) -> Result<Self, HeaderError> {
         let mut headers = Self::default();
-        for pair in split(text)? {
+        for pair in csv::split(text).map_err(|_| HeaderError::Quote)? {
             match pair.split_once('=').map(|(name, value)| (name.trim(), value)) {
                 Some((name, value)) if !name.is_empty() => headers.set(name, value, VARIABLE)?,
                 _ => return Err(HeaderError::Pair(pair)),
@@ -101,49 +102,6 @@ impl CustomHeaders {
     pub(super) fn lines(&self) -> String {
         let lines = self.0.iter().filter(|(name, _)| *name != CONTENT_TYPE);
         lines.map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()))).collect()
-    }
-}
-
-/// Takes a line of CSV apart.
-fn split(text: &str) -> Result<Vec<String>, HeaderError> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    loop {
-        let field = match rest.strip_prefix('"') {
-            None => {
-                let field;
-                (field, rest) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
-                if field.contains('"') {
-                    return Err(HeaderError::Quote);
-                }
-                field.to_owned()
-            }
-            Some(mut quoted) => {
-                let mut field = String::new();
-                loop {
-                    let (part, behind) = quoted.split_once('"').ok_or(HeaderError::Quote)?;
-                    field.push_str(part);
-                    match behind.strip_prefix('"') {
-                        // Two of them are one.
-                        Some(more) => {
-                            field.push('"');
-                            quoted = more;
-                        }
-                        None => {
-                            rest = behind;
-                            break;
-                        }
-                    }
-                }
-                field
-            }
-        };
-        found.push(field);
-        match rest.strip_prefix(',') {
-            Some(more) => rest = more,
-            None if rest.is_empty() => return Ok(found),
-            None => return Err(HeaderError::Quote),
-        }
     }
 }
 

@@ -142,8 +142,7 @@ pub(super) fn dated(context: &Context, options: &mut BuildOptions) {
 
 /// What the flags of a command that makes containers say of building.
 pub(super) fn apply_flags(project: &mut Project, args: &BuildArgs) {
-    let own: BTreeMap<ServiceName, String> =
-        project.services.keys().map(|name| (name.clone(), project.part_name(&[name.as_str()]))).collect();
+    let own: BTreeMap<ServiceName, String> = project.services.keys().map(|name| (name.clone(), project.own_image(name))).collect();
     for (name, service) in project.services.iter_mut().filter(|(_, service)| service.build.is_some()) {
         let service = Arc::make_mut(service);
         if args.build {

@@ -64,7 +64,7 @@ fn target(project: &Project, service: &Service, recipe: &Build, options: &BuildO
         hosts.insert(name.to_owned(), format!("{}{address}", before.unwrap_or_default()).into());
     }
     let platforms = image::platforms(project, service, recipe, true)?;
-    let pushes = options.push && service.image != project.part_name(&[service.name.as_str()]);
+    let pushes = options.push && !project.is_own_image(service);
     let output = match (platforms.len() > 1, pushes) {
         (true, true) => "type=image,push=true",
         (true, false) => "type=image,push=false",

@@ -71,7 +71,7 @@ pub fn is_built(project: &Project, image: &str) -> bool {
 /// both `image` and `build`.
 pub fn pull_before_build(project: &Project, observed: &ObservedState) -> Plan {
     let is_tried = |service: &Service| {
-        let named = service.image != project.part_name(&[service.name.as_str()]);
+        let named = !project.is_own_image(service);
         let never = matches!(service.pull_policy, PullPolicy::Never | PullPolicy::Build);
         service.build.is_some() && named && !never && !observed.has_image(&service.image)
     };

@@ -49,9 +49,7 @@ pub fn refresh(project: &Project, services: &BTreeSet<ServiceName>) -> Plan {
     let mut plan = Plan::default();
     let mut seen = BTreeSet::new();
     for service in project.services.values().filter(|service| services.contains(&service.name)) {
-        // Nobody but the project itself has an image of the name that it gives to one that has none.
-        let is_nowhere =
-            |image: &str| service.build.is_some() && image == service.image && image == project.part_name(&[service.name.as_str()]);
+        let is_nowhere = |image: &str| service.build.is_some() && image == service.image && project.is_own_image(service);
         for image in service.images().filter(|image| !is_nowhere(image) && seen.insert(*image)) {
             push(&mut plan, project, service, image, Cause::Asked);
         }
@@ -81,8 +79,7 @@ fn reason_to_skip(project: &Project, service: &Service, image: &str, here: bool,
         PullPolicy::Never => Some(""),
         PullPolicy::Build if own => Some(""),
         PullPolicy::Missing | PullPolicy::Build if here && !is_latest(image) => Some("it is here already"),
-        // Nobody but the project itself has an image of that name.
-        _ if own && service.build.is_some() && image == project.part_name(&[service.name.as_str()]) => Some("no image to be pulled"),
+        _ if own && service.build.is_some() && project.is_own_image(service) => Some("no image to be pulled"),
         _ if own && service.build.is_some() && ignore_buildable => Some("it can be built"),
         _ => None,
     }

@@ -22,8 +22,7 @@ pub fn push(project: &Project) -> Pushes {
     let mut pushes = Pushes::default();
     let mut seen = BTreeSet::new();
     for service in project.services.values() {
-        let own = project.part_name(&[service.name.as_str()]);
-        let Some(recipe) = service.build.as_ref().filter(|_| service.image != own) else {
+        let Some(recipe) = service.build.as_ref().filter(|_| !project.is_own_image(service)) else {
             pushes.skipped.push(service.name.clone());
             continue;
         };

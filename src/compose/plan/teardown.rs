@@ -145,7 +145,7 @@ fn images(
     let mut names: BTreeSet<String> = built.map(|(name, _)| name.clone()).collect();
     // One that another tool has built may have no labels; of its name there is only one.
     let unnamed = project.into_iter().flat_map(|project| project.services.values()).filter(|service| {
-        let own = project.is_some_and(|project| service.image == project.part_name(&[service.name.as_str()]));
+        let own = project.is_some_and(|project| project.is_own_image(service));
         own && service.build.is_some() && is_taken(service.name.as_str()) && observed.images.contains_key(&service.image)
     });
     names

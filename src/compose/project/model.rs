@@ -91,6 +91,16 @@ impl Project {
         all.collect::<Vec<_>>().join(self.separator.encode_utf8(&mut [0; 4]))
     }
 
+    /// What the image of a service is called that names none.
+    pub(crate) fn own_image(&self, service: &ServiceName) -> String {
+        self.part_name(&[service.as_str()])
+    }
+
+    /// Whether a service's image has the name that the project gives to one that has none: nobody else has such an image.
+    pub(crate) fn is_own_image(&self, service: &Service) -> bool {
+        service.image == self.own_image(&service.name)
+    }
+
     /// What stands against building its images and running it on this engine, of all that is in it.
     pub fn refusals(&self) -> Diagnostics {
         self.refusals_of(|subject| match subject {
