@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::container::attach::{self, AttachReader, AttachWriter, UntilKnown};
 use crate::engine::container::entry::Container;
 use crate::engine::container::exec;
+use crate::engine::container::reframe::reframe;
 use crate::engine::runtime::error::LaunchError;
 use crate::engine::runtime::task::{ExecIo, ExecTask, Task};
 use crate::engine::runtime::view::{self, Extent, Inside, Seen};
@@ -39,8 +40,9 @@ impl Engine {
     }
 
     /// Starts a prepared command; with `detach` there are no streams. One that cannot be executed says so on its own stream, and has
-    /// Docker's exit code; one that was started before says that on the stream, too: Docker Compose starts its own twice.
-    pub async fn exec_start(&self, id: &str, detach: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
+    /// Docker's exit code; one that was started before says that on the stream, too: Docker Compose starts its own twice. Whether the streams
+    /// are those of a terminal, or come in frames, says who starts it (`tty`), and not who made it, as with Docker.
+    pub async fn exec_start(&self, id: &str, detach: bool, tty: bool) -> Result<Option<(AttachReader, AttachWriter)>, Failure> {
         let ExecInfo { id, container, spec, .. } = self.shared.execs.find(id)?;
         let name = container.to_string();
         let container = self.shared.containers.find(&name)?;
@@ -48,7 +50,7 @@ impl Engine {
         let keys = spec.detach_keys.as_deref().map(DetachKeys::parse).transpose()?.unwrap_or_default();
         let process = exec::process(&container, &spec)?;
         if let Err(failure) = self.shared.execs.take(&id) {
-            return if detach { Err(failure) } else { Ok(Some(said(&failure.message, Stream::Stdout, spec.tty))) };
+            return if detach { Err(failure) } else { Ok(Some(said(&failure.message, Stream::Stdout, tty))) };
         }
         self.tell_exec(&container, &id, &format!("exec_start: {}", exec::line(&spec.command)), &[]);
         let io = ExecIo { stdin: spec.stdin && !detach, stdout: spec.stdout, stderr: spec.stderr, detach };
@@ -74,8 +76,11 @@ impl Engine {
         };
         let (started, container) = self.whole(|_| started).await?;
         match started {
-            Ok(Some((output, input))) if !spec.tty => Ok(Some((AttachReader::new(output, true), AttachWriter::new(input)))),
+            Ok(Some((output, input))) if !tty => {
+                Ok(Some((AttachReader::new(reframe(output, spec.tty, tty), true), AttachWriter::new(input))))
+            }
             Ok(Some((output, input))) => {
+                let output = reframe(output, spec.tty, tty);
                 let engine = self.clone();
                 let left = move || engine.tell_exec(&container, &id, "exec_detach", &[]);
                 Ok(Some(attach::guard(keys, output, input, left)))
@@ -85,7 +90,7 @@ impl Engine {
             Err(error) => {
                 // As Docker's clients show it: what the runtime says is output, what the engine refuses is an error.
                 let stream = if matches!(error, LaunchError::Invalid(_)) { Stream::Stderr } else { Stream::Stdout };
-                Ok(Some(said(&error.chain(), stream, spec.tty)))
+                Ok(Some(said(&error.chain(), stream, tty)))
             }
         }
     }

@@ -429,3 +429,78 @@ fn streams_go_over_a_web_socket() {
     assert!(heard(&mut socket).is_empty());
     assert_eq!(bottle.state("bb"), "running");
 }
+
+/// Asks both engines for the same by curl, which adds the time it took to the answer's head; returns what they say, ours first.
+fn asked(both: &Both<'_>, call: &str) -> [String; 2] {
+    [both.bottle.socket(), both.theirs.socket()].map(|socket| {
+        let said = both.bottle.shell(&format!("curl -s -i --max-time 60 --unix-socket {} {call}", socket.display())).success();
+        // What names no kind of content and no end is the engines' own.
+        let (head, body) = said.split_once("\r\n\r\n").unwrap_or((&said, ""));
+        let head = head.lines().filter(|line| line.starts_with("HTTP/") || line.to_ascii_lowercase().starts_with("content-type:"));
+        head.fold(String::new(), |all, line| all + &line.to_ascii_lowercase() + "\n") + body
+    })
+}
+
+#[test]
+fn what_a_client_says_besides_is_heard_as_docker_hears_it() {
+    let bottle = Bottle::with_image();
+    let both = Both::start(&bottle);
+    both.good(&["run", "-d", "--name", "runs", IMAGE, "sh", "-c", WAITS]);
+    both.good(&["run", "--name", "ended", IMAGE, "sh", "-c", "echo one; echo two"]);
+    both.good(&["run", "-d", "--name", "host", "--network", "host", IMAGE, "sh", "-c", WAITS]);
+    both.good(&["run", "-d", "--name", "alone", "--network", "none", IMAGE, "sh", "-c", WAITS]);
+    let same = |call: &str| {
+        let [ours, theirs] = asked(&both, call);
+        assert_eq!(ours, theirs, "{call}");
+        ours
+    };
+    // Before 1.30 there is one condition, and no head until it is met.
+    assert!(same("-X POST 'http://e/v1.29/containers/ended/wait?condition=next-exit'").ends_with("{\"StatusCode\":0}\n"));
+    same("-X POST 'http://e/v1.29/containers/ended/wait?condition=strange'");
+    same("-X POST 'http://e/v1.30/containers/ended/wait?condition=strange'");
+    for socket in [bottle.socket(), both.theirs.socket()] {
+        let head = |version: &str| {
+            let place = format!("{} http://e/v{version}/containers/runs/wait", socket.display());
+            bottle.shell(&format!("curl -s -o /dev/null -w '%{{http_code}}' -X POST --max-time 2 --unix-socket {place}")).stdout
+        };
+        assert_eq!([head("1.29"), head("1.30")], ["000", "200"], "{}", socket.display());
+    }
+    // Zero is no end.
+    assert!(same("'http://e/containers/ended/logs?stdout=1&until=0' | tr -d '\\000'").contains("one"));
+    same("'http://e/containers/ended/logs?stdout=1&since=9999999999' | tr -d '\\000'");
+    // Nothing in a filter is no filter.
+    let names = |call: &str| {
+        let [ours, theirs] = [bottle.socket(), both.theirs.socket()].map(|socket| {
+            let (status, list) = request(&socket, "GET", call, None);
+            let mut names: Vec<String> = list.as_array().into_iter().flatten().map(|it| it["Names"][0].to_string()).collect();
+            names.sort();
+            (status, names)
+        });
+        assert_eq!(ours, theirs, "{call}");
+        ours.1.len()
+    };
+    assert_eq!(names("/containers/json?filters=null"), 3);
+    assert_eq!(names("/containers/json?filters=%7B%22name%22%3Anull%7D"), 3);
+    // The networks that are none are found by their ids as well.
+    for name in ["host", "none"] {
+        let found = both.run(&["network", "inspect", "--format", "{{.Id}}", name]);
+        let list = |id: &str| vec!["ps".to_owned(), "--format={{.Names}}".to_owned(), format!("--filter=network={}", id.trim())];
+        let (ours, theirs) = (run(docker(&bottle).args(list(&found.0.success()))), list(&found.1.success()));
+        let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+        assert_eq!(ours.success(), both.theirs.docker(&theirs).success(), "{name}");
+    }
+    // A terminal is for the command; whether its output comes in frames says who starts it.
+    for (made, started) in [(true, false), (false, true), (true, true), (false, false)] {
+        let [ours, theirs] = [bottle.socket(), both.theirs.socket()].map(|socket| {
+            let body = json!({ "Tty": made, "AttachStdout": true, "Cmd": ["echo", "said"] });
+            let (status, exec) = request(&socket, "POST", "/containers/runs/exec", Some(&body));
+            assert_eq!((status, exec.as_object().map(serde_json::Map::len)), (201, Some(1)), "{exec}");
+            let start = json!({ "Detach": false, "Tty": started });
+            let place = format!("{} http://e/exec/{}/start", socket.display(), exec["Id"].as_str().expect("an id"));
+            let call =
+                format!("curl -s --max-time 60 -H 'Content-Type: application/json' -d '{start}' --unix-socket {place} | od -An -tx1");
+            bottle.shell(&call).success()
+        });
+        assert_eq!((&ours, ours.starts_with(" 01 00 00 00 00 00 00")), (&theirs, !started), "{made} {started}");
+    }
+}

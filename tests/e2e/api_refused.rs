@@ -30,6 +30,10 @@ fn a_body_that_is_not_good_is_refused_in_dockers_words() {
         of_image("HostConfig", json!({ "ExtraHosts": ["a:b"] })),
         of_image("HostConfig", json!({ "ExtraHosts": ["a"] })),
         of_image("HostConfig", json!({ "ExtraHosts": [":1.2.3.4"] })),
+        of_image("HostConfig", json!({ "IOMaximumIOps": 5 })),
+        of_image("HostConfig", json!({ "IOMaximumBandwidth": 5 })),
+        of_image("HostConfig", json!({ "RestartPolicy": { "Name": "", "MaximumRetryCount": 3 } })),
+        of_image("HostConfig", json!({ "Mounts": [{ "Type": "tmpfs", "Target": "/x", "Source": "x" }] })),
     ] {
         let [ours, theirs] = create(&bottle, &theirs, &body);
         assert_eq!((ours.0, &ours), (400, &theirs), "{body}");

@@ -44,7 +44,7 @@ pub(super) async fn exec(mut call: Call) -> Result<Outcome, Failure> {
     let start = exec::start_from_json(call.json().await?)?;
     call.query.finish()?;
     let stdin = call.engine.exec_inspect(&call.name).await?.spec.stdin;
-    let streams = call.engine.exec_start(&call.name, start.detach).await?;
+    let streams = call.engine.exec_start(&call.name, start.detach, start.tty).await?;
     if let Some(size) = start.size.filter(|_| start.tty) {
         // It may have ended meanwhile.
         let _ = call.engine.exec_resize(&call.name, size).await;

@@ -156,14 +156,20 @@ pub(super) async fn unpause(call: Call) -> Answer {
 
 /// Waits for an end. The head is sent at once, and says that the wait has begun.
 pub(super) async fn wait(mut call: Call) -> Answer {
-    let condition = condition(call.query.text("condition").as_deref())?;
+    let wanted = call.query.text("condition");
+    // Before, there was one condition, and no head until it was met.
+    let is_old = call.version.is_before(30);
+    let condition = if is_old { WaitCondition::NotRunning } else { condition(wanted.as_deref())? };
     let (engine, name) = call.only_name()?;
     let wait = engine.watch_container(&name, condition)?;
-    let body = stream::once(async {
+    let ended = async {
         let status = wait.status().await.unwrap_or_else(|failure| ExitStatus { code: -1, out_of_memory: false, error: failure.message });
-        Ok(Bytes::from(format!("{}\n", exit_to_json(&status))))
-    });
-    Ok(answer::stream("application/json", body))
+        Bytes::from(format!("{}\n", exit_to_json(&status)))
+    };
+    if is_old {
+        return Ok(answer::bytes(StatusCode::OK, "application/json", ended.await));
+    }
+    Ok(answer::stream("application/json", stream::once(async { Ok(ended.await) })))
 }
 
 fn condition(text: Option<&str>) -> Result<WaitCondition, Failure> {

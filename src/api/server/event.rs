@@ -15,7 +15,7 @@ use crate::resource::failure::Failure;
 /// that one who does not read costs next to nothing. One who misses events reads so as the last of them.
 pub(super) async fn stream(mut call: Call) -> Result<Response<Body>, Failure> {
     let since = call.query.instant("since")?;
-    let until = call.query.instant("until")?;
+    let until = call.query.until()?;
     let filters = call.query.filters()?;
     if let (Some(since), Some(until)) = (since, until)
         && until < since

@@ -85,7 +85,7 @@ fn options(query: &mut Query) -> Result<LogOptions, Failure> {
         // What is no number, or a negative one, is everything.
         tail: query.text("tail").and_then(|text| text.parse().ok()),
         since: query.instant("since")?,
-        until: query.instant("until")?,
+        until: query.until()?,
     };
     if !options.stdout && !options.stderr {
         return Err(Failure::invalid("Bad parameters: you must choose at least one stream"));

@@ -65,6 +65,11 @@ impl Query {
         Ok(time::from_query(name, &self.text(name).unwrap_or_default())?)
     }
 
+    /// Takes the instant until which something is told; zero is none, as with Docker.
+    pub(super) fn until(&mut self) -> Result<Option<Timestamp>, Failure> {
+        Ok(self.instant("until")?.filter(|until| *until != Timestamp::from_nanos(0)))
+    }
+
     /// Takes the filters.
     pub(super) fn filters(&mut self) -> Result<Filters, Failure> {
         Ok(filter::parse(&self.text("filters").unwrap_or_default())?)

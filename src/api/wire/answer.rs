@@ -10,9 +10,9 @@ use crate::api::wire::fields::{Fields, Mood};
 use crate::resource::container::ExitStatus;
 use crate::resource::id::ImageId;
 
-/// Writes the id of a container, image or command that was made.
+/// Writes the id of a command that was made.
 pub fn created_to_json(id: impl Display) -> Value {
-    json!({ "Id": id.to_string(), "Warnings": [] })
+    json!({ "Id": id.to_string() })
 }
 
 /// Writes the id of an image that was made of a container.
@@ -97,7 +97,7 @@ impl Pruned {
 
 /// Writes what a prune removed and the bytes it gave back, of which networks have none.
 pub fn prune_to_json(pruned: Pruned, removed: &[String], reclaimed: u64) -> Value {
-    let removed = if removed.is_empty() { Value::Null } else { json!(removed) };
+    let removed = if removed.is_empty() && pruned != Pruned::Volumes { Value::Null } else { json!(removed) };
     let mut value = json!({ pruned.key(): removed });
     if pruned != Pruned::Networks {
         value["SpaceReclaimed"] = json!(reclaimed);

@@ -15,14 +15,16 @@ pub fn parse(text: &str) -> Result<Filters, WireError> {
         return Ok(Filters::new());
     }
     let wrong = || WireError::malformed("filters", "an object of keys to objects or lists of values");
-    let map: Map<String, Value> = serde_json::from_str(text).map_err(|_| wrong())?;
+    // As for Go, `null` is an object or a list with nothing in it.
+    let map: Option<Map<String, Value>> = serde_json::from_str(text).map_err(|_| wrong())?;
     let mut filters = Filters::new();
-    for (key, values) in map {
+    for (key, values) in map.unwrap_or_default() {
         let values = match values {
             Value::Object(values) => values.into_iter().filter(|(_, on)| *on != Value::Bool(false)).map(|(value, _)| value).collect(),
             Value::Array(values) => {
                 values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or_else(wrong)?
             }
+            Value::Null => Vec::new(),
             _ => return Err(wrong()),
         };
         filters.insert(key, values);
@@ -54,6 +56,8 @@ mod tests {
         }
         assert_eq!(parse(&to_text(&expect)).expect("good filters"), expect);
         assert_eq!(parse("").expect("no filters"), Filters::new());
+        assert_eq!(parse("null").expect("no filters"), Filters::new());
+        assert_eq!(parse(r#"{"label":null}"#).expect("no values"), Filters::from([("label".to_owned(), Vec::new())]));
         for text in ["[]", r#"{"label":1}"#, r#"{"label":[1]}"#, "{"] {
             assert!(parse(text).is_err(), "{text}");
         }

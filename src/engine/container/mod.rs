@@ -27,6 +27,7 @@ mod probe;
 pub mod process;
 pub(in crate::engine) mod process_format;
 mod record;
+pub(in crate::engine) mod reframe;
 mod remove;
 mod restart;
 mod security;

@@ -1,7 +1,7 @@
 //! Which containers a list is to hold, by Docker's filters.
 
 use crate::engine::filter::Filters;
-use crate::resource::container::{ContainerFilter, ContainerInfo, NetworkMode, Protocol};
+use crate::resource::container::{ContainerFilter, ContainerInfo, Protocol};
 use crate::resource::failure::Failure;
 use crate::resource::id::ImageId;
 use crate::resource::time::Timestamp;
@@ -114,11 +114,7 @@ impl<'a> Selection<'a> {
 
 /// Whether a container is on a network, told by its name or the start of its id.
 fn is_on(info: &ContainerInfo, value: &str) -> bool {
-    match info.spec.network {
-        NetworkMode::Host => value == "host",
-        NetworkMode::None => value == "none",
-        _ => info.endpoints.iter().any(|endpoint| endpoint.network_name == value || endpoint.network.to_string().starts_with(value)),
-    }
+    info.endpoints.iter().any(|endpoint| endpoint.network_name == value || endpoint.network.to_string().starts_with(value))
 }
 
 /// Whether a container has a volume, or a bind by its path on the host, or anything at this place.

@@ -247,9 +247,7 @@ pub(super) fn restart_from_fields(fields: &mut Fields) -> Result<RestartPolicy, 
     let maximum = fields.get::<u32>("MaximumRetryCount", "a number that is not negative")?.unwrap_or_default();
     let policy = match name.as_str() {
         "on-failure" => return Ok(RestartPolicy::OnFailure { maximum }),
-        // Clients of old wrote a number without a name, which dockerd lets pass as no policy.
-        "" => return Ok(RestartPolicy::No),
-        "no" => RestartPolicy::No,
+        "" | "no" => RestartPolicy::No,
         "always" => RestartPolicy::Always,
         "unless-stopped" => RestartPolicy::UnlessStopped,
         unknown => {

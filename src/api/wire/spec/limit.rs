@@ -61,8 +61,11 @@ pub(super) fn from_fields(fields: &mut Fields, spec: &mut ContainerSpec) -> Resu
 /// Reads the limits that a container need not be made with, all but that of processes, which has a word of its own for "none".
 pub(super) fn changeable(fields: &mut Fields) -> Result<Resources, WireError> {
     // Windows', of which dockerd on Linux takes no notice; and limits of the kernel's own memory, which it discards since kernels do.
-    for name in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "KernelMemory", "KernelMemoryTCP"] {
+    for name in ["CpuCount", "CpuPercent", "KernelMemory", "KernelMemoryTCP"] {
         fields.signed(name)?;
+    }
+    for (name, what) in [("IOMaximumIOps", "IOPs"), ("IOMaximumBandwidth", "bandwidth")] {
+        fields.forbid(name, &format!("invalid option: QoS maximum {what} configuration is not supported on linux"))?;
     }
     for name in ["CpuRealtimePeriod", "CpuRealtimeRuntime"] {
         fields.forbid(name, "Your kernel does not support CPU real-time scheduler")?;

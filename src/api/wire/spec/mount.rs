@@ -215,6 +215,10 @@ fn parse_mount(fields: &mut Fields) -> Result<Option<Mount>, WireError> {
             volume
         }
         "tmpfs" => {
+            if source.is_some() {
+                let message = "invalid mount config for type \"tmpfs\": field Source must not be specified".to_owned();
+                return Err(WireError::Words { field: fields.path("Source"), message });
+            }
             let mut options = fields.object("TmpfsOptions")?;
             let size = options.unsigned("SizeBytes")?;
             let mode = options.get::<u32>("Mode", "permission bits")?.filter(|&mode| mode != 0);

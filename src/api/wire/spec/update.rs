@@ -15,9 +15,13 @@ pub fn change_from_json(body: Value) -> Result<ContainerChange, WireError> {
     // Absent, it stays; 0 takes the limit away.
     let pids = fields.get::<i64>("PidsLimit", "an integer")?;
     let resources = Resources { pids: pids.map(|pids| pids.max(0)), ..limit::changeable(&mut fields)? };
-    let policy = fields.take("RestartPolicy").unwrap_or_default();
+    let mut policy = fields.take("RestartPolicy").unwrap_or_default();
     let names = |(key, value): (&String, &Value)| key.eq_ignore_ascii_case("Name") && value.as_str().is_some_and(|name| !name.is_empty());
     let is_named = policy.as_object().into_iter().flatten().any(names);
+    if let Some(unnamed) = policy.as_object_mut().filter(|_| !is_named) {
+        // A number alone changes nothing.
+        unnamed.retain(|key, _| !key.eq_ignore_ascii_case("MaximumRetryCount"));
+    }
     let mut policy = Fields::of("RestartPolicy", policy, Mood::Request)?;
     let restart = Some(host::restart_from_fields(&mut policy)?).filter(|_| is_named);
     policy.finish()?;

@@ -46,7 +46,10 @@ impl Options {
             Some(data) => root.with_data(data),
             None => root,
         };
-        Ok(Self { root, foreground, configuration, addresses: without_repeats(addresses), group, guard, tls })
+        // Its own socket it has in any case.
+        let own = Address::Unix(root.socket());
+        let addresses = without_repeats(addresses).into_iter().filter(|address| *address != own).collect();
+        Ok(Self { root, foreground, configuration, addresses, group, guard, tls })
     }
 
     /// What a keeper goes by that takes over: the sockets are there, so the configuration is not asked. `arguments` are the engine's.
