@@ -42,11 +42,10 @@ pub(crate) async fn run(
     let asked = ask(client, build, archive, typed, hear).await;
     let (step, image) = teller.outcome();
     match (asked, step) {
-        (Ok(()), None) => Ok(image),
-        (asked, Some(step)) => {
-            let failure = asked.err();
+        (Ok(()), _) => Ok(image),
+        (Err(failure), Some(step)) => {
             let message = if step.failure.message.is_empty() {
-                failure.map_or_else(|| format!("{} failed", step.step), |failure| failure.message)
+                failure.message
             } else {
                 // The step's name has the command.
                 let message = step.failure.message.rsplit_once("\" did not complete successfully: ");
@@ -57,8 +56,9 @@ pub(crate) async fn run(
             for detail in step.details() {
                 error = error.detail(detail);
             }
-            // What has no place in the Dockerfile (a base that cannot be pulled, the end of the engine) has no state before it.
-            if !asks_for_shell && step.failure.place.is_some() {
+            // A base that cannot be pulled, and the end of the engine, have no state before them.
+            let has_state = step.failure.place.is_some() && !step.step.starts_with(INTERNAL);
+            if !asks_for_shell && has_state {
                 error = error.hint(format!("to look around in the state before it: {retrace}"));
             }
             Err(failed(error))
@@ -66,6 +66,9 @@ pub(crate) async fn run(
         (Err(failure), None) => Err(failed(each(failure))),
     }
 }
+
+/// How the steps begin that are none of the Dockerfile's.
+const INTERNAL: &str = "[internal]";
 
 /// A failure in several lines is several: of a Dockerfile, all that is wrong is told at once.
 fn each(failure: Failure) -> CommandError {
@@ -180,9 +183,11 @@ fn retrace(build: &ImageBuild) -> String {
         BuildNetwork::Named(name) => flag("--network", name),
     }
     spec.extra_hosts.iter().for_each(|host| flag("--add-host", host));
+    spec.shm_size.iter().for_each(|bytes| flag("--shm-size", &bytes.to_string()));
+    spec.ulimits.iter().for_each(|(name, limit)| flag("--ulimit", &format!("{name}={}:{}", limit.soft, limit.hard)));
     for (name, context) in &spec.contexts {
         let place = match context {
-            NamedContext::Image(image) => format!("docker-image://{image}"),
+            NamedContext::Image(image) | NamedContext::Built(image) => format!("docker-image://{image}"),
             NamedContext::Folder => build.folders.get(name).map(|folder| folder.display().to_string()).unwrap_or_default(),
         };
         flag("--build-context", &format!("{name}={place}"));

@@ -1,5 +1,7 @@
 //! Parser directives: the `# name=value` comments before anything else.
 
+use std::collections::BTreeMap;
+
 use super::problem::{Place, Problem};
 use crate::resource::truth;
 
@@ -17,6 +19,24 @@ pub struct Directives {
 impl Default for Directives {
     fn default() -> Self {
         Self { syntax: None, escape: '\\', check: Checks::default() }
+    }
+}
+
+impl Directives {
+    /// Takes what arguments of the build say in their place (BuildKit's `BUILDKIT_SYNTAX` and `BUILDKIT_DOCKERFILE_CHECK`).
+    pub(super) fn replace(&mut self, args: &BTreeMap<String, String>) -> Result<(), Problem> {
+        let given = |name: &str| args.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        if let Some(frontend) = given("BUILDKIT_SYNTAX") {
+            if !is_ours(frontend) {
+                return Err(Problem::new(format!("BUILDKIT_SYNTAX asks for the language of `{frontend}`, which is not read"))
+                    .hint("only `docker/dockerfile` is: leave the argument out, or name that"));
+            }
+            self.syntax = Some(frontend.to_owned());
+        }
+        if let Some(text) = given("BUILDKIT_DOCKERFILE_CHECK") {
+            self.check = Checks::of(text).map_err(|reason| Problem::new(format!("BUILDKIT_DOCKERFILE_CHECK: {reason}")))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! A whole Dockerfile: directives, global arguments, stages.
 
+use std::collections::BTreeMap;
+
 use super::body::Body;
 use super::bound;
 use super::directive::{self, Directives};
@@ -44,6 +46,12 @@ pub struct Stage {
 }
 
 impl Dockerfile {
+    /// With what arguments of the build say in the place of directives.
+    pub fn directed(mut self, args: &BTreeMap<String, String>) -> Result<Self, Problem> {
+        self.directives.replace(args)?;
+        Ok(self)
+    }
+
     /// Reads a text, or says all that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

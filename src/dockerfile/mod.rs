@@ -28,6 +28,7 @@ mod plan;
 mod port;
 mod problem;
 mod reach;
+mod refusal;
 mod resolve;
 mod scope;
 mod signal;

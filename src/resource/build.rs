@@ -151,6 +151,18 @@ pub enum NamedContext {
     Folder,
     /// An image, by reference or id.
     Image(String),
+    /// An image that was built just before: it is nowhere else, and never pulled.
+    Built(String),
+}
+
+impl NamedContext {
+    /// The image, if it is one.
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Self::Image(image) | Self::Built(image) => Some(image),
+            Self::Folder => None,
+        }
+    }
 }
 
 /// Which of what builds have kept is to go.

@@ -38,7 +38,7 @@ pub struct ContextEntry {
     pub mode: u32,
     /// When its content changed last, in nanoseconds since 1970.
     pub modified: i64,
-    /// When anything of it changed last, by the kernel's own account. It tells of changes only, and is nowhere set.
+    /// A number that is another one whenever something else may lie here: its owner makes it of all that the kernel tells of changes.
     pub changed: i64,
 }
 

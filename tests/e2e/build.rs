@@ -466,3 +466,87 @@ fn a_command_for_another_machine_runs_where_there_is_an_emulator() {
     bottle.gantry(["build", "-q"]).success();
     assert_eq!(image(&bottle, "c:2").expect("it was built")["Architecture"], "arm64");
 }
+
+#[test]
+fn what_lies_in_a_files_place_is_what_is_built() {
+    let bottle = Bottle::with_image();
+    write_context(&bottle, "one", "FROM IMAGE\nCOPY said /said\n");
+    bottle.shell("cp -r one other && printf one >one/said && printf two >other/said && touch -d 2020-01-01 one/said other/said").success();
+    let build = |folder: &str| {
+        bottle.shell(&format!("mv {folder} context && $GANTRY image build -q -t c:1 context && mv context {folder}")).success();
+        read(&bottle, "c:1", "/said")
+    };
+    // Two files of one size and time: the kernel's own account of changes alone would not tell them apart.
+    assert_eq!([build("one"), build("other"), build("one")], ["one", "two", "one"]);
+}
+
+#[test]
+fn what_was_built_just_before_is_not_looked_for_elsewhere() {
+    let bottle = Bottle::with_image();
+    bottle.shell("mkdir context && echo x >context/f").success();
+    bottle.compose(
+        "services:\n  lower: {build: {context: context, dockerfile_inline: \"FROM scratch\\nCOPY f /f\"}}\n  upper:\n    build:\n      context: context\n      \
+         dockerfile_inline: \"FROM lower\\nCOPY f /g\"\n      additional_contexts: {lower: 'service:lower'}\n",
+    );
+    bottle.gantry(["build", "--pull", "-q"]).success();
+    assert_eq!(layers(&bottle, "project-upper").len(), 2);
+    // Steps may be taken from an image; where there is none, nothing is lost.
+    let flags = ["image", "build", "--cache-from", "127.0.0.1:9/none:1", "-t", "alone:1", "-f", "-", "context"];
+    let built = bottle.gantry_with_input(&flags, b"FROM scratch\nCOPY f /f\n");
+    assert!(built.stderr.contains("no step is taken from 127.0.0.1:9/none:1"), "{}", built.stderr);
+    built.success();
+    assert!(image(&bottle, "alone:1").is_some());
+}
+
+#[test]
+fn a_cache_that_begins_otherwise_is_another_one() {
+    let bottle = Bottle::with_image();
+    let build = |dockerfile: &str| {
+        write_context(&bottle, "c", dockerfile);
+        bottle.gantry(["image", "build", "-q", "-t", "c:1", "c"]).success();
+        read(&bottle, "c:1", "/told").trim().to_owned()
+    };
+    let mode = |mode: &str| build(&format!("FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k,mode={mode} stat -c %a /c >/told\n"));
+    assert_eq!([mode("0700"), mode("0777"), mode("0700")], ["700", "777", "700"]);
+    let own = "RUN --mount=type=cache,target=/c,id=k2,uid=1000,gid=1000";
+    let user = format!(
+        "FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k2 true\nUSER app\n{own} stat -c %u /c >/c/told\nUSER root\n{own} cp /c/told /told\n"
+    );
+    assert_eq!(build(&user), "1000");
+    let seed = |text: &str| {
+        build(&format!(
+            "FROM IMAGE AS seed\nRUN mkdir /seed && echo {text} >/seed/s\nFROM IMAGE\nRUN --mount=type=cache,id=k3,target=/c,from=seed,source=/seed cp /c/s /told\n"
+        ))
+    };
+    assert_eq!([seed("one"), seed("two"), seed("one")], ["one", "two", "one"]);
+    // Builds with a namespace of their own have caches of their own.
+    write_context(&bottle, "c", "FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k4 hostname >/told; ls /c >>/told; touch /c/here\n");
+    let of = |space: &str| {
+        bottle.shell(&format!("$GANTRY image build -q --no-cache -t c:1 --build-arg BUILDKIT_CACHE_MOUNT_NS={space} --build-arg BUILDKIT_SANDBOX_HOSTNAME=named c")).success();
+        read(&bottle, "c:1", "/told")
+    };
+    assert_eq!([of("a"), of("b"), of("a")], ["named\n", "named\n", "named\nhere\n"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_done() {
+    let bottle = Bottle::with_image();
+    write_context(
+        &bottle,
+        "c",
+        "FROM IMAGE\nRUN echo begun\nEXPOSE 99999\nADD https://example.com/x.git#main /x\nARG S=NOPE\nSTOPSIGNAL $S\n",
+    );
+    for flags in [&["--progress", "plain", "image", "build", "c"][..], &["image", "build", "--check", "c"][..]] {
+        let told = bottle.gantry(flags).failure(1);
+        assert!(
+            ["Dockerfile:3:1", "Dockerfile:4:1", "Dockerfile:6:1"].iter().all(|place| told.contains(place)) && !told.contains("begun"),
+            "{told}"
+        );
+    }
+    // The builder's own arguments stand in the place of directives.
+    write_context(&bottle, "c", "FROM IMAGE\nMAINTAINER x\n");
+    let with = |argument: &str| bottle.gantry(["image", "build", "--build-arg", argument, "c"]);
+    assert!(with("BUILDKIT_SYNTAX=example/other:1").failure(1).contains("`example/other:1`"));
+    assert!(with("BUILDKIT_DOCKERFILE_CHECK=error=true").failure(1).contains("makes them errors"));
+    with("BUILDKIT_DOCKERFILE_CHECK=skip=all;error=true").success();
+}

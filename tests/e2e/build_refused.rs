@@ -43,6 +43,10 @@ fn an_image_for_another_platform_is_named_with_its_own() {
     let told = refused(&bottle, &[], "FROM --platform=linux/s390x IMAGE\nCOPY Dockerfile /\n");
     assert!(told.contains("is here for linux/amd64, and linux/s390x is asked for"), "{told}");
     assert!(told.contains("build or load it for linux/s390x first, or ask for linux/amd64"), "{told}");
+    assert!(told.contains("Dockerfile:1:1") && !told.contains("--debug-shell"), "{told}");
+    // What is copied from is told with its place as well.
+    let told = refused(&bottle, &[], "FROM IMAGE\nCOPY --from=127.0.0.1:9/nothing:1 /x /y\n");
+    assert!(told.contains("Dockerfile:2:1"), "{told}");
 }
 
 /// Where buildx is, `docker build` asks for BuildKit. It is told that there is none here, and pulls none to run in a container.

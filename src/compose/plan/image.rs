@@ -157,7 +157,7 @@ fn image_build(project: &Project, service: &Service, recipe: &Build, options: &B
             BuildContext::Image(image) => NamedContext::Image(image.clone()),
             BuildContext::Service(other) => {
                 let service = project.services.get(other).or_else(|| project.disabled.get(other));
-                NamedContext::Image(service.map_or_else(|| other.to_string(), |service| service.image.clone()))
+                NamedContext::Built(service.map_or_else(|| other.to_string(), |service| service.image.clone()))
             }
             BuildContext::Elsewhere(address) => return Err(elsewhere(address)),
         };

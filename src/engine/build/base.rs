@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::dockerfile::{Base, Dockerfile, Options, Plan, Problem};
+use crate::dockerfile::{Base, Dockerfile, Options, Place, Plan, Problem};
 use crate::engine::build::Job;
 use crate::engine::build::teller::ToldStep;
 use crate::engine::image::document::{CarriedStep, Document};
@@ -42,7 +42,7 @@ impl Job {
             self.check_names(&plan)?;
             let origins = plan.stages.iter().map(|stage| async {
                 let Some(name) = self.image_of(&stage.base) else { return Ok(None) };
-                let config = self.image(&name, stage.platform.as_deref()).await?.document.config;
+                let config = self.image(&name, stage.platform.as_deref(), Some(stage.place)).await?.document.config;
                 Ok::<_, Failure>(Some((stage.base.clone(), config)))
             });
             let configs: BTreeMap<_, _> = futures_util::future::try_join_all(origins).await?.into_iter().flatten().collect();
@@ -83,16 +83,19 @@ impl Job {
     pub(super) fn image_of(&self, base: &Base) -> Option<String> {
         match base {
             Base::Image(name) => Some(name.clone()),
-            Base::Context(name) => match self.spec.contexts.get(name) {
-                Some(NamedContext::Image(image)) => Some(image.clone()),
-                _ => None,
-            },
+            Base::Context(name) => self.spec.contexts.get(name)?.image().map(str::to_owned),
             Base::Scratch | Base::Stage(_) => None,
         }
     }
 
-    /// An image, looked for once.
-    pub(super) async fn image(&self, name: &str, platform: Option<&str>) -> Result<Origin, Failure> {
+    /// An image, looked for once. Where the Dockerfile asks for it is told of one that cannot be had.
+    pub(super) async fn image(&self, name: &str, platform: Option<&str>, place: Option<Place>) -> Result<Origin, Failure> {
+        let place = place.map(|place| self.text.place(place));
+        self.image_or(name, platform, |message| StepEnd::Failed(StepFailure { message, code: None, place })).await
+    }
+
+    /// The same; how the step ends that looks for it in vain is said.
+    async fn image_or(&self, name: &str, platform: Option<&str>, ends: impl FnOnce(String) -> StepEnd) -> Result<Origin, Failure> {
         let platform: Platform = match platform {
             Some(text) => text.parse().map_err(|error: PlatformError| Failure::invalid(error.to_string()))?,
             None => self.platform.clone(),
@@ -101,14 +104,15 @@ impl Job {
             let mut images = self.found.images.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(images.entry((name.to_owned(), platform.to_string())).or_default())
         };
-        cell.get_or_init(|| self.find(name, &platform)).await.clone()
+        // A pull is large: what is around it need not be.
+        cell.get_or_init(|| Box::pin(self.find(name, &platform, ends))).await.clone()
     }
 
     /// Takes the steps that the images of `cache_from` carry. One that cannot be had is told of, and stands in no way: the first build of a
     /// project has none.
     pub(super) async fn borrow_steps(&mut self) {
         for name in self.spec.cache_from.clone() {
-            let document = match self.image(&name, None).await {
+            let document = match self.image_or(&name, None, |_| StepEnd::Cancelled).await {
                 Ok(origin) => origin.document,
                 Err(failure) => {
                     self.note("CacheFrom", format!("no step is taken from {name}: {}", failure.message)).await;
@@ -141,9 +145,11 @@ impl Job {
     }
 
     /// An image: the one that is here if it is for the right platform and has lost no layer, else what its registry has.
-    async fn find(&self, name: &str, platform: &Platform) -> Result<Origin, Failure> {
+    async fn find(&self, name: &str, platform: &Platform, ends: impl FnOnce(String) -> StepEnd) -> Result<Origin, Failure> {
         let here = match self.workshop.origin(name) {
-            Ok(origin) if !self.spec.pull && fits(&origin, platform) && self.workshop.is_whole(&origin) => return Ok(origin),
+            Ok(origin) if !(self.spec.pull && self.is_elsewhere(name)) && fits(&origin, platform) && self.workshop.is_whole(&origin) => {
+                return Ok(origin);
+            }
             Ok(origin) => Some(origin).filter(|origin| !fits(origin, platform) || !self.workshop.is_whole(origin)),
             Err(ImageError::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
@@ -176,11 +182,15 @@ impl Job {
                         ..failure
                     },
                 };
-                let step = StepFailure { message: failure.message.clone(), ..StepFailure::default() };
-                told.end(StepEnd::Failed(step)).await;
+                told.end(ends(failure.message.clone())).await;
                 Err(failure)
             }
         }
+    }
+
+    /// Whether a registry may have it: what was built just before has none.
+    fn is_elsewhere(&self, name: &str) -> bool {
+        !self.spec.contexts.values().any(|context| matches!(context, NamedContext::Built(image) if image == name))
     }
 
     async fn pull(&self, name: &str, platform: &Platform, told: &ToldStep) -> Result<Origin, Failure> {

@@ -17,6 +17,7 @@ use crate::engine::clock;
 use crate::engine::store;
 use crate::resource::build::BuildCache;
 use crate::resource::failure::Failure;
+use crate::resource::id::Digest;
 use crate::resource::time::Timestamp;
 
 /// The record of a cache; a folder without one is not finished.
@@ -64,6 +65,28 @@ pub(super) struct Wanted {
     pub(super) user: u32,
     pub(super) group: u32,
     pub(super) mode: Option<u32>,
+    /// What a new one begins with, if not with nothing.
+    pub(super) seed: Option<Digest>,
+}
+
+impl Wanted {
+    /// What the folder is called that all have who want the same; one that begins otherwise is another one (as in BuildKit, whose caches lie
+    /// over what they begin with).
+    pub(super) fn name(&self) -> String {
+        self.name_of(0)
+    }
+
+    fn name_of(&self, number: u32) -> String {
+        let mut key = Key::of("cache").text(&self.id);
+        if (self.user, self.group, self.mode) != (0, 0, None) {
+            key = key.text(&format!("{} {} {:?}", self.user, self.group, self.mode));
+        }
+        if let Some(seed) = &self.seed {
+            key = key.digest(seed);
+        }
+        let name = key.finish().short();
+        if number == 0 { name } else { format!("{name}-{number}") }
+    }
 }
 
 /// A cache in use.
@@ -81,9 +104,9 @@ impl Taken {
         self.caches.folder.join(&self.name).join(DATA)
     }
 
-    /// Whether it is the cache that all who share this id have.
-    pub(super) fn is_of(&self, id: &str) -> bool {
-        self.name == name_of(id, 0)
+    /// Whether it is the cache that all have who want the same.
+    pub(super) fn is(&self, wanted: &Wanted) -> bool {
+        self.name == wanted.name()
     }
 
     /// Makes a new one again what it was before anybody had it: its first content could not be copied. Blocks.
@@ -151,13 +174,13 @@ impl Caches {
     fn try_take(self: &Arc<Self>, wanted: &Wanted) -> Result<Option<Taken>, Failure> {
         let mut state = self.lock();
         let name = match wanted.sharing {
-            Sharing::Shared if state.locked.contains(&name_of(&wanted.id, 0)) => return Ok(None),
-            Sharing::Locked if state.used.contains_key(&name_of(&wanted.id, 0)) => return Ok(None),
-            Sharing::Shared | Sharing::Locked => name_of(&wanted.id, 0),
+            Sharing::Shared if state.locked.contains(&wanted.name()) => return Ok(None),
+            Sharing::Locked if state.used.contains_key(&wanted.name()) => return Ok(None),
+            Sharing::Shared | Sharing::Locked => wanted.name(),
             // The first one that nobody has.
             Sharing::Private => {
                 let free = |name: &String| !state.used.contains_key(name);
-                (0..).map(|number| name_of(&wanted.id, number)).find(free).unwrap_or_default()
+                (0..).map(|number| wanted.name_of(number)).find(free).unwrap_or_default()
             }
         };
         let fresh = !state.known.contains_key(&name);
@@ -223,11 +246,6 @@ impl Caches {
     }
 }
 
-fn name_of(id: &str, number: u32) -> String {
-    let key = Key::of("cache").text(id).finish().short();
-    if number == 0 { key } else { format!("{key}-{number}") }
-}
-
 fn make(place: &Path, wanted: &Wanted) -> std::io::Result<()> {
     // What is there without a record was not finished.
     match remove_all(place) {
@@ -253,7 +271,7 @@ mod tests {
     use super::*;
 
     fn wanted(id: &str, sharing: Sharing) -> Wanted {
-        Wanted { id: id.to_owned(), sharing, user: 0, group: 0, mode: None }
+        Wanted { id: id.to_owned(), sharing, user: 0, group: 0, mode: None, seed: None }
     }
 
     #[tokio::test]
@@ -275,6 +293,22 @@ mod tests {
         let freed = async { drop(locked) };
         let (taken, ()) = tokio::join!(waiting, freed);
         taken.expect("a cache");
+    }
+
+    #[test]
+    fn one_that_begins_otherwise_is_another_one() {
+        let same = wanted("a", Sharing::Shared);
+        let others = [
+            wanted("b", Sharing::Shared),
+            Wanted { user: 1, ..same.clone() },
+            Wanted { group: 1, ..same.clone() },
+            Wanted { mode: Some(0o755), ..same.clone() },
+            Wanted { seed: Some(Digest::of(b"one")), ..same.clone() },
+            Wanted { seed: Some(Digest::of(b"two")), ..same.clone() },
+        ];
+        let names: BTreeSet<String> = others.iter().chain([&same]).map(Wanted::name).collect();
+        assert_eq!(names.len(), others.len() + 1);
+        assert_eq!(wanted("a", Sharing::Locked).name(), same.name());
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ impl Build {
     /// Copies into a ground.
     pub(super) async fn copy(&self, ground: &mut Ground, copy: &Copy, history: Option<String>, task: Task) -> Result<(), Halt> {
         let tree = match copy.sources.iter().any(|source| matches!(source, CopySource::Path(_))) {
-            true => Some(self.tree(&copy.from).await?),
+            true => Some(self.tree(&copy.from, Some(task.place)).await?),
             false => None,
         };
         let parts = match self.parts(copy).await {
@@ -93,8 +93,9 @@ impl Build {
                     Some(digest) => parts.push(Part::Remote { url: url.clone(), digest }),
                     None => {
                         let told = self.job.teller.begin(&format!("[internal] fetch {url}")).await;
-                        let (scratch, name, digest) = self.fetched(url, &told).await?;
-                        told.end(StepEnd::Done).await;
+                        let fetched = self.fetched(url, &told).await;
+                        told.end(if fetched.is_ok() { StepEnd::Done } else { StepEnd::Cancelled }).await;
+                        let (scratch, name, digest) = fetched?;
                         parts.push(Part::File { scratch, name, digest });
                     }
                 },

@@ -155,6 +155,7 @@ impl Engine {
         let epoch = epoch(&spec.args)?;
         let text = read_dockerfile(&spec, &supply)?;
         let file = Dockerfile::parse(&text.text).map_err(|problems| text.refusal(&problems))?;
+        let file = file.directed(&spec.args).map_err(|problem| text.refusal(&[problem]))?;
         let options = Options {
             target: spec.target.clone(),
             args: spec.args.clone(),
@@ -180,6 +181,10 @@ impl Engine {
         };
         job.borrow_steps().await;
         let planned = job.plan(&file, options).await?;
+        let refused = planned.plan.refusals(&planned.environments);
+        if !refused.is_empty() {
+            return Err(job.text.refusal(&refused));
+        }
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();
         let build = Arc::new(Build { job, plan: planned.plan, stages });
@@ -273,6 +278,19 @@ impl Build {
 }
 
 impl Job {
+    /// What a cache mount is known by: builds with another namespace have others (BuildKit's argument).
+    fn cache_id(&self, id: &str) -> String {
+        match self.spec.args.get("BUILDKIT_CACHE_MOUNT_NS").filter(|namespace| !namespace.is_empty()) {
+            Some(namespace) => format!("{namespace}/{}", id.trim_start_matches('/')),
+            None => id.to_owned(),
+        }
+    }
+
+    /// What the machine of a command is called.
+    fn hostname(&self) -> &str {
+        self.spec.args.get("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty()).map_or(HOSTNAME, String::as_str)
+    }
+
     /// Tells what of the Dockerfile could be better, and which arguments nobody asked for. A Dockerfile may ask to be refused for it.
     async fn warn(&self, file: &Dockerfile, planned: &Planned) -> Result<(), Failure> {
         let known = Known { environments: planned.environments.clone(), ignore: self.ignore.as_ref(), all_stages: false };
@@ -296,6 +314,9 @@ impl Job {
         Ok(())
     }
 }
+
+/// What the machine of a command is called unless an argument says otherwise: a result is not to depend on it (BuildKit's name).
+const HOSTNAME: &str = "buildkitsandbox";
 
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;

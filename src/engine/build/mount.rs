@@ -54,18 +54,18 @@ pub(super) async fn source_keys(build: &Build, run: &Run, task: &Task) -> Result
     for mount in &run.mounts {
         let key = match mount {
             Mount::Bind { from, source, target, read_write } => {
-                let tree = build.tree(from).await?;
+                let tree = build.tree(from, Some(task.place)).await?;
                 let content = match tree.digest(build, source).await {
                     Ok(content) => content,
                     Err(error) => return Err(build.refused(task, error).await),
                 };
                 Key::of("bind").text(target).text(&format!("{read_write}")).digest(&content)
             }
-            Mount::Cache { id, target, read_only, from, source, .. } => {
-                let key = Key::of("cache").text(id).text(target).text(&format!("{read_only}"));
+            Mount::Cache { id, target, read_only, from, source, owner, .. } => {
+                let key = Key::of("cache").text(id).text(target).text(&format!("{read_only} {owner:?}"));
                 match from {
                     Source::Scratch => key,
-                    from => match build.tree(from).await?.digest(build, source).await {
+                    from => match build.tree(from, Some(task.place)).await?.digest(build, source).await {
                         Ok(content) => key.digest(&content),
                         Err(error) => return Err(build.refused(task, error).await),
                     },
@@ -86,16 +86,21 @@ impl Mounted {
     /// Makes everything that a command is to find available.
     pub(super) async fn prepare(&mut self, build: &Build, run: &Run, unlisted: &Unlisted) -> Result<(), StepError> {
         // In one order for all: two steps that wait for each other's caches would wait for ever.
-        let mut caches: Vec<(&str, usize, &Mount)> = Vec::new();
+        let mut caches: BTreeMap<(String, usize), (Wanted, &Mount)> = BTreeMap::new();
         for (number, mount) in run.mounts.iter().enumerate() {
-            if let Mount::Cache { id, .. } = mount {
-                caches.push((id, number, mount));
+            if let Mount::Cache { id, sharing, from, source, owner, .. } = mount {
+                let seed = match from {
+                    Source::Scratch => None,
+                    from => Some(build.tree(from, None).await?.digest(build, source).await?),
+                };
+                let (user, group) = (owner.uid.unwrap_or(0), owner.gid.unwrap_or(0));
+                let wanted = Wanted { id: build.job.cache_id(id), sharing: *sharing, user, group, mode: owner.mode, seed };
+                caches.insert((wanted.name(), number), (wanted, mount));
             }
         }
-        caches.sort_by_key(|(id, number, _)| (*id, *number));
         let mut paths = BTreeMap::new();
-        for (_, number, mount) in caches {
-            paths.insert(number, self.cache(build, mount).await?);
+        for ((_, number), (wanted, mount)) in caches {
+            paths.insert(number, self.cache(build, &wanted, mount).await?);
         }
         for (number, mount) in run.mounts.iter().enumerate() {
             match mount {
@@ -143,7 +148,7 @@ impl Mounted {
     }
 
     async fn bind(&mut self, build: &Build, from: &Source, source: &str, target: &str, read_write: bool) -> Result<(), StepError> {
-        let tree = build.tree(from).await?;
+        let tree = build.tree(from, None).await?;
         let subpath = Some(source.to_owned()).filter(|path| path != "/");
         let launch = match (&tree, read_write) {
             (Tree::Folder(context), false) => LaunchSource::Bind {
@@ -171,20 +176,18 @@ impl Mounted {
         Ok(())
     }
 
-    async fn cache(&mut self, build: &Build, mount: &Mount) -> Result<PathBuf, StepError> {
-        let Mount::Cache { id, sharing, from, source, owner, .. } = mount else {
+    async fn cache(&mut self, build: &Build, wanted: &Wanted, mount: &Mount) -> Result<PathBuf, StepError> {
+        let Mount::Cache { from, source, .. } = mount else {
             return Err(Failure::internal("a mount that is no cache was taken for one").into());
         };
-        let wanted =
-            Wanted { id: id.clone(), sharing: *sharing, user: owner.uid.unwrap_or(0), group: owner.gid.unwrap_or(0), mode: owner.mode };
         // A step that mounts one cache twice does not wait for itself.
-        if let Some(taken) = self.held.caches.iter().find(|taken| *sharing != Sharing::Private && taken.is_of(id)) {
+        if let Some(taken) = self.held.caches.iter().find(|taken| wanted.sharing != Sharing::Private && taken.is(wanted)) {
             return Ok(taken.data());
         }
-        let taken = build.job.engine.shared.caches.take(&wanted).await?;
+        let taken = build.job.engine.shared.caches.take(wanted).await?;
         let path = taken.data();
         if taken.fresh && *from != Source::Scratch {
-            let filled = build.tree(from).await?.copy_out(build, source, &path).await;
+            let filled = build.tree(from, None).await?.copy_out(build, source, &path).await;
             if let Err(error) = filled {
                 let forgotten = tokio::task::spawn_blocking(move || taken.forget()).await;
                 forgotten.map_err(|error| Failure::internal(format!("a cache was given up: {error}")))??;

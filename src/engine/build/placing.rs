@@ -78,22 +78,21 @@ impl Placing {
                         None if self.from_context => (CopyOwner::Fixed(0, 0), Owner::Archive),
                         None => (CopyOwner::Keep, Owner::Archive),
                     };
-                    let (archives, paths) =
-                        if copy.add && copy.unpack != Some(false) { archives(from, paths)? } else { (Vec::new(), paths.clone()) };
-                    for path in &archives {
-                        self.unpack(from, path, into, unpacked_owner)?;
-                        // It may hold anything that was there.
-                        kept = Kept::default();
-                    }
-                    if paths.is_empty() {
-                        continue;
-                    }
+                    let unpacks = copy.add && copy.unpack != Some(false);
                     let choose = |path: &Path, is_folder: bool| match self.is_given_up() {
                         true => Choice::Leave,
                         false => choose(&exclude, path, is_folder),
                     };
-                    let selection = Selection { from, sources: &paths, keep_parents: copy.parents, sealed: self.sealed, choose: &choose };
-                    copied(selection, owner, &mut kept)?;
+                    for (is_archive, paths) in if unpacks { runs(from, paths)? } else { vec![(false, paths.clone())] } {
+                        if is_archive {
+                            paths.iter().try_for_each(|path| self.unpack(from, path, into, unpacked_owner))?;
+                            // They may hold anything that was there.
+                            kept = Kept::default();
+                        } else {
+                            let (keep_parents, sealed) = (copy.parents, self.sealed);
+                            copied(Selection { from, sources: &paths, keep_parents, sealed, choose: &choose }, owner, &mut kept)?;
+                        }
+                    }
                 }
                 Part::File { scratch, name, .. } => {
                     let folder = open_folder(&scratch.upper()).map_err(|error| Failure::internal(error.to_string()))?;
@@ -162,17 +161,20 @@ impl<R: Read> Read for AsLongAsWanted<'_, R> {
     }
 }
 
-/// Parts what is to be unpacked from what is to be copied.
-fn archives(from: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), StepError> {
-    let (mut archives, mut others) = (Vec::new(), Vec::new());
+/// Sources in their order, in runs of what is to be unpacked and of what is to be copied: what comes later lies over what came before.
+fn runs(from: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<Vec<(bool, Vec<PathBuf>)>, StepError> {
+    let mut runs: Vec<(bool, Vec<PathBuf>)> = Vec::new();
     for source in paths {
         for path in archive::copy::expand(from, source)? {
             let is_folder = look::is_folder(from, &path).map_err(|_| CopyError::Missing { path: path.display().to_string() })?;
             let is_archive = !is_folder && look::open(from, &path).is_ok_and(decompress::is_archive);
-            if is_archive { archives.push(path) } else { others.push(path) }
+            match runs.last_mut() {
+                Some((last, run)) if *last == is_archive => run.push(path),
+                _ => runs.push((is_archive, vec![path])),
+            }
         }
     }
-    Ok((archives, others))
+    Ok(runs)
 }
 
 /// What a copy leaves out.

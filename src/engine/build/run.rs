@@ -32,8 +32,6 @@ use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
 use crate::resource::image::Platform;
 
-/// What a command's machine is called, always: a result is not to depend on it (BuildKit's name).
-const HOSTNAME: &str = "buildkitsandbox";
 /// Bytes of output that are taken at once.
 const PIECE: usize = 32 << 10;
 /// Docker's head of a piece of output.
@@ -71,6 +69,7 @@ impl Build {
             .texts(pairs(&run.environment))
             .text(&run.working_dir)
             .text(&run.user)
+            .text(self.job.hostname())
             .text(&format!("{}/{}/{:?}", ground.document.os, ground.document.architecture, ground.document.variant))
             .text(&format!("{:?} {:?} {:?} {:?} {:?}", run.network, spec.network, spec.extra_hosts, spec.shm_size, spec.ulimits));
         key = run.files.iter().fold(key, |key, file| key.text(&file.path).text(&file.content).number(file.mode.into()));
@@ -160,7 +159,7 @@ impl Build {
             volumes: BTreeSet::new(),
             stop_signal: None,
             health: None,
-            hostname: HOSTNAME.to_owned(),
+            hostname: self.job.hostname().to_owned(),
         };
         Ok((spec, effective))
     }

@@ -126,7 +126,7 @@ impl Build {
                 ground
             }
             base => match self.job.image_of(base) {
-                Some(image) => self.on_image(index, &self.job.image(&image, planned.platform.as_deref()).await?),
+                Some(image) => self.on_image(index, &self.job.image(&image, planned.platform.as_deref(), Some(planned.place)).await?),
                 None => self.on_nothing(index),
             },
         };

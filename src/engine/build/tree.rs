@@ -8,7 +8,7 @@ use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
 use crate::archive::digest::digest_tree;
 use crate::archive::select::Selection;
 use crate::archive::{self, look, open_folder};
-use crate::dockerfile::{Copy, Ignore, Source};
+use crate::dockerfile::{Copy, Ignore, Place, Source};
 use crate::engine::build::context::ContextTree;
 use crate::engine::build::placing::{choose, exclusions};
 use crate::engine::build::stage::StepError;
@@ -37,7 +37,7 @@ pub(super) enum Tree {
 
 impl Build {
     /// The tree that a source names.
-    pub(super) async fn tree(&self, from: &Source) -> Result<Tree, Halt> {
+    pub(super) async fn tree(&self, from: &Source, place: Option<Place>) -> Result<Tree, Halt> {
         let of_image = |layers: &[Digest]| Tree::Layers { layers: layers.to_vec(), files: ground::of_layers(layers) };
         Ok(match from {
             Source::Context => Tree::Folder(
@@ -51,10 +51,10 @@ impl Build {
                 let stage = self.stage(*index).await.map_err(|_| Halt::Elsewhere)?;
                 Tree::Layers { layers: stage.layers().to_vec(), files: stage.files }
             }
-            Source::Image(name) => of_image(&self.job.image(name, None).await?.document.rootfs.diff_ids),
-            Source::Named(name) => match self.job.spec.contexts.get(name) {
-                Some(NamedContext::Image(image)) => of_image(&self.job.image(image, None).await?.document.rootfs.diff_ids),
-                _ => Tree::Folder(self.named(name)?),
+            Source::Image(name) => of_image(&self.job.image(name, None, place).await?.document.rootfs.diff_ids),
+            Source::Named(name) => match self.job.spec.contexts.get(name).and_then(NamedContext::image) {
+                Some(image) => of_image(&self.job.image(image, None, place).await?.document.rootfs.diff_ids),
+                None => Tree::Folder(self.named(name)?),
             },
             Source::Scratch => of_image(&[]),
         })

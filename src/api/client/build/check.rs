@@ -14,7 +14,12 @@ pub(in crate::api) fn check(prepared: &Prepared, environments: BTreeMap<Base, Ve
     };
     let refusal = |problems: &[Problem]| Failure::invalid(Problem::tell(name, problems));
     let file = Dockerfile::parse(text).map_err(|problems| refusal(&problems))?;
-    file.plan(prepared.options()).map_err(|problem| refusal(&[problem]))?;
+    let file = file.directed(&prepared.spec.args).map_err(|problem| refusal(&[problem]))?;
+    let plan = file.plan(prepared.options()).map_err(|problem| refusal(&[problem]))?;
+    let refused = plan.refusals(&environments);
+    if !refused.is_empty() {
+        return Err(refusal(&refused));
+    }
     let known = Known { ignore: prepared.ignore(), all_stages: true, environments };
     let warnings = file.warnings(prepared.options(), &known).into_iter().map(|warning| {
         let place = BuildPlace::of(name, text, warning.place.line, warning.place.column, warning.place.end_line);

@@ -147,10 +147,8 @@ impl Prepared {
     /// The registries that the build may ask.
     pub(in crate::api) fn registries(&self) -> BTreeSet<String> {
         let mut names: Vec<String> = self.spec.cache_from.clone();
-        names.extend(self.spec.contexts.values().filter_map(|context| match context {
-            NamedContext::Image(name) => Some(name.trim_start_matches("docker-image://").to_owned()),
-            NamedContext::Folder => None,
-        }));
+        let images = self.spec.contexts.values().filter_map(NamedContext::image);
+        names.extend(images.map(|name| name.trim_start_matches("docker-image://").to_owned()));
         match &self.dockerfile {
             // What is in an archive is not known here.
             None => names.push(DOCKER_HUB.to_owned() + "/library/any"),
@@ -177,10 +175,7 @@ impl Prepared {
         };
         let stages = self.dockerfile.as_ref().map_or(0, |file| file.stages.len());
         let bases = (0..stages).filter_map(plan).flat_map(|plan| plan.stages).map(|stage| stage.base);
-        let named = |name: &String| match self.spec.contexts.get(name) {
-            Some(NamedContext::Image(image)) => Some(image.clone()),
-            _ => None,
-        };
+        let named = |name: &String| self.spec.contexts.get(name)?.image().map(str::to_owned);
         let image = |base: Base| match &base {
             Base::Image(name) => Some((base.clone(), name.clone())),
             Base::Context(name) => named(name).map(|image| (base.clone(), image)),

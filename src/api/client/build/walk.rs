@@ -1,6 +1,7 @@
 //! A folder of a client is listed for a build: in the order of names, and without following a link.
 
 use std::ffi::{CString, OsStr};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(super) fn open(folder: &Path) -> Result<OwnedFd, Failure> {
 /// Lists what is selected of a folder.
 pub(super) fn list(root: BorrowedFd<'_>, selection: &mut Selection) -> Result<Vec<ContextEntry>, Failure> {
     for _ in 0..ROUNDS {
-        let mut walk = Walk { selection, entries: Vec::new(), folders: Vec::new(), is_wider: false };
+        let mut walk = Walk { selection, entries: Vec::new(), folders: Vec::new(), is_wider: false, began: now() };
         let top = walk.selection.top();
         walk.folder(root, b"", &top, 0)?;
         if !walk.is_wider {
@@ -47,6 +48,8 @@ struct Walk<'a> {
     folders: Vec<Option<ContextEntry>>,
     /// A link led to more.
     is_wider: bool,
+    /// When it began, in nanoseconds since 1970.
+    began: i64,
 }
 
 impl Walk<'_> {
@@ -77,7 +80,7 @@ impl Walk<'_> {
                 FileType::Directory => {
                     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     let opened = rustix::fs::openat(folder, &name, flags, Mode::empty()).map_err(|error| unread(&whole, error))?;
-                    let entry = entry(whole.clone(), EntryKind::Folder, &stat);
+                    let entry = entry(whole.clone(), EntryKind::Folder, &stat, self.began);
                     let is_itself = below == Part::All && !is_left_out;
                     if is_itself {
                         self.add(entry);
@@ -108,7 +111,7 @@ impl Walk<'_> {
                     return Err(Failure::invalid(message));
                 }
             };
-            let entry = entry(whole, kind, &stat);
+            let entry = entry(whole, kind, &stat, self.began);
             self.add(entry);
         }
         Ok(())
@@ -135,15 +138,31 @@ fn names(folder: BorrowedFd<'_>) -> Result<Vec<(CString, FileType)>, Errno> {
     Ok(names)
 }
 
-fn entry(path: Vec<u8>, kind: EntryKind, stat: &Stat) -> ContextEntry {
-    let nanos = |seconds: i64, rest| seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or(0));
-    ContextEntry {
-        path,
-        kind,
-        mode: stat.st_mode & 0o7777,
-        modified: nanos(stat.st_mtime, stat.st_mtime_nsec),
-        changed: nanos(stat.st_ctime, stat.st_ctime_nsec),
-    }
+fn entry(path: Vec<u8>, kind: EntryKind, stat: &Stat, began: i64) -> ContextEntry {
+    let modified = nanos(stat.st_mtime, stat.st_mtime_nsec);
+    ContextEntry { path, kind, mode: stat.st_mode & 0o7777, modified, changed: changed(stat, began) }
+}
+
+/// A number that is another one as soon as something else may lie there: another file in its place, or the same one changed since. A clock
+/// of files goes in steps: what changed just now may change again, and its time not; so it is taken for changed once more the next time, as
+/// git takes what it calls racily clean.
+fn changed(stat: &Stat, began: i64) -> i64 {
+    let changed = nanos(stat.st_ctime, stat.st_ctime_nsec);
+    // The coarsest clocks have whole seconds, or two; the kernel's own one goes a hundred times a second or more.
+    let step = if stat.st_ctime_nsec == 0 { 2_000_000_000 } else { 100_000_000 };
+    let moment = if began.saturating_sub(changed) < step { began } else { 0 };
+    let mut hasher = DefaultHasher::new();
+    (stat.st_dev, stat.st_ino, changed, moment).hash(&mut hasher);
+    hasher.finish().cast_signed()
+}
+
+fn nanos(seconds: i64, rest: impl TryInto<i64>) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest.try_into().unwrap_or(0))
+}
+
+fn now() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    nanos(now.tv_sec, now.tv_nsec)
 }
 
 pub(super) fn unread(path: &[u8], error: Errno) -> Failure {
@@ -246,5 +265,33 @@ mod tests {
         assert!(open(&folder.path().join("x")).expect_err("missing").message.contains("does not exist"));
         fs::write(folder.path().join("x"), "").expect("a file");
         assert!(open(&folder.path().join("x")).expect_err("a file").message.contains("is no folder"));
+    }
+
+    #[test]
+    fn what_may_be_something_else_is_another_number() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "text").expect("a file");
+        let stat = rustix::fs::stat(&path).expect("it is there");
+        let at = nanos(stat.st_ctime, stat.st_ctime_nsec);
+        const SECOND: i64 = 1_000_000_000;
+        assert_eq!(changed(&stat, at + SECOND), changed(&stat, at + 2 * SECOND), "it has been at rest");
+        assert_ne!(changed(&stat, at), changed(&stat, at + SECOND), "it had changed just before");
+        assert_ne!(changed(&stat, at), changed(&stat, at + 1), "and so it had the second time");
+        let with = |change: &dyn Fn(&mut Stat)| {
+            let mut other = stat;
+            change(&mut other);
+            changed(&other, at + 9 * SECOND)
+        };
+        let same = with(&|_| {});
+        assert_ne!(with(&|stat| stat.st_ino += 1), same);
+        assert_ne!(with(&|stat| stat.st_dev += 1), same);
+        assert_ne!(with(&|stat| stat.st_ctime -= 1), same);
+        // Its clock has whole seconds.
+        let mut coarse = stat;
+        coarse.st_ctime_nsec = 0;
+        let at = coarse.st_ctime * SECOND;
+        assert_ne!(changed(&coarse, at + SECOND), changed(&coarse, at + 3 * SECOND));
+        assert_eq!(changed(&coarse, at + 2 * SECOND), changed(&coarse, at + 3 * SECOND));
     }
 }
