@@ -9,14 +9,14 @@ use crate::engine::container::select::Selection;
 use crate::engine::container::start::Starter;
 use crate::engine::container::stop::Reason;
 use crate::engine::container::wait::ContainerWait;
-use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, Stopped, WaitCondition};
+use crate::resource::container::{ContainerFilter, ContainerInfo, ContainerSpec, ExitStatus, StopOptions, Stopped, Told, WaitCondition};
 use crate::resource::failure::Failure;
 use crate::resource::id::ContainerId;
 use crate::trace::Trace;
 
 impl Engine {
     /// Returns the containers a filter selects, newest first.
-    pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<Arc<ContainerInfo>>, Failure> {
+    pub async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<Arc<Told>>, Failure> {
         let mut infos: Vec<_> = self.shared.containers.all().iter().map(|container| self.told_of(container)).collect();
         infos.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
         let image = |name: &str| self.shared.images.meant(name);
@@ -34,7 +34,7 @@ impl Engine {
 
     /// Returns a container by name, id or unambiguous start of an id. One that is being restarted is not seen between its two lives, as in
     /// Docker: Docker Compose looks when it hears of an end, and takes what has ended for gone.
-    pub async fn container(&self, name: &str) -> Result<Arc<ContainerInfo>, Failure> {
+    pub async fn container(&self, name: &str) -> Result<Arc<Told>, Failure> {
         let container = self.shared.containers.find(name)?;
         // Who is gone has nothing left to be awaited.
         let _ = container.watch().wait_for(|life| !life.is_between_lives()).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::build::BuildCache;
-use crate::resource::container::ContainerInfo;
+use crate::resource::container::Told;
 use crate::resource::image::{ImageInfo, ImageUsage};
 use crate::resource::time::Timestamp;
 use crate::resource::volume::VolumeInfo;
@@ -117,7 +117,7 @@ pub struct DiskQuestion {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerUse {
     /// The container.
-    pub container: Arc<ContainerInfo>,
+    pub container: Arc<Told>,
     /// What its image is called now.
     pub image: String,
     /// The bytes it wrote itself, and all it sees.

@@ -201,8 +201,8 @@ async fn a_list_that_tells_all_needs_one_request_and_another_one_more_each() {
     let id = "a".repeat(64);
     let image = format!("sha256:{}", "b".repeat(64));
     let whole = json!({ "Id": id, "Name": "/web", "Image": image, "State": { "Status": "created" }, "Config": {}, "HostConfig": {} });
-    let mut ours = vec![Arc::new(read::from_json(whole.clone()).expect("a container"))];
-    let ours = String::from_utf8(whole::to_json(&mut ours)).expect("text");
+    let ours = [read::from_json(whole.clone()).expect("a container")];
+    let ours = String::from_utf8(whole::to_json(ours.iter())).expect("text");
     let dockers = json!([{ "Id": id, "State": "created" }]).to_string();
     let of_another_version = json!([{ "Id": id, "Gantry": { "strange": 1 } }]).to_string();
     for (list, requests) in [(ours, 1), (dockers, 2), (of_another_version, 2)] {

@@ -90,12 +90,16 @@ impl List {
         Self(text)
     }
 
-    /// Adds an item.
-    pub(super) fn push(&mut self, value: &impl Serialize) {
+    /// Adds an item: an object that was begun, and more of its fields.
+    pub(super) fn push(&mut self, begun: &[u8], more: &impl Serialize) {
         if self.0.len() > 1 {
             self.0.push(b',');
         }
-        serde_json::to_writer(&mut self.0, value).expect("a value is JSON");
+        self.0.extend_from_slice(begun);
+        let joint = self.0.len();
+        serde_json::to_writer(&mut self.0, more).expect("a value is JSON");
+        // In the place of the brace that begins an object of its own.
+        self.0[joint] = b',';
     }
 
     /// Ends it; with status 200.

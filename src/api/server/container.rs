@@ -14,7 +14,7 @@ use crate::api::server::call::Call;
 use crate::api::server::query::Query;
 use crate::api::server::{older, older_create};
 use crate::api::wire::answer::{Pruned, container_created_to_json, exit_to_json, processes_to_json, prune_to_json};
-use crate::api::wire::container::summary::Summary;
+use crate::api::wire::container::summary::{self, Passing};
 use crate::api::wire::container::{inspect, whole};
 use crate::api::wire::extension::{SKIP_DEAF, UNHEARD, WHOLE};
 use crate::api::wire::spec;
@@ -40,7 +40,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
     let mut containers = call.engine.containers(&ContainerFilter { all, filters }).await?;
     containers.truncate(limit.unwrap_or(usize::MAX));
     if is_whole {
-        return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(&mut containers).into()));
+        return Ok(answer::bytes(StatusCode::OK, "application/json", whole::to_json(containers.iter().map(|told| &***told)).into()));
     }
     let now = clock::now();
     // Many of a long list are of one image.
@@ -49,8 +49,9 @@ pub(super) async fn list(mut call: Call) -> Answer {
     for info in &containers {
         let sizes = if is_sized { call.engine.container_size(info).await? } else { (0, 0) };
         let image = images.entry((&info.spec.image, info.image)).or_insert_with(|| call.engine.image_name(info));
-        let line = Summary::of(info, image, now).with_sizes(sizes);
-        lines.push(&if older::lists_annotations(version) { line } else { line.without_annotations() });
+        let passing = Passing::of(info, image, now).with_sizes(sizes);
+        let passing = if older::lists_annotations(version) { passing } else { passing.without_annotations() };
+        lines.push(info.written(summary::lasting), &passing);
     }
     Ok(lines.into_answer())
 }

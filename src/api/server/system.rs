@@ -1,7 +1,6 @@
 //! The engine itself: which it is, what it knows of its machine, and its end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -13,7 +12,7 @@ use crate::api::server::older;
 use crate::api::server::router::{ApiVersion, forbid_caching};
 use crate::api::wire::{disk, observation, system};
 use crate::engine::clock;
-use crate::resource::container::ContainerFilter;
+use crate::resource::container::{ContainerFilter, ContainerInfo};
 use crate::resource::failure::{Failure, FailureKind};
 use crate::resource::observation::Observation;
 use crate::resource::system::DiskQuestion;
@@ -91,7 +90,7 @@ pub(super) async fn observe(mut call: Call) -> Result<Response<Body>, Failure> {
     let everything = BTreeMap::new();
     let containers = engine.containers(&ContainerFilter { all: true, filters }).await?;
     let observation = Observation {
-        containers: containers.into_iter().map(Arc::unwrap_or_clone).collect(),
+        containers: containers.iter().map(|told| ContainerInfo::clone(told)).collect(),
         networks: engine.networks(&everything).await?,
         volumes: engine.volumes(&everything).await?,
         images,

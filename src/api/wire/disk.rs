@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::wire::container::summary::Summary;
+use crate::api::wire::container::summary::{Passing, Summary};
 use crate::api::wire::{image, time, volume};
 use crate::resource::build::BuildCache;
 use crate::resource::image::ImageUsage;
@@ -25,7 +25,9 @@ pub fn to_json(found: &DiskUse, now: Timestamp) -> Value {
         images.iter().map(line).collect::<Vec<_>>()
     });
     let containers = found.containers.as_ref().map(|containers| {
-        let line = |found: &ContainerUse| json!(Summary::of(&found.container, &found.image, now).with_sizes(found.sizes));
+        let line = |found: &ContainerUse| {
+            json!(Summary::of(&found.container, Passing::of(&found.container, &found.image, now).with_sizes(found.sizes)))
+        };
         containers.iter().map(line).collect::<Vec<_>>()
     });
     let volumes = found.volumes.as_ref().map(|volumes| {

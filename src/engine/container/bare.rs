@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::container::entry::Container;
-use crate::resource::container::{ContainerInfo, EndpointSpec, EndpointState, NetworkMode};
+use crate::resource::container::{ContainerInfo, EndpointSpec, EndpointState, NetworkMode, Told};
 use crate::resource::network::{NetworkInfo, NetworkMember};
 
 impl Engine {
     /// What is told of a container.
-    pub(in crate::engine) fn told_of(&self, container: &Container) -> Arc<ContainerInfo> {
-        let mut info = container.info();
-        if let Some(network) = self.bare_network(&info.spec.network) {
-            Arc::make_mut(&mut info).endpoints.push(EndpointState::at_rest(network.id, network.name.as_str(), EndpointSpec::default()));
+    pub(in crate::engine) fn told_of(&self, container: &Container) -> Arc<Told> {
+        let told = container.info();
+        if let Some(network) = self.bare_network(&told.spec.network) {
+            let mut info = ContainerInfo::clone(&told);
+            info.endpoints.push(EndpointState::at_rest(network.id, network.name.as_str(), EndpointSpec::default()));
+            return Told::new(info);
         }
-        info
+        told
     }
 
     /// Adds to a network those who are told to be on it.

@@ -17,7 +17,7 @@ use crate::engine::image::work::RootGuard;
 use crate::engine::runtime::task::{AttachRequest, Attached, Task};
 use crate::engine::store::{self, StoreError};
 use crate::resource::container::{
-    ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, HealthState, LogSpec, PublishedPort,
+    ContainerInfo, ContainerSpec, ContainerState, EndpointState, ExitStatus, HealthState, LogSpec, PublishedPort, Told,
 };
 use crate::resource::failure::Failure;
 use crate::resource::id::{ContainerId, ExecId};
@@ -38,7 +38,7 @@ pub(in crate::engine) struct Container {
     /// So often something changed of what is told of it.
     changes: AtomicU64,
     /// What was told of it last, and after how many changes: most of a long list is as it was.
-    told: Mutex<Option<(u64, Arc<ContainerInfo>)>>,
+    told: Mutex<Option<(u64, Arc<Told>)>>,
 }
 
 /// A client that attached to a container before it was started.
@@ -316,7 +316,7 @@ impl Container {
     }
 
     /// What is told of it.
-    pub(in crate::engine) fn info(&self) -> Arc<ContainerInfo> {
+    pub(in crate::engine) fn info(&self) -> Arc<Told> {
         let life = self.life.borrow();
         // Counted before the rest is looked at: what changes meanwhile is looked at again the next time.
         let changes = self.changes.load(Ordering::Acquire);
@@ -325,7 +325,7 @@ impl Container {
         {
             return Arc::clone(told);
         }
-        let info = Arc::new(self.look(&life));
+        let info = Told::new(self.look(&life));
         *lock(&self.told) = Some((changes, Arc::clone(&info)));
         info
     }

@@ -6,6 +6,7 @@ mod mount;
 mod port;
 mod request;
 mod state;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +23,7 @@ pub use crate::resource::container::request::{
     AttachOptions, CommitOptions, ContainerChange, ContainerFilter, StopOptions, Stopped, WaitCondition,
 };
 pub use crate::resource::container::state::{ContainerState, ExitStatus, HealthResult, HealthState, HealthStatus};
+pub use crate::resource::container::told::Told;
 use crate::resource::id::{ContainerId, Digest, ImageId, NetworkId};
 use crate::resource::name::ContainerName;
 use crate::resource::time::Timestamp;

@@ -1,4 +1,4 @@
-//! A container as a line of `GET /containers/json`. Of a long list there are many: a line is written without a tree of values in between.
+//! A container as a line of `GET /containers/json`. Of a long list there are many: what stays of a line is written once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,26 +14,41 @@ use crate::resource::time::Timestamp;
 
 /// A container in short, ready to be written.
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
 pub struct Summary<'a> {
+    #[serde(flatten)]
+    lasting: Lasting<'a>,
+    #[serde(flatten)]
+    passing: Passing<'a>,
+}
+
+/// What is written of it once: it stays as long as nothing of the container changes.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Lasting<'a> {
     id: ContainerId,
     names: [String; 1],
-    image: &'a str,
     #[serde(rename = "ImageID")]
     image_id: ImageId,
     command: String,
     created: i64,
     ports: Vec<Port>,
+    labels: &'a BTreeMap<String, String>,
+    state: &'static str,
+    network_settings: NetworkSettings<'a>,
+    mounts: Vec<inspect::Mount<'a>>,
+}
+
+/// What is written of it each time.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Passing<'a> {
+    image: &'a str,
     #[serde(skip_serializing_if = "is_nothing")]
     size_rw: u64,
     #[serde(skip_serializing_if = "is_nothing")]
     size_root_fs: u64,
-    labels: &'a BTreeMap<String, String>,
-    state: &'static str,
     status: String,
     host_config: HostConfig<'a>,
-    network_settings: NetworkSettings<'a>,
-    mounts: Vec<inspect::Mount<'a>>,
 }
 
 #[derive(Serialize)]
@@ -71,28 +86,50 @@ impl Serialize for Networks<'_> {
 }
 
 impl<'a> Summary<'a> {
-    /// A container in short. `image` is what its image is called now.
-    pub fn of(info: &'a ContainerInfo, image: &'a str, now: Timestamp) -> Self {
-        let annotations = &info.spec.annotations;
+    /// A container in short.
+    pub fn of(info: &'a ContainerInfo, passing: Passing<'a>) -> Self {
+        Self { lasting: Lasting::of(info), passing }
+    }
+}
+
+/// The lasting part of a container in short: JSON that is not ended yet.
+pub fn lasting(info: &ContainerInfo) -> Box<[u8]> {
+    // Invariant: plain data with string keys, which JSON can always hold.
+    let mut text = serde_json::to_vec(&Lasting::of(info)).expect("a container is plain data");
+    text.pop();
+    text.into()
+}
+
+impl<'a> Lasting<'a> {
+    fn of(info: &'a ContainerInfo) -> Self {
         Self {
             id: info.id,
             names: [["/", info.name.as_str()].concat()],
-            image,
             image_id: info.image,
             command: command(info),
             created: info.created.as_seconds(),
             ports: ports(info),
-            size_rw: 0,
-            size_root_fs: 0,
             labels: &info.effective.labels,
             state: info.state.word(),
+            network_settings: NetworkSettings { networks: Networks(info) },
+            mounts: inspect::mounts(info),
+        }
+    }
+}
+
+impl<'a> Passing<'a> {
+    /// `image` is what its image is called now.
+    pub fn of(info: &'a ContainerInfo, image: &'a str, now: Timestamp) -> Self {
+        let annotations = &info.spec.annotations;
+        Self {
+            image,
+            size_rw: 0,
+            size_root_fs: 0,
             status: state::sentence(&info.state, info.health.as_ref(), now),
             host_config: HostConfig {
                 network_mode: spec::network_mode_text(&info.spec.network),
                 annotations: (!annotations.is_empty()).then_some(annotations),
             },
-            network_settings: NetworkSettings { networks: Networks(info) },
-            mounts: inspect::mounts(info),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::*;
-use crate::api::wire::container::summary::Summary;
+use crate::api::wire::container::summary::{Passing, Summary};
 use crate::resource::container::{
     ContainerInfo, ContainerPort, ContainerSpec, ContainerState, EffectiveConfig, EndpointSpec, EndpointState, ExitStatus, HealthResult,
     HealthState, HealthStatus, IpcMode, MountInfo, MountSource, NamespaceMode, NetworkMode, Protocol, PublishedPort,
@@ -149,7 +149,7 @@ fn what_follows_from_a_wish_is_told_with_it() {
 #[test]
 fn a_line_of_the_list_is_dockers() {
     let info = info(ContainerState::Running { pid: 7, started_at: at(101), paused: false });
-    let line = serde_json::json!(Summary::of(&info, &info.spec.image, at(104)));
+    let line = serde_json::json!(Summary::of(&info, Passing::of(&info, &info.spec.image, at(104))));
     assert_eq!(line["Command"], "/entry serve 'two words'");
     assert_eq!(line["Status"], "Up 3 seconds (unhealthy)");
     assert_eq!(line["Names"][0], "/shop-web-1");
@@ -160,6 +160,10 @@ fn a_line_of_the_list_is_dockers() {
     ]);
     assert_eq!(line["Ports"], ports);
     assert_eq!(read::id_of_summary(&line), Some("01".repeat(32).as_str()));
+    // In two parts it is the same.
+    let passing = serde_json::to_string(&Passing::of(&info, &info.spec.image, at(104))).expect("JSON");
+    let parts = [&*summary::lasting(&info), b",", passing.trim_start_matches('{').as_bytes()].concat();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&parts).expect("JSON"), line);
 }
 
 #[test]
@@ -168,10 +172,13 @@ fn who_shares_a_network_has_no_ports_there() {
         let mut info = info(ContainerState::Running { pid: 7, started_at: at(101), paused: false });
         info.published = Vec::new();
         assert_eq!(inspect::to_json(&info)["NetworkSettings"]["Ports"]["443/tcp"], serde_json::Value::Null);
-        assert_eq!(serde_json::json!(Summary::of(&info, &info.spec.image, at(104)))["Ports"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            serde_json::json!(Summary::of(&info, Passing::of(&info, &info.spec.image, at(104))))["Ports"].as_array().map(Vec::len),
+            Some(2)
+        );
         info.spec.network = network;
         assert_eq!(inspect::to_json(&info)["NetworkSettings"]["Ports"], serde_json::json!({}));
-        assert_eq!(serde_json::json!(Summary::of(&info, &info.spec.image, at(104)))["Ports"], serde_json::json!([]));
+        assert_eq!(serde_json::json!(Summary::of(&info, Passing::of(&info, &info.spec.image, at(104))))["Ports"], serde_json::json!([]));
     }
 }
 

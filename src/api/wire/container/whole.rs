@@ -1,7 +1,7 @@
 //! A list of containers between our own two ends: everything in one answer, and in our own types, which costs a tenth of Docker's JSON
 //! to write and to read. An `up` with nothing to do consists of little else.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,15 @@ struct Read {
 }
 
 /// Writes a list, without what is in files.
-pub fn to_json(infos: &mut [Arc<ContainerInfo>]) -> Vec<u8> {
-    infos.iter_mut().filter(|info| !info.spec.files.is_empty()).for_each(|info| withhold_files(Arc::make_mut(info)));
+pub fn to_json<'a>(infos: impl Iterator<Item = &'a ContainerInfo>) -> Vec<u8> {
+    let withheld = |info: &'a ContainerInfo| {
+        let mut info = Cow::Borrowed(info);
+        if !info.spec.files.is_empty() {
+            withhold_files(info.to_mut());
+        }
+        info
+    };
+    let infos: Vec<Cow<'a, ContainerInfo>> = infos.map(withheld).collect();
     let lines: Vec<Line<'_>> = infos.iter().map(|info| Line { id: info.id, info }).collect();
     // Invariant: plain data with string keys, which JSON can always hold.
     serde_json::to_vec(&lines).expect("containers are plain data")
