@@ -144,14 +144,15 @@ fn parse_bind(path: &str, text: &str) -> Result<Mount, WireError> {
     if !target.starts_with('/') || source == Some("") {
         return Err(wrong());
     }
-    let (mut read_only, mut no_copy, mut propagation) = (false, false, None);
+    let (mut read_only, mut no_copy, mut propagation) = (None, false, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
-            "ro" => read_only = true,
+            "ro" | "rw" if read_only.is_some() => return Err(WireError::malformed(path, format!("one of `ro` and `rw` in `{text}`"))),
+            "ro" | "rw" => read_only = Some(option == "ro"),
             "nocopy" => no_copy = true,
-            "shared" | "slave" | "private" | "rshared" | "rslave" | "rprivate" => propagation = Some(option.to_owned()),
+            option if PROPAGATIONS.contains(&option) => propagation = Some(option.to_owned()),
             // Nothing on Linux without SELinux, as in dockerd: the relabelling and Docker Desktop's cache modes.
-            "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
+            "z" | "Z" | "consistent" | "cached" | "delegated" => {}
             _ => return Err(WireError::malformed(path, format!("known options instead of `{option}` in `{text}`"))),
         }
     }
@@ -164,8 +165,11 @@ fn parse_bind(path: &str, text: &str) -> Result<Mount, WireError> {
         }
         _ => return Err(WireError::malformed(path, format!("no propagation for the volume in `{text}`"))),
     };
-    Ok(Mount { target: target.to_owned(), read_only, source })
+    Ok(Mount { target: target.to_owned(), read_only: read_only.unwrap_or_default(), source })
 }
+
+/// How mounts may spread (mount_namespaces(7)).
+const PROPAGATIONS: [&str; 6] = ["shared", "slave", "private", "rshared", "rslave", "rprivate"];
 
 /// An entry of `Mounts`; `None` for a kind another engine has and we do not.
 fn parse_mount(fields: &mut Fields) -> Result<Option<Mount>, WireError> {
@@ -182,6 +186,9 @@ fn parse_mount(fields: &mut Fields) -> Result<Option<Mount>, WireError> {
             let path = path.ok_or_else(|| WireError::malformed(fields.path("Source"), "an absolute path"))?;
             let mut options = fields.object("BindOptions")?;
             let propagation = options.text("Propagation")?;
+            if propagation.as_ref().is_some_and(|word| !word.is_empty() && !PROPAGATIONS.contains(&word.as_str())) {
+                return Err(WireError::malformed(options.path("Propagation"), PROPAGATIONS.join(", ")));
+            }
             let create = options.flag("CreateMountpoint")?;
             let mut recursion = BindRecursion::Enabled;
             for (name, kind) in RECURSION {
