@@ -7,7 +7,8 @@ use crate::engine::container::entry::Container;
 use crate::engine::container::record::SpecRecord;
 use crate::engine::container::security;
 use crate::engine::runtime::launch::{CgroupSpec, LaunchMount, LaunchSource, LaunchSpec, Namespace, Namespaces, ProcessSpec, RootfsSpec};
-use crate::resource::container::{BindRecursion, IpcMode, LogSpec, MountSource, NamespaceMode, fill_tag};
+use crate::resource::container::{BindRecursion, ContainerSpec, IpcMode, LogSpec, MountSource, NamespaceMode, fill_tag};
+use crate::resource::exec::TerminalSize;
 use crate::resource::failure::Failure;
 use crate::trace::Trace;
 
@@ -120,6 +121,12 @@ pub(super) fn log_details(record: &SpecRecord) -> BTreeMap<String, String> {
     found
 }
 
+/// The size of the terminal from the first moment, if whoever made the container has told it; a client may tell another one later.
+fn console(spec: &ContainerSpec) -> Option<TerminalSize> {
+    let [rows, columns] = spec.remarks.console.map(|number| u16::try_from(number).unwrap_or(0));
+    (spec.tty && rows > 0 && columns > 0).then_some(TerminalSize { rows, columns })
+}
+
 /// The container's own command; an exec begins with it and changes what it was asked to.
 pub(super) fn process(record: &SpecRecord) -> Result<ProcessSpec, Failure> {
     let (spec, effective) = (&record.spec, &record.effective);
@@ -131,7 +138,7 @@ pub(super) fn process(record: &SpecRecord) -> Result<ProcessSpec, Failure> {
         user: effective.user.clone(),
         groups: spec.group_add.clone(),
         tty: spec.tty,
-        size: None,
+        size: console(spec),
         capabilities: security.capabilities,
         no_new_privileges: security.no_new_privileges,
         seccomp: security.seccomp,
@@ -198,6 +205,19 @@ pub(super) fn mount(target: &str, read_only: bool, source: &MountSource, path: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_has_the_size_that_was_told() {
+        let check = |tty, size, expect: Option<(u16, u16)>| {
+            let mut spec = ContainerSpec { tty, ..ContainerSpec::default() };
+            spec.remarks.console = size;
+            assert_eq!(console(&spec).map(|size| (size.rows, size.columns)), expect, "{size:?}");
+        };
+        check(true, [31, 97], Some((31, 97)));
+        check(false, [31, 97], None);
+        check(true, [0, 0], None);
+        check(true, [31, 70_000], None);
+    }
 
     #[test]
     fn the_containers_variables_replace_ours_where_they_stand() {
