@@ -28,13 +28,13 @@ mod plan;
 mod port;
 mod problem;
 mod reach;
-mod refusal;
 mod resolve;
 mod scope;
 mod signal;
 mod step;
 mod substitute;
 mod transfer;
+mod trial;
 mod words;
 
 pub use directive::{Checks, Directives};
@@ -49,6 +49,7 @@ pub use problem::{Place, Problem};
 pub use reach::{Extent, Reach};
 pub use scope::{Inherited, Scope};
 pub use step::{Command, Copy, CopySource, Healthcheck, InlineFile, Mount, Network, Owner, Run, Sharing, Source, Step};
+pub use trial::Trial;
 
 /// A line or a column; a file has fewer than four billion of either.
 fn number(count: usize) -> u32 {

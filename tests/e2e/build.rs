@@ -458,7 +458,7 @@ fn a_command_for_another_machine_runs_where_there_is_an_emulator() {
     assert_eq!(image(&bottle, "c:1").expect("it was built")["Architecture"], "arm64");
     bottle.shell("$GANTRY image save c:1 >saved.tar && mkdir saved && tar -C saved -xf saved.tar").success();
     let layers = bottle
-        .shell("for layer in $(grep -o 'blobs/sha256/[0-9a-f]*' saved/manifest.json | sort -u); do tar -tf saved/$layer 2>/dev/null; done")
+        .shell("for layer in $(grep -o 'blobs/sha256/[0-9a-f]*' saved/manifest.json | sort -u); do tar -tf saved/$layer 2>/dev/null || true; done")
         .success();
     assert!(layers.lines().any(|name| name == "touched"), "{layers}");
     // A service that asks for it is built as well.
@@ -549,4 +549,24 @@ fn what_cannot_be_is_refused_before_anything_is_done() {
     assert!(with("BUILDKIT_SYNTAX=example/other:1").failure(1).contains("`example/other:1`"));
     assert!(with("BUILDKIT_DOCKERFILE_CHECK=error=true").failure(1).contains("makes them errors"));
     with("BUILDKIT_DOCKERFILE_CHECK=skip=all;error=true").success();
+}
+
+#[test]
+fn what_is_fetched_is_fetched_at_once_and_once() {
+    let bottle = Bottle::with_image();
+    // Nobody has an answer before three have asked.
+    bottle.write(
+        "server.py",
+        "import http.server, threading\nbarrier = threading.Barrier(3, timeout=60)\nclass Files(http.server.BaseHTTPRequestHandler):\n    \
+         def do_GET(self):\n        print(self.path, file=open('asked', 'a'), flush=True)\n        barrier.wait()\n        self.send_response(200)\n        \
+         self.end_headers()\n        self.wfile.write(self.path.encode())\n\
+         server = http.server.ThreadingHTTPServer(('127.0.0.1', 8097), Files)\nprint('ready', flush=True)\nserver.serve_forever()\n",
+    );
+    let dockerfile = "FROM IMAGE AS one\nADD http://127.0.0.1:8097/a http://127.0.0.1:8097/b /x/\nFROM one\nADD http://127.0.0.1:8097/c /x/\nADD http://127.0.0.1:8097/a /y/\n";
+    write_context(&bottle, "c", dockerfile);
+    bottle
+        .shell("python3 server.py >ready & server=$!; until grep -q ready ready 2>/dev/null; do :; done; $GANTRY image build -q -t c:1 c; code=$?; kill $server; exit $code")
+        .success();
+    assert_eq!(["x/a", "x/b", "x/c", "y/a"].map(|path| read(&bottle, "c:1", &format!("/{path}"))), ["/a", "/b", "/c", "/a"]);
+    assert_eq!(bottle.shell("sort asked").success(), "/a\n/b\n/c\n");
 }

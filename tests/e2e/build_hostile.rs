@@ -220,7 +220,7 @@ fn what_a_step_plants_in_a_cache_hurts_nobody() {
     let victim = Victim::of(&bottle);
     let place = victim.0.display().to_string();
     let plant = format!(
-        "FROM IMAGE\nRUN --mount=type=cache,id=shared,target=/c ln -s {place} /c/link; ln -s / /c/root; mkfifo /c/pipe; mknod /c/disk b 8 0; \
+        "FROM IMAGE\nRUN --mount=type=cache,id=shared,target=/c,uid=1000,mode=0777 ln -s {place} /c/link; ln -s / /c/root; mkfifo /c/pipe; mknod /c/disk b 8 0; \
          cp /bin/busybox /c/su; chmod 4755 /c/su; mkdir -p /c/$(yes d | head -1500 | tr '\\n' /); touch '/c/..  x'; ls /c\n"
     );
     let told = build(&bottle, &[], &plant);
@@ -236,7 +236,7 @@ fn what_a_step_plants_in_a_cache_hurts_nobody() {
     let told = build(
         &bottle,
         &[],
-        "FROM IMAGE\nRUN --mount=type=cache,id=shared,target=/c cat /c/link/secret; touch /c/link/made; cat /c/disk; cat /c/root/proc/1/cmdline; rm -r /c/link/*; true\n\
+        "FROM IMAGE\nRUN --mount=type=cache,id=shared,target=/c,uid=1000,mode=0777 cat /c/link/secret; touch /c/link/made; cat /c/disk; cat /c/root/proc/1/cmdline; rm -r /c/link/*; true\n\
          RUN --mount=type=cache,id=shared,target=/c,uid=1000,mode=0777 ls -ld /c/link\n",
     );
     assert!(told.code == 0 && !told.stdout.contains(SECRET) && told.stdout.contains("ermitted"), "{told:?}");

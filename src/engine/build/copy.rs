@@ -8,16 +8,15 @@ use crate::archive::layer::LayerRules;
 use crate::archive::opaque::show_below;
 use crate::archive::{look, open_folder};
 use crate::dockerfile::{Copy, CopySource, Place, Source};
+use crate::engine::build::fetch::{self, Fetched};
 use crate::engine::build::ground::Ground;
 use crate::engine::build::key::Key;
 use crate::engine::build::placing::{Part, Placing, owner_in};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::tree::Tree;
-use crate::engine::build::{Build, Halt, fetch, now};
-use crate::engine::image::workshop::Scratch;
+use crate::engine::build::{Build, Halt, now};
 use crate::engine::runtime::view::{self, Extent, Seen};
-use crate::resource::build::StepEnd;
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
 
@@ -87,28 +86,18 @@ impl Build {
                     let time = std::time::UNIX_EPOCH
                         + std::time::Duration::from_secs(self.job.epoch.and_then(|it| u64::try_from(it).ok()).unwrap_or(0));
                     fs::File::open(&path).and_then(|file| file.set_modified(time)).map_err(failed)?;
-                    parts.push(Part::File { scratch, name: name.clone(), digest: Digest::of(content.as_bytes()) });
+                    parts.push(Part::File { scratch: Arc::new(scratch), name: name.clone(), digest: Digest::of(content.as_bytes()) });
                 }
                 (CopySource::Url(url), _) => match copy.checksum.as_deref().map(fetch::checksum).transpose()? {
                     Some(digest) => parts.push(Part::Remote { url: url.clone(), digest }),
                     None => {
-                        let told = self.job.teller.begin(&format!("[internal] fetch {url}")).await;
-                        let fetched = self.fetched(url, &told).await;
-                        told.end(if fetched.is_ok() { StepEnd::Done } else { StepEnd::Cancelled }).await;
-                        let (scratch, name, digest) = fetched?;
+                        let Fetched { scratch, name, digest } = self.fetched(url).await?;
                         parts.push(Part::File { scratch, name, digest });
                     }
                 },
             }
         }
         Ok(parts)
-    }
-
-    async fn fetched(&self, url: &str, told: &ToldStep) -> Result<(Scratch, String, Digest), StepError> {
-        let scratch = self.job.workshop.scratch()?;
-        let name = fetch::name_of(url);
-        let digest = self.fetch(url, &scratch.upper().join(&name), told).await?;
-        Ok((scratch, name, digest))
     }
 
     /// What a copy puts somewhere, whatever lies there.
@@ -146,7 +135,7 @@ impl Build {
         for part in parts {
             ready.push(match part {
                 Part::Remote { url, digest: expected } => {
-                    let (scratch, name, digest) = self.fetched(&url, &told).await?;
+                    let Fetched { scratch, name, digest } = self.fetch_into_scratch(&url, &told).await?;
                     if digest != expected {
                         let message = format!("{url} has the digest {digest}, and --checksum says {expected}");
                         return Err(Failure::invalid(message).into());

@@ -1,17 +1,22 @@
 //! Files behind URLs, for ADD.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::engine::build::Build;
 use crate::engine::build::stage::StepError;
 use crate::engine::build::teller::ToldStep;
+use crate::engine::image::workshop::Scratch;
+use crate::resource::build::StepEnd;
 use crate::resource::failure::Failure;
 use crate::resource::id::Digest;
 
@@ -32,9 +37,51 @@ pub(super) fn name_of(url: &str) -> String {
     }
 }
 
+/// Addresses that are fetched at a time before anybody needs them.
+const AT_ONCE: usize = 4;
+
+/// What was fetched: a file in a folder of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) scratch: Arc<Scratch>,
+    pub(super) name: String,
+    pub(super) digest: Digest,
+}
+
+/// What a build fetches, each address once.
+pub(super) type Fetches = BTreeMap<String, OnceCell<Result<Fetched, Failure>>>;
+
 impl Build {
+    /// Fetches what steps will need whatever comes before them. What goes wrong is told where it is needed.
+    pub(super) async fn fetch_ahead(&self) {
+        let urls = futures_util::stream::iter(self.fetched.keys());
+        urls.for_each_concurrent(AT_ONCE, |url| async move { drop(self.fetched(url).await) }).await;
+    }
+
+    /// What lies behind a URL, fetched once.
+    pub(super) async fn fetched(&self, url: &str) -> Result<Fetched, Failure> {
+        let fetch = || async {
+            let told = self.job.teller.begin(&format!("[internal] fetch {url}")).await;
+            let fetched = Box::pin(self.fetch_into_scratch(url, &told)).await;
+            told.end(if fetched.is_ok() { StepEnd::Done } else { StepEnd::Cancelled }).await;
+            fetched.map_err(|error| error.failure)
+        };
+        match self.fetched.get(url) {
+            Some(cell) => cell.get_or_init(fetch).await.clone(),
+            None => fetch().await,
+        }
+    }
+
+    /// Fetches what lies behind a URL into a folder of its own.
+    pub(super) async fn fetch_into_scratch(&self, url: &str, told: &ToldStep) -> Result<Fetched, StepError> {
+        let scratch = Arc::new(self.job.workshop.scratch()?);
+        let name = name_of(url);
+        let digest = self.fetch(url, &scratch.upper().join(&name), told).await?;
+        Ok(Fetched { scratch, name, digest })
+    }
+
     /// Reads what lies behind a URL into a new file, which has the time the server says; returns the digest of it.
-    pub(super) async fn fetch(&self, url: &str, into: &Path, told: &ToldStep) -> Result<Digest, StepError> {
+    async fn fetch(&self, url: &str, into: &Path, told: &ToldStep) -> Result<Digest, StepError> {
         let mut download = self.job.workshop.download(url).await?;
         let modified = u64::try_from(download.modified().unwrap_or(0)).unwrap_or(0);
         let (total, mut current) = (download.length(), 0);

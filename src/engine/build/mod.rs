@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 
 use crate::dockerfile::{self, Dockerfile, Ignore, Known, Options, Place, Plan, Problem};
@@ -34,6 +34,7 @@ use crate::engine::Engine;
 use crate::engine::build::agent::AgentSockets;
 use crate::engine::build::base::Planned;
 use crate::engine::build::context::{ContextTree, Contexts};
+use crate::engine::build::fetch::Fetches;
 use crate::engine::build::ground::Ground;
 use crate::engine::build::teller::Teller;
 use crate::engine::clock;
@@ -106,6 +107,8 @@ struct Build {
     plan: Plan,
     /// What each stage came to, once it is known. Each is built by a task of its own.
     stages: Vec<watch::Sender<Option<Outcome>>>,
+    /// What lies behind the addresses that it needs whatever comes.
+    fetched: Fetches,
 }
 
 /// A Dockerfile as it was written.
@@ -181,13 +184,14 @@ impl Engine {
         };
         job.borrow_steps().await;
         let planned = job.plan(&file, options).await?;
-        let refused = planned.plan.refusals(&planned.environments);
-        if !refused.is_empty() {
-            return Err(job.text.refusal(&refused));
+        let trial = planned.plan.try_out(&planned.environments);
+        if !trial.problems.is_empty() {
+            return Err(job.text.refusal(&trial.problems));
         }
         job.warn(&file, &planned).await?;
         let stages = planned.plan.stages.iter().map(|_| watch::Sender::new(None)).collect();
-        let build = Arc::new(Build { job, plan: planned.plan, stages });
+        let fetched = trial.addresses.into_iter().map(|url| (url, OnceCell::new())).collect();
+        let build = Arc::new(Build { job, plan: planned.plan, stages, fetched });
         let built = self.build_all(&build, &names).await;
         // What goes may be much, and nobody waits for it; of a build that failed no less than of another one.
         let engine = self.clone();
@@ -239,6 +243,11 @@ impl Build {
     /// Builds every stage, each on a task of its own; the first that fails ends all others.
     async fn all_stages(self: Arc<Self>) -> Result<Arc<Ground>, Failure> {
         let mut running = JoinSet::new();
+        let build = Arc::clone(&self);
+        running.spawn(async move {
+            build.fetch_ahead().await;
+            Ok(())
+        });
         for index in 0..self.plan.stages.len() {
             let build = Arc::clone(&self);
             running.spawn(async move {

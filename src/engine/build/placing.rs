@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use crate::archive::copy::{Choice, CopyOwner, CopyRequest};
 use crate::archive::kept::Kept;
@@ -23,7 +23,7 @@ pub(super) enum Part {
     /// Paths in the tree.
     Paths(Vec<PathBuf>),
     /// One file in a scratch folder of its own, by its name there.
-    File { scratch: Scratch, name: String, digest: Digest },
+    File { scratch: Arc<Scratch>, name: String, digest: Digest },
     /// A file that is still to be fetched, and has to have this digest.
     Remote { url: String, digest: Digest },
 }

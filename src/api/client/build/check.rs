@@ -16,7 +16,7 @@ pub(in crate::api) fn check(prepared: &Prepared, environments: BTreeMap<Base, Ve
     let file = Dockerfile::parse(text).map_err(|problems| refusal(&problems))?;
     let file = file.directed(&prepared.spec.args).map_err(|problem| refusal(&[problem]))?;
     let plan = file.plan(prepared.options()).map_err(|problem| refusal(&[problem]))?;
-    let refused = plan.refusals(&environments);
+    let refused = plan.try_out(&environments).problems;
     if !refused.is_empty() {
         return Err(refusal(&refused));
     }
