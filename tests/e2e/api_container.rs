@@ -1,11 +1,8 @@
 //! What the ordinary `docker` does with containers, on our engine and on Docker's own: the same commands, the same answers.
 
-use std::collections::BTreeMap;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::api::{Events, request};
 use crate::bottle::{Bottle, IMAGE};
@@ -13,7 +10,7 @@ use crate::docker::{Docker, docker};
 use crate::program::{Outcome, run};
 
 /// Ends at once when it is asked to.
-const WAITS: &str = "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done";
+pub(crate) const WAITS: &str = "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done";
 
 /// Both engines in one bottle, each with the busybox image.
 struct Both<'bottle> {
@@ -378,56 +375,6 @@ fn a_signal_of_ones_own_stops_a_container() {
     assert_eq!(docker(&["inspect", "-f", "{{.State.ExitCode}}", "aa"]).success(), "7\n");
     let told = docker(&["stop", "-s", "NOPE", "aa"]).failure(1);
     assert!(told.contains("NOPE"), "{told}");
-}
-
-/// A WebSocket on a container's streams.
-fn web_socket(bottle: &Bottle, path: &str) -> Result<tungstenite::WebSocket<UnixStream>, String> {
-    let stream = UnixStream::connect(bottle.socket()).expect("the engine's socket takes connections");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
-    tungstenite::client(format!("ws://engine{path}"), stream).map(|(socket, _)| socket).map_err(|error| error.to_string())
-}
-
-/// Every message until the end, joined; text and bytes told apart.
-fn heard(socket: &mut tungstenite::WebSocket<UnixStream>) -> BTreeMap<&'static str, Vec<u8>> {
-    let mut all: BTreeMap<&'static str, Vec<u8>> = BTreeMap::new();
-    while let Ok(message) = socket.read() {
-        let kind = if message.is_text() { "text" } else { "bytes" };
-        if message.is_text() || message.is_binary() {
-            all.entry(kind).or_default().extend(message.into_data());
-        }
-    }
-    all
-}
-
-#[test]
-fn streams_go_over_a_web_socket() {
-    let bottle = Bottle::with_image();
-    let docker = |arguments: &[&str]| run(docker(&bottle).args(arguments));
-    docker(&["create", "-i", "--name", "aa", IMAGE, "sh", "-c", "read line; echo out $line; echo err $line >&2"]).success();
-    let mut socket = web_socket(&bottle, "/containers/aa/attach/ws?stream=1&stdin=1&stdout=1&stderr=1").expect("a web socket");
-    docker(&["start", "aa"]).success();
-    socket.send(Message::binary("typed\n")).expect("sent");
-    let all = heard(&mut socket);
-    let text = String::from_utf8_lossy(&all["bytes"]).into_owned();
-    // Two streams, no order between them.
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.sort_unstable();
-    assert_eq!((lines, all.len()), (vec!["err typed", "out typed"], 1));
-
-    // What was written, of one stream alone; and as text to those who know nothing else.
-    let mut socket = web_socket(&bottle, "/containers/aa/attach/ws?logs=1&stdout=1").expect("a web socket");
-    assert_eq!(heard(&mut socket), BTreeMap::from([("bytes", b"out typed\n".to_vec())]));
-    let mut socket = web_socket(&bottle, "/v1.27/containers/aa/attach/ws?logs=1").expect("a web socket");
-    assert_eq!(heard(&mut socket).keys().collect::<Vec<_>>(), [&"text"]);
-
-    assert!(web_socket(&bottle, "/containers/missing/attach/ws?stream=1").expect_err("a refusal").contains("404"));
-    assert_eq!(request(&bottle.socket(), "GET", "/containers/aa/attach/ws?stream=1", None).0, 400);
-    // A client that closes leaves the container alone.
-    docker(&["run", "-d", "--name", "bb", IMAGE, "sh", "-c", WAITS]).success();
-    let mut socket = web_socket(&bottle, "/containers/bb/attach/ws?stream=1&stdout=1").expect("a web socket");
-    socket.close(None).expect("closed");
-    assert!(heard(&mut socket).is_empty());
-    assert_eq!(bottle.state("bb"), "running");
 }
 
 /// Asks both engines for the same by curl, which adds the time it took to the answer's head; returns what they say, ours first.

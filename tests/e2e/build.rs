@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use crate::up::RUNS;
 
 /// Writes a file in a state of its own each time it runs.
-const DRAW: &str = "cat /proc/sys/kernel/random/uuid >";
+pub(crate) const DRAW: &str = "cat /proc/sys/kernel/random/uuid >";
 
 /// Makes a folder of the project with a Dockerfile, in which `IMAGE` stands for busybox.
 pub(crate) fn write_context(bottle: &Bottle, folder: &str, dockerfile: &str) {
@@ -26,7 +26,7 @@ pub(crate) fn image(bottle: &Bottle, name: &str) -> Option<Value> {
 }
 
 /// What a file of an image says.
-fn read(bottle: &Bottle, name: &str, path: &str) -> String {
+pub(crate) fn read(bottle: &Bottle, name: &str, path: &str) -> String {
     run(docker(bottle).args(["run", "--rm", "--network", "none", name, "cat", path])).success()
 }
 
@@ -314,37 +314,6 @@ fn the_same_input_is_the_same_image() {
 }
 
 #[test]
-fn caches_stay_between_builds_until_they_are_pruned() {
-    let bottle = Bottle::with_image();
-    let dockerfile = "FROM IMAGE\nARG N\nRUN --mount=type=cache,id=lines,target=/c echo $N >> /c/n; wc -l < /c/n > /count\n";
-    write_context(&bottle, "c", dockerfile);
-    let build = |number: &str| {
-        bottle.gantry(["image", "build", "-q", "--build-arg", &format!("N={number}"), "-t", "c:1", "c"]).success();
-        read(&bottle, "c:1", "/count")
-    };
-    assert_eq!([build("1"), build("2"), build("2"), build("3")], ["1\n", "2\n", "2\n", "3\n"]);
-    // No part of it is in the image.
-    assert!(run(docker(&bottle).args(["run", "--rm", "--network", "none", "c:1", "test", "-e", "/c/n"])).code != 0);
-    let folder = bottle.root().join("data/builds/caches");
-    assert_eq!(fs::read_dir(&folder).expect("caches").count(), 1);
-    let pruned = run(docker(&bottle).args(["builder", "prune", "-f"])).success();
-    assert!(pruned.contains("Total reclaimed space:"), "{pruned}");
-    assert_eq!(fs::read_dir(&folder).expect("caches").count(), 0);
-    assert_eq!(build("4"), "1\n");
-    // All of what is remembered, too: a step that was done is done again.
-    let drawn = |name: &str| {
-        write_context(&bottle, "d", &format!("FROM IMAGE\nRUN {DRAW} /drawn\n"));
-        bottle.gantry(["image", "build", "-q", "-t", name, "d"]).success();
-        read(&bottle, name, "/drawn")
-    };
-    let first = drawn("d:1");
-    assert_eq!(drawn("d:2"), first);
-    run(docker(&bottle).args(["builder", "prune", "-a", "-f"])).success();
-    assert_ne!(drawn("d:3"), first);
-    assert_eq!(read(&bottle, "d:1", "/drawn"), first, "an image is not a cache");
-}
-
-#[test]
 fn the_ordinary_docker_builds_here() {
     let bottle = Bottle::with_image();
     let dockerfile =
@@ -415,71 +384,6 @@ fn others_read_what_was_built() {
     assert_eq!(without_names(run(docker(&bottle).args(["run", "--rm", "127.0.0.1:5005/built:1"])).success()), expect);
 }
 
-/// An entry of binfmt_misc (the kernel's, so everybody's) until it is dropped.
-struct Emulator<'a>(&'a Bottle);
-
-impl Emulator<'_> {
-    const PLACE: &'static str = "/proc/sys/fs/binfmt_misc";
-
-    /// Programs that begin as those of arm64 do go to busybox, which does not look into them.
-    fn register(bottle: &Bottle) -> Emulator<'_> {
-        let begin = |rest: &str| format!("\\x7fELF\\x02\\x01\\x01{}\\x02\\x00{rest}", "\\x00".repeat(9));
-        let (emulator, entry) = (Emulator(bottle), format!(":gantry-test:M::{}::/bin/busybox:F", begin("\\xb7\\x00")));
-        emulator.remove();
-        bottle.shell(&format!("printf '%s' '{entry}' >{}/register", Self::PLACE)).success();
-        emulator
-    }
-
-    fn remove(&self) {
-        self.0.shell(&format!("if [ -e {0}/gantry-test ]; then echo -1 >{0}/gantry-test; fi", Self::PLACE)).success();
-    }
-}
-
-impl Drop for Emulator<'_> {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
-#[test]
-fn a_command_for_another_machine_runs_where_there_is_an_emulator() {
-    let bottle = Bottle::new();
-    bottle.shell(&format!("mountpoint -q {0} || mount -t binfmt_misc binfmt_misc {0}", Emulator::PLACE)).success();
-    let program = "printf '\\177ELF\\2\\1\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0\\2\\0\\267\\0' >c/touch && chmod +x c/touch";
-    write_context(&bottle, "c", "FROM scratch\nCOPY --chmod=755 touch /bin/\nRUN [\"/bin/touch\", \"/touched\"]\n");
-    bottle.shell(program).success();
-    let build = || bottle.gantry(["image", "build", "--platform", "linux/arm64", "-t", "c:1", "c"]);
-    let told = build().failure(1);
-    assert!(told.contains("a command for linux/arm64 cannot run on this machine"), "{told}");
-    assert_eq!(image(&bottle, "c:1"), None);
-
-    let _emulator = Emulator::register(&bottle);
-    build().success();
-    assert_eq!(image(&bottle, "c:1").expect("it was built")["Architecture"], "arm64");
-    bottle.shell("$GANTRY image save c:1 >saved.tar && mkdir saved && tar -C saved -xf saved.tar").success();
-    let layers = bottle
-        .shell("for layer in $(grep -o 'blobs/sha256/[0-9a-f]*' saved/manifest.json | sort -u); do tar -tf saved/$layer 2>/dev/null || true; done")
-        .success();
-    assert!(layers.lines().any(|name| name == "touched"), "{layers}");
-    // A service that asks for it is built as well.
-    bottle.compose("services:\n  c:\n    image: c:2\n    build: { context: c, platforms: [linux/arm64] }\n");
-    bottle.gantry(["build", "-q"]).success();
-    assert_eq!(image(&bottle, "c:2").expect("it was built")["Architecture"], "arm64");
-}
-
-#[test]
-fn what_lies_in_a_files_place_is_what_is_built() {
-    let bottle = Bottle::with_image();
-    write_context(&bottle, "one", "FROM IMAGE\nCOPY said /said\n");
-    bottle.shell("cp -r one other && printf one >one/said && printf two >other/said && touch -d 2020-01-01 one/said other/said").success();
-    let build = |folder: &str| {
-        bottle.shell(&format!("mv {folder} context && $GANTRY image build -q -t c:1 context && mv context {folder}")).success();
-        read(&bottle, "c:1", "/said")
-    };
-    // Two files of one size and time: the kernel's own account of changes alone would not tell them apart.
-    assert_eq!([build("one"), build("other"), build("one")], ["one", "two", "one"]);
-}
-
 #[test]
 fn what_was_built_just_before_is_not_looked_for_elsewhere() {
     let bottle = Bottle::with_image();
@@ -496,36 +400,6 @@ fn what_was_built_just_before_is_not_looked_for_elsewhere() {
     assert!(built.stderr.contains("no step is taken from 127.0.0.1:9/none:1"), "{}", built.stderr);
     built.success();
     assert!(image(&bottle, "alone:1").is_some());
-}
-
-#[test]
-fn a_cache_that_begins_otherwise_is_another_one() {
-    let bottle = Bottle::with_image();
-    let build = |dockerfile: &str| {
-        write_context(&bottle, "c", dockerfile);
-        bottle.gantry(["image", "build", "-q", "-t", "c:1", "c"]).success();
-        read(&bottle, "c:1", "/told").trim().to_owned()
-    };
-    let mode = |mode: &str| build(&format!("FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k,mode={mode} stat -c %a /c >/told\n"));
-    assert_eq!([mode("0700"), mode("0777"), mode("0700")], ["700", "777", "700"]);
-    let own = "RUN --mount=type=cache,target=/c,id=k2,uid=1000,gid=1000";
-    let user = format!(
-        "FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k2 true\nUSER app\n{own} stat -c %u /c >/c/told\nUSER root\n{own} cp /c/told /told\n"
-    );
-    assert_eq!(build(&user), "1000");
-    let seed = |text: &str| {
-        build(&format!(
-            "FROM IMAGE AS seed\nRUN mkdir /seed && echo {text} >/seed/s\nFROM IMAGE\nRUN --mount=type=cache,id=k3,target=/c,from=seed,source=/seed cp /c/s /told\n"
-        ))
-    };
-    assert_eq!([seed("one"), seed("two"), seed("one")], ["one", "two", "one"]);
-    // Builds with a namespace of their own have caches of their own.
-    write_context(&bottle, "c", "FROM IMAGE\nRUN --mount=type=cache,target=/c,id=k4 hostname >/told; ls /c >>/told; touch /c/here\n");
-    let of = |space: &str| {
-        bottle.shell(&format!("$GANTRY image build -q --no-cache -t c:1 --build-arg BUILDKIT_CACHE_MOUNT_NS={space} --build-arg BUILDKIT_SANDBOX_HOSTNAME=named c")).success();
-        read(&bottle, "c:1", "/told")
-    };
-    assert_eq!([of("a"), of("b"), of("a")], ["named\n", "named\n", "named\nhere\n"]);
 }
 
 #[test]
