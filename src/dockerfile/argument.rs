@@ -45,8 +45,6 @@ pub(super) fn global(
         let wrong = |name: &str, reason: String| Problem::new(format!("ARG {name}: {reason}")).at(instruction.place);
         let Body::Arguments(pairs) = &instruction.body else { continue };
         for (name, default) in pairs {
-            let expanded = Lexer::new(escape).expand(name, &arguments, &mut room);
-            let name = &expanded.map_err(|reason| wrong(name, reason))?.text;
             let value = match (given.get(name), default) {
                 (Some(value), _) => value.clone(),
                 (None, Some(default)) => {
@@ -85,10 +83,6 @@ pub(super) fn unconsumed<'a>(
         if let Body::Arguments(pairs) = &instruction.body {
             declared.extend(pairs.iter().map(|it| it.0.as_str()));
         }
-    }
-    // What such a name comes to is known only within its stage.
-    if declared.iter().any(|name| name.contains('$')) {
-        return Vec::new();
     }
     let builder =
         |name: &str| name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH" || PROXIES.iter().any(|it| it.eq_ignore_ascii_case(name));

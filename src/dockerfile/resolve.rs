@@ -66,9 +66,7 @@ impl Instruction {
             (Body::Arguments(arguments), _) => {
                 let mut declared = Vec::new();
                 for (name, default) in arguments {
-                    let name = scope.expand(name).map_err(of)?;
-                    let value = scope.declare(&name, default.as_deref()).map_err(of)?;
-                    declared.push((name, value));
+                    declared.push((name.clone(), scope.declare(name, default.as_deref()).map_err(of)?));
                 }
                 Step::Arg(declared)
             }

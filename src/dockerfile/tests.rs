@@ -111,19 +111,6 @@ fn global_arguments_choose_bases() {
 }
 
 #[test]
-fn names_of_arguments_may_hold_variables() {
-    let text = "ARG P=FOO\nARG ${P}_TAG=1\nFROM image:$FOO_TAG\nARG P=BAR\nARG ${P}_VERSION=2\nENV V=$BAR_VERSION\n";
-    let lines = steps(text, &options());
-    assert_eq!(lines[0], " <- Image(\"image:1\") None []");
-    assert_eq!(lines[2..], ["Arg([(\"BAR_VERSION\", Some(\"2\"))])", "Env([(\"V\", \"2\")])"]);
-    let args = [("FOO_TAG", "8"), ("BAR_VERSION", "9")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let options = Options { args: BTreeMap::from(args), ..options() };
-    let lines = steps(text, &options);
-    assert_eq!((lines[0].as_str(), lines[3].as_str()), (" <- Image(\"image:8\") None []", "Env([(\"V\", \"9\")])"));
-    assert_eq!(file(text).plan(&options).expect("a plan").unconsumed, Vec::<String>::new());
-}
-
-#[test]
 fn arguments_nobody_declares_are_told() {
     let args = ["A", "B", "C", "http_proxy", "BUILDKIT_X", "TARGETOS"].map(|it| (it.to_owned(), "1".to_owned()));
     let plan = file("ARG A\nFROM a\nARG B\n").plan(&Options { args: BTreeMap::from(args), ..options() }).expect("a plan");
