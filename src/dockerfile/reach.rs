@@ -69,9 +69,9 @@ impl Dockerfile {
             };
             match &stage.base {
                 // Nothing of it is known but its name, so a variable may come from it.
-                Base::Image(_) => scope.tainted = Some(BTreeSet::from(["PATH".to_owned()])),
+                Base::Image(_) => scope.distrust(),
                 Base::Context(name) => {
-                    scope.tainted = Some(BTreeSet::from(["PATH".to_owned()]));
+                    scope.distrust();
                     reach.add(&Source::Named(name.clone()), None);
                 }
                 Base::Stage(_) | Base::Scratch => {}
@@ -81,13 +81,9 @@ impl Dockerfile {
                 reach.untold.push(stage.base.clone());
             }
             for instruction in &stage.instructions {
-                scope.doubtful = false;
-                let step = instruction.resolve(&mut scope);
-                let doubtful = scope.doubtful;
+                let (step, doubtful) = instruction.guess(&mut scope);
                 let known = |path: &str| if doubtful { None } else { Some(path.to_owned()) };
                 match step {
-                    Ok(Step::Env(pairs)) if doubtful => scope.taint(pairs.into_iter().map(|it| it.0)),
-                    Ok(Step::Arg(arguments)) if doubtful => scope.taint(arguments.into_iter().map(|it| it.0)),
                     Ok(Step::Copy(copy)) => {
                         for source in &copy.sources {
                             if let CopySource::Path(path) = source {

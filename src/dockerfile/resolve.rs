@@ -35,6 +35,20 @@ impl Instruction {
         self.step(scope).map_err(|problem| problem.at(self.place))
     }
 
+    /// The same where a base may not be known; and whether it may come to something else with that.
+    pub(super) fn guess(&self, scope: &mut Scope) -> (Result<Step, Problem>, bool) {
+        scope.doubtful = false;
+        let step = self.resolve(scope);
+        if scope.doubtful {
+            match &step {
+                Ok(Step::Env(pairs)) => scope.taint(pairs.iter().map(|it| it.0.clone())),
+                Ok(Step::Arg(arguments)) => scope.taint(arguments.iter().map(|it| it.0.clone())),
+                _ => {}
+            }
+        }
+        (step, scope.doubtful)
+    }
+
     /// The instruction on one line with the values of its variables, for progress.
     pub fn shown(&self, scope: &Scope) -> String {
         let (text, raw) = match &self.body {

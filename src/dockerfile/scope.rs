@@ -140,6 +140,11 @@ impl Scope {
         Ok(())
     }
 
+    /// Nothing of the base is known: a variable may come from it.
+    pub(super) fn distrust(&mut self) {
+        self.tainted = Some(BTreeSet::from(["PATH".to_owned()]));
+    }
+
     /// Says that variables may differ with the base.
     pub(super) fn taint(&mut self, names: impl Iterator<Item = String>) {
         if let Some(tainted) = &mut self.tainted {

@@ -20,33 +20,34 @@ impl Plan {
     /// Goes through it. What hangs on a variable of a base that is not among these environments is not said to be wrong.
     pub fn try_out(&self, environments: &BTreeMap<Base, Vec<String>>) -> Trial {
         let mut trial = Trial::default();
-        let mut ended: Vec<(Scope, bool)> = Vec::with_capacity(self.stages.len());
+        let mut ended: Vec<Scope> = Vec::with_capacity(self.stages.len());
         for (index, stage) in self.stages.iter().enumerate() {
-            let (mut scope, is_known) = match &stage.base {
-                Base::Stage(below) => {
-                    let (below, is_known) = &ended[*below];
-                    (Scope::derive(self, index, below), *is_known)
-                }
+            let mut scope = match &stage.base {
+                Base::Stage(below) => Scope::derive(self, index, &ended[*below]),
                 base => {
                     let environment = environments.get(base);
                     let inherited = Inherited { environment: environment.map(Vec::as_slice).unwrap_or_default(), ..Inherited::default() };
-                    (Scope::new(self, index, inherited), environment.is_some() || *base == Base::Scratch)
+                    let mut scope = Scope::new(self, index, inherited);
+                    if environment.is_none() && *base != Base::Scratch {
+                        scope.distrust();
+                    }
+                    scope
                 }
             };
             for instruction in &stage.instructions {
-                scope.undefined.clear();
-                match instruction.resolve(&mut scope) {
-                    Err(problem) if is_known || scope.undefined.is_empty() => trial.problems.push(problem),
-                    Ok(Step::Copy(copy)) if copy.checksum.is_none() => {
+                match instruction.guess(&mut scope) {
+                    (_, true) => {}
+                    (Err(problem), false) => trial.problems.push(problem),
+                    (Ok(Step::Copy(copy)), false) if copy.checksum.is_none() => {
                         trial.addresses.extend(copy.sources.into_iter().filter_map(|source| match source {
                             CopySource::Url(url) => Some(url),
                             CopySource::Path(_) | CopySource::Inline { .. } => None,
                         }));
                     }
-                    _ => {}
+                    (Ok(_), false) => {}
                 }
             }
-            ended.push((scope, is_known));
+            ended.push(scope);
         }
         trial
     }
@@ -70,6 +71,13 @@ mod tests {
         assert_eq!(told(&[]), [2, 5, 7], "who knows what SIGNAL is?");
         assert_eq!(told(&["X=1"]), [2, 3, 5, 7], "it is nothing");
         assert_eq!(told(&["SIGNAL=SIGUSR1"]), [2, 5, 7]);
+        // What comes of such a variable is as little known, and so is what must not be without it.
+        let text = "FROM a\nENV S=$SIGNAL\nSTOPSIGNAL $S\nSTOPSIGNAL ${SIGNAL:?needed}\nFROM a\nARG SIGNAL\nSTOPSIGNAL $SIGNAL\n";
+        for target in ["0", "1"] {
+            let options = Options { target: Some(target.to_owned()), ..Options::default() };
+            let plan = Dockerfile::parse(text).expect("a file").plan(&options).expect("a plan");
+            assert_eq!(plan.try_out(&BTreeMap::new()), Trial::default(), "{target}");
+        }
     }
 
     #[test]
