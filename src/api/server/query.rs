@@ -104,13 +104,17 @@ impl Query {
     }
 }
 
-/// Whether a parameter says what a body does, as docker-modem writes it: an object as JSON, a list item by item.
+/// Whether a parameter says what a body does, as docker-modem writes it: an object as JSON, a list item by item, or as JSON where it is older.
 fn is_said(value: &str, said: &Value) -> bool {
     match said {
         Value::String(text) => text == value,
-        Value::Array(items) => value.is_empty() || items.iter().any(|item| is_said(value, item)),
-        said => serde_json::from_str::<Value>(value).is_ok_and(|value| value == *said),
+        Value::Array(items) => value.is_empty() || items.iter().any(|item| is_said(value, item)) || is_json_of(value, said),
+        said => is_json_of(value, said),
     }
+}
+
+fn is_json_of(value: &str, said: &Value) -> bool {
+    serde_json::from_str::<Value>(value).is_ok_and(|value| value == *said)
 }
 
 /// Refuses a parameter that asks for something this engine does not do; what says no is no wish.
@@ -163,6 +167,7 @@ mod tests {
             all.finish().map_err(|failure| failure.message)
         };
         assert_eq!(finished("name=web&Image=busybox&Cmd=sh&Cmd=-c&HostConfig=%7B%22AutoRemove%22%3Atrue%7D&hijack=true"), Ok(()));
+        assert_eq!(finished("name=web&Cmd=%5B%22sh%22%2C%22-c%22%5D"), Ok(()));
         let refused = |name: &str| Err(format!("`{name}` is not supported by this engine (it was \"x\")"));
         assert_eq!(finished("name=web&Cmd=x"), refused("Cmd"));
         assert_eq!(finished("name=web&Image=x"), refused("Image"));
