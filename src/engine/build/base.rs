@@ -154,6 +154,12 @@ impl Job {
             Err(ImageError::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
         };
+        if !self.is_elsewhere(name) {
+            // Whoever has such a name in a registry is a stranger.
+            return Err(Failure::not_found(format!(
+                "{name}, which was to be built before, is not here for {platform}: build it again first"
+            )));
+        }
         let told = self.teller.begin(&format!("[internal] pull {name}")).await;
         let pulled = self.pull(name, platform, &told).await;
         match pulled {
