@@ -22,6 +22,7 @@ use crate::engine::build::mount::{Mounted, source_keys};
 use crate::engine::build::stage::{Made, StepError, Task};
 use crate::engine::build::teller::ToldStep;
 use crate::engine::build::{Build, Halt, emulator};
+use crate::engine::container::attach::{HEAD, length_of};
 use crate::engine::container::unlisted::Unlisted;
 use crate::engine::image::mount_point::MountPoints;
 use crate::engine::runtime::launch::LaunchMount;
@@ -34,8 +35,6 @@ use crate::resource::image::Platform;
 
 /// Bytes of output that are taken at once.
 const PIECE: usize = 32 << 10;
-/// Docker's head of a piece of output.
-const HEAD: usize = 8;
 /// So long a command waits for whoever reads what it writes; its shim gives up after twice the time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -171,7 +170,7 @@ impl Build {
         let mut head = [0; HEAD];
         let (mut waits, mut lost) = (true, 0);
         while output.read_exact(&mut head).await.is_ok() {
-            let mut left = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            let mut left = length_of(head) as usize;
             while left > 0 {
                 let mut piece = vec![0; left.min(PIECE)];
                 if output.read_exact(&mut piece).await.is_err() {
@@ -218,8 +217,7 @@ impl Build {
 /// The frame that some bytes begin with, if all of it is there: its stream, and what it carries.
 fn whole_frame(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
-    let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-    Some((head[0], rest.get(..length as usize)?))
+    Some((head[0], rest.get(..length_of(*head) as usize)?))
 }
 
 /// What stands in the place of output that was left out.

@@ -9,6 +9,7 @@ use crate::engine::build::Build;
 use crate::engine::build::ground::Ground;
 use crate::engine::build::run::Ready;
 use crate::engine::build::stage::StepError;
+use crate::engine::container::attach::{HEAD, length_of};
 use crate::engine::container::unlisted::Unlisted;
 use crate::engine::runtime::task::Attached;
 use crate::resource::build::{BuildEvent, BuildShell, ShellInput};
@@ -18,8 +19,6 @@ use crate::resource::container::ContainerSpec;
 const SHELL: &str = "/bin/sh";
 /// Bytes that are taken at once.
 const PIECE: usize = 32 << 10;
-/// Docker's head of a piece of output.
-const HEAD: usize = 8;
 
 impl Build {
     /// Lets whoever builds look around in the state before a step, if he asked for that. Only the first step that fails is looked at; the
@@ -64,7 +63,7 @@ impl Build {
         }
         let mut head = [0; HEAD];
         while output.read_exact(&mut head).await.is_ok() {
-            let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+            let length = length_of(head);
             let mut bytes = Vec::new();
             match (&mut output).take(length.into()).read_to_end(&mut bytes).await {
                 Ok(read) if read == length as usize => self.job.teller.say(BuildEvent::Shell { error: head[0] == 2, bytes }).await,

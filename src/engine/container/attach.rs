@@ -68,13 +68,21 @@ impl AsyncWrite for AttachWriter {
     }
 }
 
+/// The bytes before those that a frame carries.
+pub(in crate::engine) const HEAD: usize = 8;
+
+/// How many bytes a frame with this head carries.
+pub(in crate::engine) const fn length_of(head: [u8; HEAD]) -> u32 {
+    u32::from_be_bytes([head[4], head[5], head[6], head[7]])
+}
+
 /// One of Docker's frames.
 pub(in crate::engine) fn frame(stream: Stream, bytes: &[u8]) -> Vec<u8> {
     let number = match stream {
         Stream::Stdout => 1,
         Stream::Stderr => 2,
     };
-    let mut frame = Vec::with_capacity(8 + bytes.len());
+    let mut frame = Vec::with_capacity(HEAD + bytes.len());
     frame.extend([number, 0, 0, 0]);
     frame.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     frame.extend_from_slice(bytes);

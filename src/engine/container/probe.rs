@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::engine::container::attach::{HEAD, length_of};
 use crate::engine::container::entry::Container;
 use crate::engine::container::health::{self, Health, Probe};
 use crate::engine::container::{exec, listen};
@@ -213,10 +214,10 @@ struct Kept {
 impl Kept {
     /// Takes Docker's frames apart until they end.
     async fn collect(&mut self, output: &mut (impl AsyncRead + Unpin)) {
-        let mut header = [0; 8];
+        let mut header = [0; HEAD];
         let mut piece = [0; OUTPUT];
         while output.read_exact(&mut header).await.is_ok() {
-            let mut left = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+            let mut left = length_of(header) as usize;
             while left > 0 {
                 let most = left.min(OUTPUT);
                 let Ok(read @ 1..) = output.read(&mut piece[..most]).await else { return };

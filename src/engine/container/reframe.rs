@@ -4,13 +4,11 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::engine::container::attach::frame;
+use crate::engine::container::attach::{HEAD, frame, length_of};
 use crate::resource::log::Stream;
 
 /// Bytes that may wait for whoever reads.
 const PIECE: usize = 32 << 10;
-/// The head of a frame: its stream, and at its end the length of what follows.
-const HEAD: usize = 8;
 
 /// Makes frames of a terminal's output, or bytes of frames, where what is asked for differs from what the command has.
 pub(in crate::engine) fn reframe(
@@ -45,8 +43,7 @@ async fn convert(mut output: impl AsyncRead + Unpin, mut into: impl AsyncWrite +
         } else {
             let mut head = [0; HEAD];
             output.read_exact(&mut head).await?;
-            let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-            tokio::io::copy(&mut (&mut output).take(length.into()), &mut into).await?;
+            tokio::io::copy(&mut (&mut output).take(length_of(head).into()), &mut into).await?;
         }
     }
 }
