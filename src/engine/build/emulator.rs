@@ -8,8 +8,10 @@ const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
 /// Whether programs for an architecture can be run here by an emulator, whatever it is called.
 pub(super) fn is_registered(architecture: &str) -> bool {
     let Some(program) = program(architecture) else { return false };
+    // All of them can be put out of use at once.
+    let is_on = fs::read_to_string(format!("{REGISTERED}/status")).is_ok_and(|status| status.starts_with("enabled"));
     let entries = fs::read_dir(REGISTERED).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).any(|entry| takes(&entry, &program))
+    is_on && entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).any(|entry| takes(&entry, &program))
 }
 
 /// How an ELF program for an architecture begins (System V ABI: `e_ident`, `e_type`, `e_machine`).
