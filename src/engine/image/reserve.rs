@@ -1,9 +1,11 @@
 //! Room kept on the disk of the images. Where nothing else is free, an image can be removed all the same: that is written down before anything goes.
 
 use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 /// Enough for the record of some thousand images.
 const SIZE: u64 = 1 << 20;
@@ -27,7 +29,11 @@ impl Reserve {
         if fs::metadata(&self.path).is_ok_and(|it| it.len() == SIZE) {
             return;
         }
-        let kept = File::create(&self.path).and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, SIZE)?));
+        let kept = File::create(&self.path).and_then(|mut file| match fallocate(&file, FallocateFlags::empty(), 0, SIZE) {
+            // Some file systems give no room without bytes.
+            Err(Errno::OPNOTSUPP) => io::copy(&mut io::repeat(1).take(SIZE), &mut file).map(drop),
+            kept => Ok(kept?),
+        });
         if let Err(error) = kept {
             tracing::debug!(path = %self.path.display(), %error, "nothing is kept back for removals");
             // What was written of it is of use to others.
