@@ -10,6 +10,7 @@ use crate::compose::project::flag;
 use crate::compose::project::scalar;
 use crate::resource::build::BuildNetwork;
 use crate::resource::container::Ulimit;
+use crate::resource::csv;
 
 /// `NAME=VALUE`, or a name whose value is in the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,8 @@ pub(crate) struct SecretFlag {
 fn parse_secret(text: &str) -> Result<SecretFlag, String> {
     let mut secret = SecretFlag::default();
     let mut kind = None;
-    for field in text.split(',') {
+    let fields = csv::split(text).map_err(|error| format!("`{text}` cannot be read: {error}"))?;
+    for field in &fields {
         match field.split_once('=') {
             Some(("id", value)) => value.clone_into(&mut secret.id),
             Some(("src" | "source", value)) => secret.file = Some(PathBuf::from(value)),
