@@ -146,7 +146,7 @@ fn look(build: &ImageBuild) -> Result<(), CommandError> {
 
 /// The variables of Docker's configuration that every build gets, as `docker build` has it: what its containers are told of proxies.
 pub(crate) fn proxies(folder: Option<&Path>, engine: Option<&str>) -> Vec<(String, String)> {
-    // Of a file that cannot be read the user has been warned: it may have headers as well.
+    // As for Docker, a file that cannot be read has none; where its headers count, the user has been warned of it.
     let read = folder.and_then(|folder| DockerConfiguration::read(folder).ok().flatten());
     let Some(all) = read.as_ref().and_then(|read| read.field("proxies")) else { return Vec::new() };
     let own = engine.and_then(|engine| all.get(engine)).unwrap_or(&all["default"]);

@@ -1,5 +1,6 @@
 //! Docker's `EndpointSettings`: what a container wants on a network.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -38,7 +39,7 @@ pub(in crate::api::wire) struct Wish<'a> {
     addresses: Option<Addresses<'a>>,
     pub(in crate::api::wire) links: Option<Vec<String>>,
     pub(in crate::api::wire) aliases: Option<&'a [String]>,
-    driver_opts: Option<DriverOptions<'a>>,
+    driver_opts: Option<BTreeMap<&'static str, &'a str>>,
     gw_priority: i64,
     pub(in crate::api::wire) mac_address: &'a str,
 }
@@ -54,13 +55,6 @@ struct Addresses<'a> {
     link_local: &'a [IpAddr],
 }
 
-#[derive(Serialize)]
-struct DriverOptions<'a> {
-    // As `INTERFACE_NAME`.
-    #[serde(rename = "com.docker.network.endpoint.ifname")]
-    interface_name: &'a str,
-}
-
 impl<'a> Wish<'a> {
     /// Of an endpoint.
     pub(in crate::api::wire) fn of(endpoint: &'a EndpointSpec) -> Self {
@@ -71,7 +65,7 @@ impl<'a> Wish<'a> {
             addresses: is_fixed.then_some(addresses),
             links: (!endpoint.links.is_empty()).then(links),
             aliases: or_null(&endpoint.aliases),
-            driver_opts: endpoint.interface_name.as_deref().map(|interface_name| DriverOptions { interface_name }),
+            driver_opts: endpoint.interface_name.as_deref().map(|name| BTreeMap::from([(INTERFACE_NAME, name)])),
             gw_priority: endpoint.gateway_priority,
             mac_address: endpoint.mac_address.as_deref().unwrap_or_default(),
         }
